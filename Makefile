@@ -1,0 +1,56 @@
+# make demo   builds the embedded data set, trains, evaluates, draws, exports, predicts
+# make test   runs all tests that need no GPU
+# make lint   style, types and import contracts
+# Each installs what it needs into .venv, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+# The two TensorFlows overwrite each other: the CPU build takes the place of the full one
+# in our own list, and the package itself comes without its list.
+REQUIREMENTS := import configparser; c = configparser.ConfigParser(); \
+	c.read("setup.cfg"); \
+	lines = c["options"]["install_requires"] + c["options.extras_require"]["dev"]; \
+	print(lines.replace("tensorflow>", "tensorflow-cpu>", 1))
+
+.venv/ready: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(PYTHON) -c '$(REQUIREMENTS)' > .venv/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: .venv/ready
+	rm -rf $(DEMO)
+	$(BIN)/python datasets/build_shapes_data.py --output_dir=$(DEMO)/data
+	$(BIN)/python train.py --flagfile=recipes/shapes.flags \
+		--dataset_dir=$(DEMO)/data --train_logdir=$(DEMO)/run
+	$(BIN)/python eval.py --checkpoint_dir=$(DEMO)/run \
+		--dataset_dir=$(DEMO)/data --eval_logdir=$(DEMO)/run/eval
+	$(BIN)/python vis.py --checkpoint_dir=$(DEMO)/run \
+		--dataset_dir=$(DEMO)/data --vis_logdir=$(DEMO)/vis
+	$(BIN)/python export.py --checkpoint_path=$(DEMO)/run --export_path=$(DEMO)/exported
+	$(BIN)/python examples/predict.py $(DEMO)/exported \
+		$(DEMO)/data/images/val/val_0003.png $(DEMO)/prediction.png
+	@echo
+	@echo "pictures    $(DEMO)/vis/segmentation_results/*_overlay.png"
+	@echo "report      $(DEMO)/run/eval/metrics.json"
+	@echo "SavedModel  $(DEMO)/exported"
+
+test: .venv/ready
+	$(BIN)/python -m pytest -m "not gpu"
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv $(DEMO) build *.egg-info
