@@ -1,0 +1,66 @@
+"""The four commands: flags -> config -> one run().
+
+A wing is imported when its command runs, so that `--help` does not load TensorFlow.
+"""
+
+from deeplab_tf import flags
+from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
+
+# Flags of research/deeplab that have nothing to do here, and what has it instead.
+_RETIRED: flags.Retired = {
+    "clone_on_cpu": (bool, "without a GPU, the CPU is used"),
+    "num_clones": (int, "all GPUs are used; CUDA_VISIBLE_DEVICES chooses among them"),
+    "num_replicas": (int, "all GPUs of this machine are used"),
+    "num_ps_tasks": (int, "there are no parameter servers"),
+    "master": (str, "this machine is the master"),
+    "task": (int, "this machine is the only worker"),
+    "startup_delay_steps": (int, "replicas start together"),
+}
+_RETIRED_AFTER_TRAINING: flags.Retired = {
+    "master": _RETIRED["master"],
+    "label_weights": (str, "it weighs the loss of train.py"),
+}
+
+
+def train() -> None:
+    """`deeplab-train`, `python train.py`."""
+    flags.run(TrainConfig, _train, retired=_RETIRED)
+
+
+def evaluate() -> None:
+    """`deeplab-eval`, `python eval.py`."""
+    flags.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
+
+
+def export() -> None:
+    """`deeplab-export`, `python export.py`."""
+    flags.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
+
+
+def visualize() -> None:
+    """`deeplab-vis`, `python vis.py`."""
+    flags.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
+
+
+def _train(config: TrainConfig) -> None:
+    from deeplab_tf.training import run
+
+    run.train(config)
+
+
+def _evaluate(config: EvalConfig) -> None:
+    from deeplab_tf.evaluation import run
+
+    run.evaluate(config)
+
+
+def _export(config: ExportConfig) -> None:
+    from deeplab_tf.exporting import run
+
+    run.export(config)
+
+
+def _visualize(config: VisConfig) -> None:
+    from deeplab_tf.visualizing import run
+
+    run.visualize(config)

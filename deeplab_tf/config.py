@@ -1,0 +1,422 @@
+"""Every setting of the commands: frozen records, from which `flags` makes the flags.
+
+A field with help is a flag of its name. Records nest, flags are flat. Names, types and
+defaults are those of research/deeplab; what differs says so in its help.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from deeplab_tf.errors import FlagError
+
+T = TypeVar("T")
+
+
+def flag(help: str, default: Any, *, official: Any = None) -> Any:
+    """A setting of a record.
+
+    Args:
+        help: What it does, in one line.
+        default: Its value unless given.
+        official: The default that `--help` shows where `default` cannot be named, as
+            None for "what was published".
+    """
+    metadata = {"help": help, "shown": default if official is None else official}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Overrides(Generic[T]):
+    """What a flag changes of a saved record.
+
+    Attributes:
+        defaults: The record where none was saved.
+        given: Settings by name that win over saved and default ones.
+    """
+
+    defaults: T
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.onto(None)  # Its checks, before anything is loaded.
+
+    def onto(self, saved: T | None) -> T:
+        """The saved record, or the default one, with what was given."""
+        base: Any = saved or self.defaults
+        return dataclasses.replace(base, **self.given)
+
+
+def _positive(record: Any, *names: str) -> None:
+    """Raises where a setting, or an item of it, is zero or less."""
+    for name in names:
+        value = getattr(record, name)
+        items = value if isinstance(value, tuple) else (value,)
+        if any(item is not None and item <= 0 for item in items):
+            raise FlagError(f"--{name}={_text(value)}: more than 0 is needed")
+
+
+def _required(record: Any, *names: str) -> None:
+    for field in dataclasses.fields(record):
+        if field.name in names and not getattr(record, field.name):
+            help = field.metadata["help"]
+            raise FlagError(f"--{field.name} is missing: {help}")
+
+
+def _unavailable(record: Any) -> None:
+    if record.quantize_delay_step >= 0:
+        raise FlagError(
+            f"--quantize_delay_step={record.quantize_delay_step}: training does not "
+            "quantize; leave it at -1"
+        )
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network, as far as a flag can change it."""
+
+    model_variant: str = flag("Feature extractor.", "mobilenet_v2")
+    output_stride: Literal[8, 16, 32] = flag(
+        "Input size over feature size; 8 or 16 in evaluation, whatever was trained.",
+        16,
+    )
+    atrous_rates: tuple[int, ...] = flag(
+        "Dilations of the ASPP's 3x3 branches: 6,12,18 at output stride 16, 12,24,36 "
+        "at 8; without any, the 1x1 branch and the image pooling remain.",
+        (),
+    )
+    multi_grid: tuple[int, ...] = flag(
+        "Dilations within the last block of a ResNet or Xception, as 1,2,4.", ()
+    )
+    depth_multiplier: float = flag("Width of a MobileNet, as a factor.", 1.0)
+    divisible_by: int | None = flag(
+        "Channels of a MobileNet are multiples of it; by default as published.", None
+    )
+    add_image_level_feature: bool = flag("Pool the whole image into the ASPP.", True)
+    image_pooling_crop_size: tuple[int, int] | None = flag(
+        "Height,width that the image pooling averages; by default the whole image.",
+        None,
+    )
+    image_pooling_stride: tuple[int, int] = flag(
+        "Stride of the image pooling, with image_pooling_crop_size.", (1, 1)
+    )
+    aspp_convs_filters: int = flag("Channels of each ASPP branch.", 256)
+    aspp_with_batch_norm: bool = flag(
+        "ASPP with batch norm; without it, one logits layer a rate, summed.", True
+    )
+    aspp_with_separable_conv: bool = flag("Separable convolutions in the ASPP.", True)
+    aspp_with_concat_projection: bool = flag("Project the ASPP's branches.", True)
+    aspp_with_squeeze_and_excitation: bool = flag("Gate ASPP by its pooling.", False)
+    image_se_uses_qsigmoid: bool = flag("Gate by a hard sigmoid.", False)
+    decoder_output_stride: tuple[int, ...] = flag(
+        "Input size over decoder size, as 4: makes the network DeepLab v3+.", ()
+    )
+    decoder_filters: int = flag("Channels of the decoder.", 256)
+    decoder_use_separable_conv: bool = flag("Separable convolutions in it.", True)
+    decoder_use_sum_merge: bool = flag("Sum instead of concatenating.", False)
+    decoder_output_is_logits: bool = flag("The decoder gives the logits.", False)
+    logits_kernel_size: int = flag(
+        "Kernel of the logits layers where the ASPP has no batch norm.", 1
+    )
+    image_pyramid: tuple[float, ...] = flag("Input scales, features merged.", ())
+    merge_method: Literal["max", "avg"] = flag("Merges an image pyramid.", "max")
+    prediction_with_upsampled_logits: bool = flag(
+        "Upsample logits, then classify; or classify first.", True
+    )
+    use_bounded_activation: bool = flag("ReLU6 throughout, for quantization.", False)
+    dense_prediction_cell_json: str = flag("A searched cell in place of the ASPP.", "")
+    nas_stem_output_num_conv_filters: int = flag("Width of a NAS network.", 20)
+    nas_use_classification_head: bool = flag("Image classifier of a NAS net.", False)
+    nas_remove_os32_stride: bool = flag("No stride in its last branch.", False)
+    batch_norm_decay: float | None = flag(
+        "Decay of the moving statistics, everywhere, when given; by default as "
+        "published (head and Xception 0.9997, MobileNet 0.997, ResNet 0.95).",
+        None,
+        official=0.9997,
+    )
+
+    def __post_init__(self) -> None:
+        strides = self.decoder_output_stride
+        if (
+            not set(strides) <= {4, 8, 16}
+            or list(strides) != sorted(set(strides))[::-1]
+        ):
+            raise FlagError(
+                f"--decoder_output_stride={_text(strides)}: 4, 8 or 16 are possible, "
+                "several from large to small"
+            )
+        _positive(
+            self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by"
+        )
+        _positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
+        if (decay := self.batch_norm_decay) is not None and not 0 <= decay < 1:
+            raise FlagError(f"--batch_norm_decay={decay}: between 0 and 1, as 0.99")
+
+    @property
+    def logits_stride(self) -> int:
+        """Input size over logits size."""
+        return min((*self.decoder_output_stride, self.output_stride))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResizeConfig:
+    """Bringing images into a range of sizes before anything else."""
+
+    min_resize_value: int | None = flag("Wanted size of the smaller side.", None)
+    max_resize_value: int | None = flag("Greatest size of the larger side.", None)
+    resize_factor: int | None = flag("Sizes become a multiple of it plus one.", None)
+    keep_aspect_ratio: bool = flag("Keep the shape, or make both sides equal.", True)
+
+    def __post_init__(self) -> None:
+        _positive(self, "min_resize_value", "max_resize_value", "resize_factor")
+        if self.min_resize_value is None and self.max_resize_value is not None:
+            raise FlagError(
+                f"--max_resize_value={self.max_resize_value} needs --min_resize_value; "
+                "give both the same number to fit the larger side"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the records lie and what they mean."""
+
+    dataset: str | None = flag(
+        "Data set by name; by default the dataset.json of dataset_dir, or of the run.",
+        None,
+        official="pascal_voc_seg",
+    )
+    dataset_dir: str | None = flag("Folder of the TFRecord shards.", None)
+    validate_labels: Literal["off", "sample", "full"] = flag(
+        "Read labels before starting: none, the first 200 of the split, or all.",
+        "sample",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Steps, rates and what is updated how fast."""
+
+    training_number_of_steps: int = flag("Steps to train.", 30000)
+    optimizer: Literal["momentum", "adam"] = flag("Update rule.", "momentum")
+    momentum: float = flag("Of the momentum rule.", 0.9)
+    adam_learning_rate: float = flag("Rate of Adam, constant.", 0.001)
+    adam_epsilon: float = flag("Epsilon of Adam.", 1e-8)
+    learning_policy: Literal["poly", "step"] = flag("How the rate falls.", "poly")
+    base_learning_rate: float = flag("Rate at the start.", 0.0001)
+    learning_power: float = flag("Exponent of the poly policy.", 0.9)
+    end_learning_rate: float = flag("Rate at the end of the poly policy.", 0.0)
+    decay_steps: float = flag(
+        "Steps of the poly policy; 0 for all after the slow start.", 0.0
+    )
+    learning_rate_decay_factor: float = flag("Factor of the step policy.", 0.1)
+    learning_rate_decay_step: int = flag("Interval of the step policy.", 2000)
+    slow_start_step: int = flag("Steps at slow_start_learning_rate, first.", 0)
+    slow_start_learning_rate: float = flag("Rate of the slow start.", 0.0001)
+    weight_decay: float = flag("L2 decay of convolutions; 1e-4 for ResNet.", 0.00004)
+    last_layer_gradient_multiplier: float = flag(
+        "Factor of the gradients of the last layers; biases get twice as much.", 1.0
+    )
+    last_layers_contain_logits_only: bool = flag(
+        "The last layers are the logits alone, not ASPP and decoder too.", False
+    )
+
+    def __post_init__(self) -> None:
+        _positive(self, "training_number_of_steps", "learning_rate_decay_step")
+        if self.slow_start_step > self.training_number_of_steps:
+            raise FlagError(
+                f"--slow_start_step={self.slow_start_step} is more than "
+                f"--training_number_of_steps={self.training_number_of_steps}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What a wrong pixel costs."""
+
+    upsample_logits: bool = flag("Compare at label size, or at logits size.", True)
+    label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
+    top_k_percent_pixels: float = flag("Share of the hardest pixels that count.", 1.0)
+    hard_example_mining_step: int = flag("Step at which that share is reached.", 0)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_k_percent_pixels <= 1:
+            raise FlagError(
+                f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What chance does to a training image."""
+
+    train_crop_size: tuple[int, int] = flag(
+        "Height,width of the crops; multiples of the output stride plus one.",
+        (513, 513),
+    )
+    min_scale_factor: float = flag("Smallest random scale.", 0.5)
+    max_scale_factor: float = flag("Greatest random scale.", 2.0)
+    scale_factor_step_size: float = flag("Step between them; 0 for any scale.", 0.25)
+
+    def __post_init__(self) -> None:
+        _positive(self, "train_crop_size", "min_scale_factor")
+        if self.max_scale_factor < self.min_scale_factor:
+            raise FlagError(
+                f"--max_scale_factor={self.max_scale_factor} is below "
+                f"--min_scale_factor={self.min_scale_factor}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """`train.py`."""
+
+    train_logdir: str | None = flag("Folder of checkpoints and logs.", None)
+    train_split: str = flag("Split to train on.", "train")
+    train_batch_size: int = flag("Images a step, over all devices.", 8)
+    tf_initial_checkpoint: str | None = flag(
+        "Weights to start from: a TF1 or a native checkpoint.", None
+    )
+    initialize_last_layer: bool = flag("Take the last layers from it too.", True)
+    fine_tune_batch_norm: bool = flag(
+        "Normalize by the batch (take 12 images or more), or by the statistics of the "
+        "initial checkpoint.",
+        True,
+    )
+    drop_path_keep_prob: float = flag("Of NAS networks.", 1.0)
+    quantize_delay_step: int = flag("Step at which to train quantized; -1: never.", -1)
+    log_steps: int = flag("Steps between two lines of the log.", 10)
+    save_interval_secs: int = flag("Seconds between two checkpoints.", 1200)
+    save_summaries_secs: int = flag("Seconds between two image summaries.", 600)
+    save_summaries_images: bool = flag("Sample images in TensorBoard.", False)
+    profile_logdir: str | None = flag("Folder for a profile of ten steps.", None)
+    max_checkpoints_to_keep: int = flag("Older checkpoints are removed.", 5)
+    seed: int = flag("Of initial values, order, augmentation and dropout.", 0)
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    resize: ResizeConfig = ResizeConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+    def __post_init__(self) -> None:
+        _required(self, "train_logdir")
+        _required(self.data, "dataset_dir")
+        _positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
+        _unavailable(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferenceConfig:
+    """How a prediction is made from several looks at an image."""
+
+    eval_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
+    add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """`eval.py`."""
+
+    checkpoint_dir: str | None = flag(
+        "Training folder, or a checkpoint's folder, prefix or .index.", None
+    )
+    eval_logdir: str | None = flag("Folder of metrics.json and event files.", None)
+    eval_split: str = flag("Split to evaluate.", "val")
+    eval_batch_size: int = flag("Images at a time.", 1)
+    eval_crop_size: tuple[int, int] | None = flag(
+        "Height,width to which smaller images are padded; by default that of training.",
+        None,
+        official=(513, 513),
+    )
+    eval_interval_secs: int = flag("Seconds between two evaluations.", 300)
+    max_number_of_evaluations: int = flag(
+        "Evaluations to make; the official default, 0, waits for ever.", 1
+    )
+    quantize_delay_step: int = flag("As in training.", -1)
+    model: Overrides[ModelConfig] = Overrides(ModelConfig())
+    data: DataConfig = DataConfig()
+    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+    inference: InferenceConfig = InferenceConfig()
+
+    def __post_init__(self) -> None:
+        _required(self, "checkpoint_dir", "eval_logdir")
+        _required(self.data, "dataset_dir")
+        _positive(self, "eval_batch_size", "eval_crop_size")
+        _unavailable(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VisConfig:
+    """`vis.py`."""
+
+    checkpoint_dir: str | None = flag(
+        "Training folder, or a checkpoint's folder, prefix or .index.", None
+    )
+    vis_logdir: str | None = flag("Folder of the pictures.", None)
+    image: str | None = flag("An image, or a folder of them, instead of records.", None)
+    vis_split: str = flag("Split to draw.", "val")
+    vis_batch_size: int = flag("Images at a time.", 1)
+    vis_crop_size: tuple[int, int] | None = flag(
+        "Height,width to which smaller images are padded; by default that of training.",
+        None,
+        official=(513, 513),
+    )
+    eval_interval_secs: int = flag("Seconds between two rounds.", 300)
+    max_number_of_iterations: int = flag(
+        "Rounds to make; the official default, 0, waits for ever.", 1
+    )
+    also_save_raw_predictions: bool = flag("Write class ids as PNG, too.", False)
+    colormap_type: Literal["pascal", "cityscapes", "ade20k"] | None = flag(
+        "Colours, when given; by default the data set's own.", None, official="pascal"
+    )
+    quantize_delay_step: int = flag("As in training.", -1)
+    model: Overrides[ModelConfig] = Overrides(ModelConfig())
+    data: DataConfig = DataConfig()
+    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+    inference: InferenceConfig = InferenceConfig()
+
+    def __post_init__(self) -> None:
+        _required(self, "checkpoint_dir", "vis_logdir")
+        if self.image is None:
+            _required(self.data, "dataset_dir")
+        _positive(self, "vis_batch_size", "vis_crop_size")
+        _unavailable(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """`export.py`."""
+
+    checkpoint_path: str | None = flag(
+        "Training folder, or a checkpoint's folder, prefix or .index.", None
+    )
+    export_path: str | None = flag("Folder of the SavedModel, made new.", None)
+    num_classes: int = flag("Classes of a checkpoint without dataset.json.", 21)
+    crop_size: tuple[int, int] | None = flag(
+        "Height,width to which smaller images are padded; by default that of training.",
+        None,
+        official=(513, 513),
+    )
+    inference_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
+    add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+    save_inference_graph: bool = flag("Write the graph as text, too.", False)
+    dataset: str | None = flag(
+        "Data set that names the classes of a checkpoint without dataset.json.", None
+    )
+    check_image: str | None = flag(
+        "Photograph on which export and network are compared; by default one of the "
+        "training, or a packaged picture.",
+        None,
+    )
+    quantize_delay_step: int = flag("As in training.", -1)
+    model: Overrides[ModelConfig] = Overrides(ModelConfig(output_stride=8))
+    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+
+    def __post_init__(self) -> None:
+        _required(self, "checkpoint_path", "export_path")
+        _positive(self, "crop_size")
+        _unavailable(self)

@@ -1,0 +1,261 @@
+"""Record -> absl flags -> record; the only importer of `absl.flags`."""
+
+import dataclasses
+import inspect
+import logging as standard_logging
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from absl import flags, logging
+
+from deeplab_tf.errors import FlagError, InputError
+
+Record = TypeVar("Record")
+Retired = Mapping[str, tuple[type, str]]
+
+
+def parse(
+    record: type[Record], argv: Sequence[str], *, retired: Retired | None = None
+) -> Record:
+    """The record that a command line describes.
+
+    Every field with help is a flag of its name; records inside the record are flat. A
+    later flag wins over an earlier one and over `--flagfile`. Lists are written
+    `6,12,18` or by repetition; a value with a comma starts the list anew.
+
+    Args:
+        record: A dataclass made with `config.flag`.
+        argv: The command line, program first.
+        retired: Flags that do nothing, by name: their type, and what replaces them.
+
+    Raises:
+        FlagError: Unknown, malformed or contradicting flags, or leftover arguments.
+    """
+    values = _define(record, retired or {})
+    if any(re.fullmatch("--?(h|help|helpfull|helpshort)", arg) for arg in argv[1:]):
+        sys.stdout.write(f"{inspect.getdoc(record)}\n{values.get_help()}\n")
+        sys.exit(0)
+    _parse_layers(values, argv)
+    for name, (_, reason) in (retired or {}).items():
+        if not values[name].using_default_value:
+            logging.warning("--%s does nothing here: %s.", name, reason)
+    return record(**_settings(record, values))
+
+
+def run(
+    record: type[Record],
+    command: Callable[[Record], None],
+    *,
+    retired: Retired | None = None,
+) -> None:
+    """Runs a command on `sys.argv`; a user's mistake ends it with one line.
+
+    Exits with 2 for a command line that cannot be meant, with 1 for bad input, with 130
+    when interrupted.
+    """
+    logging.get_absl_handler().setFormatter(_Line())
+    logging.get_absl_handler().addFilter(_is_worth_telling)
+    logging.use_absl_handler()
+    flags.FLAGS.mark_as_parsed()  # Or absl's logging complains.
+    logging.set_verbosity(logging.INFO)
+    try:
+        command(parse(record, sys.argv, retired=retired))
+    except InputError as error:
+        sys.exit(_told(str(error), error.exit_code))
+    except OSError as error:  # A folder that cannot be written, a full disk.
+        sys.exit(_told(f"{error.filename or ''}: {error.strerror or error}", 1))
+    except KeyboardInterrupt:
+        sys.exit(_told("interrupted", 130))
+
+
+def _told(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"ERROR: {message}\n")
+    return exit_code
+
+
+def _is_worth_telling(record: standard_logging.LogRecord) -> bool:
+    """Of other packages, warnings alone: TensorFlow tells of its shards, too."""
+    ours = "deeplab_tf" in record.pathname or "site-packages" not in record.pathname
+    return ours or record.levelno >= standard_logging.WARNING
+
+
+class _Line(standard_logging.Formatter):
+    """A message, with its level where it is a warning."""
+
+    def format(self, record: standard_logging.LogRecord) -> str:
+        message = record.getMessage()
+        warns = record.levelno >= standard_logging.WARNING
+        return f"{record.levelname}: {message}" if warns else message
+
+
+def _define(record: type, retired: Retired) -> flags.FlagValues:
+    """Flags of the record, of absl's own logging, and the retired ones."""
+    values = flags.FlagValues()
+    for flag in flags.FLAGS.flags_by_module_dict()[logging.__name__]:
+        values[flag.name] = flag
+    for group, default in _groups(record):
+        hints = typing.get_type_hints(group)
+        for field in dataclasses.fields(group):
+            if "help" in field.metadata:
+                shown = field.metadata["shown"]
+                if shown is field.default:
+                    shown = getattr(default, field.name)
+                flag = _flag(
+                    field.name, hints[field.name], shown, field.metadata["help"]
+                )
+                flags.DEFINE_flag(flag, values, module_name=group.__name__)
+    for name, (kind, reason) in retired.items():
+        flag = _flag(name, kind, None, f"Does nothing here: {reason}.")
+        flags.DEFINE_flag(flag, values, module_name="Retired")
+    return values
+
+
+def _groups(record: type) -> Iterator[tuple[type, Any]]:
+    """Yields the record and those inside it, each with the instance of its defaults."""
+    yield record, record
+    for field in dataclasses.fields(record):
+        if dataclasses.is_dataclass(field.default):
+            default = getattr(field.default, "defaults", field.default)
+            yield type(default), default
+
+
+def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
+    """Arguments of the record: flags given by hand, and the records inside it."""
+    settings = _given(record, values)
+    for field in dataclasses.fields(record):
+        if not dataclasses.is_dataclass(field.default):
+            continue
+        default: Any = field.default
+        if hasattr(default, "defaults"):  # Overrides: keep what was given apart.
+            given = _given(type(default.defaults), values)
+            settings[field.name] = dataclasses.replace(default, given=given)
+        else:
+            given = _given(type(default), values)
+            settings[field.name] = dataclasses.replace(default, **given)
+    return settings
+
+
+def _given(record: type, values: flags.FlagValues) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(record)]
+    flags_of_record = {name: values[name] for name in names if name in values}
+    return {
+        name: flag.pair() if isinstance(flag, _PairFlag) else flag.value
+        for name, flag in flags_of_record.items()
+        if not flag.using_default_value
+    }
+
+
+def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    leftover: list[str] = []
+    for layer in _layers(argv[1:]):
+        for name in values:
+            values[name].present = 0  # What a flagfile listed, a later list replaces.
+        try:
+            leftover += values([argv[0], *layer])[1:]
+        except flags.UnrecognizedFlagError as error:
+            raise FlagError(str(error).replace(" ?", "?")) from None
+        except flags.Error as error:
+            raise FlagError(re.sub("^(ERROR::? *|flag )", "", str(error))) from None
+    if leftover:
+        hint = "; remove the spaces around =" if "=" in leftover[0] else ""
+        raise FlagError(f"arguments that belong to no flag: {' '.join(leftover)}{hint}")
+
+
+def _layers(args: Sequence[str]) -> Iterator[list[str]]:
+    """Splits a command line into what stands before, in and after each flagfile."""
+    layer: list[str] = []
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        if re.match("--?flagfile(=|$)", arg):
+            yield layer
+            yield [arg] if "=" in arg else [arg, *rest[:1]]
+            rest, layer = rest[0 if "=" in arg else 1 :], []
+        else:
+            layer.append(arg)
+    yield layer
+
+
+def _flag(name: str, hint: Any, default: Any, help: str) -> flags.Flag:
+    if types.NoneType in typing.get_args(hint):
+        (hint,) = (kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    if hint is bool:
+        return flags.BooleanFlag(name, default, help)
+    if typing.get_origin(hint) is tuple:
+        items = typing.get_args(hint)
+        parser = _Parser(_item(items[0]), many=True)
+        make = _PairFlag if len(items) == 2 and items[1] is items[0] else _ListFlag
+        return make(parser, _Serializer(), name, default, help)
+    return flags.Flag(_Parser(_item(hint)), _Serializer(), name, default, help)
+
+
+def _item(hint: Any) -> Callable[[str], Any]:
+    """Text -> value of a type; raises ValueError with what would do."""
+    choices = typing.get_args(hint)
+    kind = type(choices[0]) if choices else hint
+
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{wanted} is needed") from None
+        if choices and value not in choices:
+            raise ValueError(f"one of {', '.join(map(str, choices))} is needed")
+        if isinstance(value, str) and value.startswith("="):
+            raise ValueError("remove the spaces around =")
+        return value
+
+    return convert
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses text by a function, items of a list one by one."""
+
+    def __init__(self, convert: Callable[[str], Any], *, many: bool = False) -> None:
+        self._convert = convert
+        self._many = many
+
+    def parse(self, argument: Any) -> Any:
+        if not isinstance(argument, str):  # A default.
+            return argument
+        if not self._many:
+            return self._convert(argument)
+        return tuple(
+            self._convert(item) for item in argument.split(",") if item.strip()
+        )
+
+
+class _Serializer(flags.ArgumentSerializer):
+    """Writes a value as its flag is written."""
+
+    def serialize(self, value: Any) -> str:
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+class _ListFlag(flags.Flag):
+    """A list, `6,12,18`, or one item a flag."""
+
+    value: Any
+
+    def parse(self, argument: str) -> None:
+        items = self._parse(argument)
+        goes_on = self.present and "," not in argument
+        self.value = (*self.value, *items) if goes_on else items
+        self.present += 1
+
+
+class _PairFlag(_ListFlag):
+    """Height and width: `513,513`, `513`, or one a flag."""
+
+    def pair(self) -> tuple[Any, Any]:
+        if len(self.value) == 1:
+            return (*self.value, *self.value)
+        if len(self.value) == 2:
+            return self.value
+        given = _Serializer().serialize(self.value)
+        raise FlagError(f"--{self.name}={given}: one size, or height,width, is needed")

@@ -1,0 +1,62 @@
+"""The records of settings."""
+
+import dataclasses
+
+import pytest
+
+from deeplab_tf.config import (
+    AugmentConfig,
+    EvalConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Overrides,
+    ResizeConfig,
+    TrainConfig,
+)
+from deeplab_tf.errors import FlagError
+
+
+def test_overrides_change_what_was_saved_and_nothing_else():
+    saved = ModelConfig(model_variant="xception_65", atrous_rates=(6, 12, 18))
+    changed = Overrides(ModelConfig(), {"output_stride": 8}).onto(saved)
+    assert changed == dataclasses.replace(saved, output_stride=8)
+
+
+def test_overrides_fall_back_on_their_defaults():
+    overrides = Overrides(ModelConfig(output_stride=8), {"multi_grid": (1, 2, 4)})
+    assert overrides.onto(None) == ModelConfig(output_stride=8, multi_grid=(1, 2, 4))
+
+
+def test_overrides_are_checked_before_anything_is_loaded():
+    with pytest.raises(FlagError, match="decoder_output_stride=5"):
+        Overrides(ModelConfig(), {"decoder_output_stride": (5,)})
+
+
+@pytest.mark.parametrize(
+    ("strides", "stride"), [((), 16), ((4,), 4), ((8,), 8), ((16, 4), 4)]
+)
+def test_logits_have_the_least_stride(strides, stride):
+    assert ModelConfig(decoder_output_stride=strides).logits_stride == stride
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ModelConfig(atrous_rates=(6, 0)), "--atrous_rates=6,0: more than 0"),
+        (lambda: ModelConfig(batch_norm_decay=1.0), "--batch_norm_decay=1.0: between"),
+        (lambda: ModelConfig(decoder_output_stride=(4, 8)), "from large to small"),
+        (lambda: ResizeConfig(max_resize_value=513), "needs --min_resize_value"),
+        (lambda: OptimizerConfig(training_number_of_steps=0), "more than 0"),
+        (
+            lambda: OptimizerConfig(training_number_of_steps=5, slow_start_step=6),
+            "--slow_start_step=6 is more than --training_number_of_steps=5",
+        ),
+        (lambda: AugmentConfig(max_scale_factor=0.1), "is below --min_scale_factor"),
+        (lambda: TrainConfig(), "--train_logdir is missing"),
+        (lambda: TrainConfig(train_logdir="run"), "--dataset_dir is missing"),
+        (lambda: EvalConfig(), "--checkpoint_dir is missing"),
+    ],
+)
+def test_settings_that_cannot_be_meant_name_their_flag(make, message):
+    with pytest.raises(FlagError, match=message):
+        make()

@@ -1,0 +1,146 @@
+"""Command lines -> records."""
+
+import re
+
+import pytest
+
+from deeplab_tf import flags
+from deeplab_tf.config import (
+    EvalConfig,
+    ExportConfig,
+    ModelConfig,
+    TrainConfig,
+    VisConfig,
+)
+from deeplab_tf.errors import FlagError
+
+TRAIN = ("--train_logdir=run", "--dataset_dir=records")
+
+
+def parse(*args, record=TrainConfig, required=TRAIN, retired=None):
+    return flags.parse(record, ["program", *required, *args], retired=retired)
+
+
+def test_a_flag_is_the_field_of_its_name():
+    config = parse("--base_learning_rate=0.007", "--output_stride=8", "--seed=3")
+    assert config.optimizer.base_learning_rate == 0.007
+    assert config.model.output_stride == 8
+    assert config.seed == 3
+
+
+def test_what_is_not_given_keeps_the_default_of_the_record():
+    assert parse() == TrainConfig(train_logdir="run", data=parse().data)
+    assert parse().model == ModelConfig()
+
+
+@pytest.mark.parametrize(
+    ("args", "value"),
+    [
+        (["--atrous_rates=6,12,18"], (6, 12, 18)),
+        (["--atrous_rates=6", "--atrous_rates=12", "--atrous_rates=18"], (6, 12, 18)),
+        (["--atrous_rates=1,2", "--atrous_rates=6,12"], (6, 12)),
+        (["--atrous_rates="], ()),
+    ],
+)
+def test_lists_are_written_with_commas_or_by_repetition(args, value):
+    assert parse(*args).model.atrous_rates == value
+
+
+@pytest.mark.parametrize(
+    ("args", "size"),
+    [
+        (["--train_crop_size=513"], (513, 513)),
+        (["--train_crop_size=513,769"], (513, 769)),
+        (["--train_crop_size=513", "--train_crop_size=769"], (513, 769)),
+        (["--train_crop_size=65,65", "--train_crop_size=97,129"], (97, 129)),
+    ],
+)
+def test_crop_sizes_are_one_number_two_or_two_flags(args, size):
+    assert parse(*args).augment.train_crop_size == size
+
+
+@pytest.mark.parametrize("form", ["--flagfile={}", "-flagfile={}"])
+def test_later_flags_win_over_a_flagfile_also_where_they_are_lists(tmp_path, form):
+    recipe = tmp_path / "recipe.flags"
+    recipe.write_text(
+        "# A comment.\n--train_crop_size=769,769\n--atrous_rates=6\n"
+        "--atrous_rates=12\n--model_variant=xception_65\n"
+    )
+    config = parse(form.format(recipe), "--train_crop_size=321", "--atrous_rates=3")
+    assert config.augment.train_crop_size == (321, 321)
+    assert config.model.atrous_rates == (3,)
+    assert config.model.model_variant == "xception_65"
+
+
+def test_a_flagfile_wins_over_what_stands_before_it(tmp_path):
+    recipe = tmp_path / "recipe.flags"
+    recipe.write_text("--output_stride=8\n")
+    config = parse("--output_stride=32", "--flagfile", str(recipe))
+    assert config.model.output_stride == 8
+
+
+@pytest.mark.parametrize("text", ["false", "0", "False"])
+def test_booleans_take_words_and_numbers(text):
+    assert not parse(f"--fine_tune_batch_norm={text}").fine_tune_batch_norm
+    assert not parse("--nofine_tune_batch_norm").fine_tune_batch_norm
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--trian_split=val"], "'trian_split'. Did you mean: train_split?"),
+        (["--initialize_last_layer", "=", "False"], "remove the spaces around ="),
+        (["--model_variant", "=", "xception_65"], "remove the spaces around ="),
+        (["--model_variant", "=xception_65"], "remove the spaces around ="),
+        (["train"], "belong to no flag: train"),
+        (["--train_crop_size=1,2,3"], "--train_crop_size=1,2,3: one size, or height"),
+        (["--train_crop_size=big"], "--train_crop_size=big: a whole number is needed"),
+        (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
+        (["--output_stride=10"], "--output_stride=10: one of 8, 16, 32 is needed"),
+        (["--learning_policy=cosine"], "one of poly, step is needed"),
+        (["--flagfile=no.flags"], "No such file or directory: 'no.flags'"),
+        (["--momentum"], "Missing value for flag --momentum"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_says_why(args, message):
+    with pytest.raises(FlagError, match=re.escape(message)):
+        parse(*args)
+
+
+def test_what_was_given_is_kept_apart_from_defaults_where_a_run_is_read():
+    config = parse(
+        "--output_stride=16",
+        record=EvalConfig,
+        required=("--checkpoint_dir=a", "--eval_logdir=b", "--dataset_dir=c"),
+    )
+    assert config.model.given == {"output_stride": 16}
+    assert config.resize.given == {}
+
+
+def test_a_bare_checkpoint_is_exported_at_output_stride_8():
+    config = parse(
+        record=ExportConfig, required=("--checkpoint_path=a", "--export_path=b")
+    )
+    assert config.model.onto(None).output_stride == 8
+
+
+def test_retired_flags_are_accepted_with_a_line_that_says_what_replaces_them(caplog):
+    retired = {"num_clones": (int, "all GPUs are used"), "clone_on_cpu": (bool, "-")}
+    parse("--num_clones=4", "--clone_on_cpu", retired=retired)
+    assert "--num_clones does nothing here: all GPUs are used." in caplog.text
+
+
+@pytest.mark.parametrize("record", [TrainConfig, EvalConfig, VisConfig, ExportConfig])
+def test_help_lists_every_flag_with_its_default_and_exits_with_0(record, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        flags.parse(record, ["program", "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert "--model_variant" in text
+    assert "'mobilenet_v2'" in text
+
+
+def test_two_commands_fit_in_one_process():
+    for record in (TrainConfig, EvalConfig, TrainConfig):
+        with pytest.raises(FlagError, match="is missing"):
+            flags.parse(record, ["program"])

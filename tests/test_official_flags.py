@@ -1,0 +1,180 @@
+"""Every flag of the official scripts exists, with its type and default."""
+
+import dataclasses
+import re
+import typing
+
+import pytest
+
+from deeplab_tf import commands
+from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
+
+# Of research/deeplab, as "name default"; None and lists as Python has them.
+COMMON = """
+add_image_level_feature True
+aspp_convs_filters 256
+aspp_with_batch_norm True
+aspp_with_concat_projection True
+aspp_with_separable_conv True
+aspp_with_squeeze_and_excitation False
+batch_norm_decay 0.9997
+decoder_filters 256
+decoder_output_is_logits False
+decoder_output_stride ()
+decoder_use_separable_conv True
+decoder_use_sum_merge False
+dense_prediction_cell_json ''
+depth_multiplier 1.0
+divisible_by None
+image_pooling_crop_size None
+image_pooling_stride (1,1)
+image_pyramid ()
+image_se_uses_qsigmoid False
+keep_aspect_ratio True
+label_weights ()
+logits_kernel_size 1
+max_resize_value None
+merge_method 'max'
+min_resize_value None
+model_variant 'mobilenet_v2'
+multi_grid ()
+nas_remove_os32_stride False
+nas_stem_output_num_conv_filters 20
+nas_use_classification_head False
+prediction_with_upsampled_logits True
+resize_factor None
+use_bounded_activation False
+atrous_rates ()
+quantize_delay_step -1
+"""
+TRAIN = """
+output_stride 16
+adam_epsilon 1e-08
+adam_learning_rate 0.001
+base_learning_rate 0.0001
+dataset 'pascal_voc_seg'
+dataset_dir None
+decay_steps 0.0
+drop_path_keep_prob 1.0
+end_learning_rate 0.0
+fine_tune_batch_norm True
+hard_example_mining_step 0
+initialize_last_layer True
+last_layer_gradient_multiplier 1.0
+last_layers_contain_logits_only False
+learning_policy 'poly'
+learning_power 0.9
+learning_rate_decay_factor 0.1
+learning_rate_decay_step 2000
+log_steps 10
+max_scale_factor 2.0
+min_scale_factor 0.5
+momentum 0.9
+optimizer 'momentum'
+profile_logdir None
+save_interval_secs 1200
+save_summaries_images False
+save_summaries_secs 600
+scale_factor_step_size 0.25
+slow_start_learning_rate 0.0001
+slow_start_step 0
+tf_initial_checkpoint None
+top_k_percent_pixels 1.0
+train_batch_size 8
+train_crop_size (513,513)
+train_logdir None
+train_split 'train'
+training_number_of_steps 30000
+upsample_logits True
+weight_decay 4e-05
+"""
+EVAL = """
+output_stride 16
+add_flipped_images False
+checkpoint_dir None
+dataset 'pascal_voc_seg'
+dataset_dir None
+eval_batch_size 1
+eval_crop_size (513,513)
+eval_interval_secs 300
+eval_logdir None
+eval_scales (1.0,)
+eval_split 'val'
+max_number_of_evaluations 1
+"""
+VIS = """
+output_stride 16
+add_flipped_images False
+also_save_raw_predictions False
+checkpoint_dir None
+colormap_type 'pascal'
+dataset 'pascal_voc_seg'
+dataset_dir None
+eval_interval_secs 300
+eval_scales (1.0,)
+max_number_of_iterations 1
+vis_batch_size 1
+vis_crop_size (513,513)
+vis_logdir None
+vis_split 'val'
+"""
+EXPORT = """
+output_stride 8
+add_flipped_images False
+checkpoint_path None
+crop_size (513,513)
+export_path None
+inference_scales (1.0,)
+num_classes 21
+save_inference_graph False
+"""
+SCRIPTS = {TrainConfig: TRAIN, EvalConfig: EVAL, VisConfig: VIS, ExportConfig: EXPORT}
+CASES = [
+    (record, *line.split(" "))
+    for record, listed in SCRIPTS.items()
+    for line in (COMMON + listed).split("\n")
+    if line
+]
+
+
+def shown_defaults(record):
+    """Flag name -> default as `--help` has it."""
+    found = {}
+    for field in dataclasses.fields(record):
+        if "help" in field.metadata:
+            found[field.name] = field.metadata["shown"]
+        elif dataclasses.is_dataclass(field.default):
+            inner = getattr(field.default, "defaults", field.default)
+            for own in dataclasses.fields(inner):
+                shown = own.metadata["shown"]
+                given = getattr(inner, own.name)
+                found[own.name] = shown if given == own.default else given
+    return found
+
+
+@pytest.mark.parametrize(("record", "name", "default"), CASES)
+def test_the_official_flag_has_its_official_default(record, name, default):
+    if name == "label_weights" and record is not TrainConfig:
+        assert name in commands._RETIRED_AFTER_TRAINING
+        return
+    assert shown_defaults(record)[name] == eval(default)
+
+
+@pytest.mark.parametrize(
+    "name", ["clone_on_cpu", "master", "num_clones", "num_ps_tasks"]
+)
+def test_flags_of_distributed_tensorflow_1_are_accepted(name):
+    assert name in commands._RETIRED
+
+
+@pytest.mark.parametrize("record", SCRIPTS)
+def test_every_flag_has_help_of_a_sentence(record):
+    def check(cls):
+        for field in dataclasses.fields(cls):
+            if "help" in field.metadata:
+                assert re.match(r"[A-Z].*\.$", field.metadata["help"]), field.name
+            elif dataclasses.is_dataclass(field.default):
+                check(type(getattr(field.default, "defaults", field.default)))
+
+    check(record)
+    assert typing.get_type_hints(record)
