@@ -1,0 +1,1 @@
+"""Networks: Keras functional graphs from pure functions."""

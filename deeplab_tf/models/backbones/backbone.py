@@ -1,0 +1,29 @@
+"""What a feature extractor is."""
+
+import dataclasses
+from collections.abc import Callable
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.layers import Features, Style, Tensor
+
+MEAN_RGB = (123.15, 115.90, 103.06)  # Of ImageNet, as the official ResNets take it.
+GREY = (127.5, 127.5, 127.5)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A feature extractor with the facts of its family.
+
+    Attributes:
+        features: (images `[N, H, W, 3]` normalized, settings, style) -> "c2", "c3",
+            "c4": what a decoder at stride 4, 8, 16 takes; "c5": the features at the
+            output stride.
+        style: Of its layers.
+        subtracts_mean: Images enter as `x - MEAN_RGB`, not as `x / 127.5 - 1`.
+        mean_pixel: What surrounds an image smaller than the crop, RGB in 0...255.
+    """
+
+    features: Callable[[Tensor, ModelConfig, Style], Features]
+    style: Style
+    subtracts_mean: bool = False
+    mean_pixel: tuple[float, float, float] = GREY

@@ -1,0 +1,172 @@
+"""ResNet v1 of 18, 50 and 101 layers, with a 7x7 root or, "beta", three 3x3.
+
+Reference: He et al. 2015, https://arxiv.org/abs/1512.03385. As in TF-slim, the stride
+of a block sits in the 3x3 convolution of its last unit.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from keras import initializers, layers
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
+from deeplab_tf.models import atrous
+from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
+from deeplab_tf.models.layers import Features, Style, Tensor, activated, conv
+
+
+class Block(NamedTuple):
+    """Units of one width; the last has the stride."""
+
+    units: int
+    filters: int
+    stride: int
+
+
+class Depth(NamedTuple):
+    """A ResNet: the scope of its names, its unit and its blocks."""
+
+    scope: str
+    unit: Callable[[Tensor, int, Step, Style, str], tuple[Tensor, Tensor]]
+    blocks: tuple[Block, ...]
+
+
+def features(
+    images: Tensor,
+    config: ModelConfig,
+    style: Style,
+    *,
+    depth: Depth,
+    root: tuple[int, ...] = (),
+) -> Features:
+    """Features of a ResNet; a tap is the last convolution of a unit, before the sum.
+
+    Args:
+        images: `[N, H, W, 3]`.
+        config: Output stride and multi-grid.
+        style: Of the layers.
+        depth: Which ResNet.
+        root: Channels of three 3x3 convolutions in place of one of 7x7.
+    """
+    first, pool, blocks = _steps(depth, config)
+    x = _root(images, root, step=first, style=style, scope=depth.scope)
+    name = f"{depth.scope}.pool1"
+    x = layers.MaxPooling2D(3, pool.stride, padding="same", name=name)(x)
+    found: Features = {}
+    for b, steps in enumerate(blocks, start=1):
+        for u, step in enumerate(steps, start=1):
+            name = f"{depth.scope}.block{b}.unit_{u}"
+            x, tap = depth.unit(x, depth.blocks[b - 1].filters, step, style, name)
+            if u == len(steps) - 1:  # The last before the stride.
+                found[f"c{b + 1}"] = tap
+    return found | {"c5": x}
+
+
+def _steps(depth: Depth, config: ModelConfig) -> tuple[Step, Step, list[list[Step]]]:
+    """Steps of root, pooling and the units of each block.
+
+    The multi-grid multiplies the rates of the last block: Chen et al. 2017, section
+    3.2.1, https://arxiv.org/abs/1706.05587.
+    """
+    strides = [[1] * (units - 1) + [stride] for units, _, stride in depth.blocks]
+    nominal = [2, 2, *itertools.chain.from_iterable(strides)]
+    first, pool, *steps = atrous.plan(nominal, config.output_stride)
+    grid = config.multi_grid or (1,) * depth.blocks[-1].units
+    if len(grid) != depth.blocks[-1].units:
+        raise FlagError(
+            f"--multi_grid={','.join(map(str, grid))}: "
+            f"{depth.blocks[-1].units} rates are needed"
+        )
+    grids = (1,) * (len(steps) - len(grid)) + grid
+    steps = [Step(s.stride, s.rate * g) for s, g in zip(steps, grids, strict=True)]
+    rest = iter(steps)
+    return first, pool, [[next(rest) for _ in block] for block in strides]
+
+
+def _root(
+    images: Tensor, widths: tuple[int, ...], *, step: Step, style: Style, scope: str
+) -> Tensor:
+    if not widths:
+        return conv(images, 64, 7, step=step, style=style, name=f"{scope}.conv1")
+    x = images
+    for i, width in enumerate(widths, start=1):
+        x = conv(x, width, 3, step=step, style=style, name=f"{scope}.conv1_{i}")
+        step = Step()
+    return x
+
+
+def bottleneck(
+    x: Tensor, filters: int, step: Step, style: Style, scope: str
+) -> tuple[Tensor, Tensor]:
+    """1x1, 3x3 and 1x1 beside a shortcut: the activated sum, and the last of them."""
+    name = f"{scope}.bottleneck_v1"
+    y = conv(x, filters // 4, 1, style=style, name=f"{name}.conv1")
+    y = conv(y, filters // 4, 3, step=step, style=style, name=f"{name}.conv2")
+    y = conv(y, filters, 1, style=style, name=f"{name}.conv3", activation=False)
+    return _added(x, y, step, style, name), y
+
+
+def lite_bottleneck(
+    x: Tensor, filters: int, step: Step, style: Style, scope: str
+) -> tuple[Tensor, Tensor]:
+    """Two 3x3 beside a shortcut, the unit of ResNet-18."""
+    name = f"{scope}.lite_bottleneck_v1"
+    inner = Step(1, step.rate)
+    y = conv(x, filters, 3, step=inner, style=style, name=f"{name}.conv1")
+    last = f"{name}.conv2"
+    y = conv(y, filters, 3, step=step, style=style, name=last, activation=False)
+    return _added(x, y, step, style, name), y
+
+
+def _added(x: Tensor, y: Tensor, step: Step, style: Style, name: str) -> Tensor:
+    filters, stride, scope = y.shape[-1], Step(step.stride), f"{name}.shortcut"
+    if x.shape[-1] != filters:
+        x = conv(x, filters, 1, step=stride, style=style, name=scope, activation=False)
+    elif stride.stride > 1:
+        x = layers.MaxPooling2D(1, stride.stride, name=scope)(x)
+    y = layers.Add(name=f"{name}.add")([x, y])
+    return activated(y, style=style, name=f"{name}.relu")
+
+
+def _kernel() -> initializers.Initializer:
+    """TF-slim's variance scaling, whose factor 1.3 stands for the truncation."""
+    keras_correction = 0.87962566103423978
+    return initializers.VarianceScaling(2 * 1.3 * keras_correction**2)
+
+
+def _variants(depth: Depth, root: tuple[int, ...], mean_pixel: tuple) -> dict:
+    style = Style(epsilon=1e-5, decay=0.95, kernel=_kernel, padding="fixed")
+    plain = functools.partial(features, depth=depth)
+    beta = functools.partial(features, depth=depth, root=root)
+    return {
+        depth.scope: Backbone(
+            features=plain, style=style, subtracts_mean=True, mean_pixel=mean_pixel
+        ),
+        f"{depth.scope}_beta": Backbone(features=beta, style=style),
+    }
+
+
+def _deep(units: tuple[int, int, int, int]) -> tuple[Block, ...]:
+    filters, strides = (256, 512, 1024, 2048), (2, 2, 2, 1)
+    return tuple(map(Block, units, filters, strides))
+
+
+_R18 = Depth(
+    "resnet_v1_18",
+    lite_bottleneck,
+    (Block(2, 64, 2), Block(2, 128, 2), Block(2, 256, 2), Block(2, 512, 1)),
+)
+_R50 = Depth("resnet_v1_50", bottleneck, _deep((3, 4, 6, 3)))
+_R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))
+
+VARIANTS = {
+    # The official code pads the images of resnet_v1_18 with grey, those of 50 and 101
+    # with the mean.
+    **_variants(_R18, (16, 16, 32), GREY),
+    **_variants(_R50, (64, 64, 128), MEAN_RGB),
+    **_variants(_R101, (64, 64, 128), MEAN_RGB),
+}

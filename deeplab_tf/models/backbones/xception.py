@@ -1,0 +1,149 @@
+"""Aligned Xception of 41, 65 and 71 layers: all strides in separable convolutions.
+
+Reference: Chen et al. 2018, section 3.3, https://arxiv.org/abs/1802.02611.
+"""
+
+import functools
+from typing import NamedTuple
+
+from keras import layers
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
+from deeplab_tf.models import atrous
+from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.backbones.backbone import Backbone
+from deeplab_tf.models.layers import (
+    Features,
+    Style,
+    Tensor,
+    activated,
+    conv,
+    separable_conv,
+    truncated_normal,
+)
+
+
+class Module(NamedTuple):
+    """Three separable convolutions beside a shortcut; the third has the stride.
+
+    Attributes:
+        scope: Below that of the network.
+        filters: Of the three.
+        stride: Nominal, of the third.
+        shortcut: A convolution, the input itself, or none.
+        tap: Name under which a decoder finds the second convolution.
+    """
+
+    scope: str
+    filters: tuple[int, int, int]
+    stride: int = 1
+    shortcut: str = "conv"
+    tap: str = ""
+
+
+def features(
+    images: Tensor,
+    config: ModelConfig,
+    style: Style,
+    *,
+    scope: str,
+    modules: tuple[Module, ...],
+) -> Features:
+    """Features of an Xception; a tap is a pointwise convolution before its ReLU."""
+    strides = [module.stride for module in modules]
+    root, *steps = atrous.plan([2, *strides], config.output_stride)
+    name = f"{scope}.entry_flow.conv1"
+    x = conv(images, 32, 3, step=root, style=style, name=f"{name}_1")
+    x = conv(x, 64, 3, style=style, name=f"{name}_2")
+    found: Features = {}
+    for module, step in zip(modules, steps, strict=True):
+        name = f"{scope}.{module.scope}.xception_module"
+        rates = _rates(module, step, config)
+        x, tap = _module(x, module, step.stride, rates, style=style, name=name)
+        if module.tap:
+            found[module.tap] = tap
+    return found | {"c5": x}
+
+
+def _rates(module: Module, step: Step, config: ModelConfig) -> tuple[int, ...]:
+    """Rates of the three convolutions; a multi-grid multiplies those of the last."""
+    grid = config.multi_grid or (1, 1, 1)
+    if len(grid) != 3:
+        given = ",".join(map(str, grid))
+        raise FlagError(f"--multi_grid={given}: 3 rates are needed")
+    if module.shortcut != "none":
+        grid = (1, 1, 1)
+    return tuple(step.rate * factor for factor in grid)
+
+
+def _module(
+    x: Tensor,
+    module: Module,
+    stride: int,
+    rates: tuple[int, ...],
+    *,
+    style: Style,
+    name: str,
+) -> tuple[Tensor, Tensor]:
+    """The module's output, not activated, and its second convolution."""
+    # ReLUs stand before each convolution, and in the last module within and after.
+    inside = module.shortcut == "none"
+    y, outputs = x, []
+    for i, (filters, rate) in enumerate(zip(module.filters, rates, strict=True), 1):
+        scope, step = f"{name}.separable_conv{i}", Step(stride if i == 3 else 1, rate)
+        if not inside:
+            y = activated(y, style=style, name=f"{scope}.relu")
+        y = separable_conv(
+            y, filters, step=step, style=style, name=scope, activation=inside
+        )
+        outputs.append(y)
+    if module.shortcut == "conv":
+        scope, step = f"{name}.shortcut", Step(stride)
+        filters = module.filters[-1]
+        x = conv(x, filters, 1, step=step, style=style, name=scope, activation=False)
+    if module.shortcut != "none":
+        y = layers.Add(name=f"{name}.add")([x, y])
+    return y, outputs[1]
+
+
+def _modules(
+    entry: tuple[tuple[int, int, str], ...], middle: int
+) -> tuple[Module, ...]:
+    """Entry blocks of (filters, stride, tap), middle units, and the exit."""
+    return (
+        *(
+            Module(f"entry_flow.block{i}.unit_1", (f, f, f), stride, tap=tap)
+            for i, (f, stride, tap) in enumerate(entry, start=1)
+        ),
+        *(
+            Module(f"middle_flow.block1.unit_{i}", (728, 728, 728), shortcut="sum")
+            for i in range(1, middle + 1)
+        ),
+        Module("exit_flow.block1.unit_1", (728, 1024, 1024), 2, tap="c4"),
+        Module("exit_flow.block2.unit_1", (1536, 1536, 2048), shortcut="none"),
+    )
+
+
+_SHORT = ((128, 2, ""), (256, 2, "c2"), (728, 2, "c3"))
+_LONG = ((128, 2, ""), (256, 1, ""), (256, 2, "c2"), (728, 1, ""), (728, 2, "c3"))
+_SIZES = {
+    "xception_41": _modules(_SHORT, 8),
+    "xception_65": _modules(_SHORT, 16),
+    "xception_71": _modules(_LONG, 16),
+}
+_STYLE = Style(
+    epsilon=1e-3,
+    decay=0.9997,
+    kernel=truncated_normal(0.09),
+    depthwise=truncated_normal(0.09),
+    pointwise=truncated_normal(0.09),
+    padding="fixed",
+)
+VARIANTS = {
+    scope: Backbone(
+        features=functools.partial(features, scope=scope, modules=modules),
+        style=_STYLE,
+    )
+    for scope, modules in _SIZES.items()
+}

@@ -1,0 +1,42 @@
+"""Weights by their names in official checkpoints, which follow from the layers."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+_NAMES = {"kernel": "weights", "bias": "biases"}
+
+
+def weights_by_name(model: keras.Model) -> dict[str, Any]:
+    """TF1 variable name -> Keras variable, of every weight.
+
+    A layer's name is its scope with `.` for `/`; the variables within are those of
+    TF-slim: "weights", "depthwise_weights", "biases", "BatchNorm/gamma".
+    """
+    return {
+        f"{scope(layer)}/{_variable_name(layer, variable.name)}": variable
+        for layer in model.layers
+        for variable in layer.weights
+        if not isinstance(layer, layers.Dropout)  # Its seed is no weight.
+    }
+
+
+def dropout_seeds(model: keras.Model) -> dict[str, Any]:
+    """Layer name -> state of its random generator, of every dropout."""
+    return {
+        scope(layer): layer.seed_generator.state
+        for layer in model.layers
+        if isinstance(layer, layers.Dropout)
+    }
+
+
+def scope(layer: layers.Layer) -> str:
+    """The layer's scope in official checkpoints."""
+    return layer.name.replace(".", "/")
+
+
+def _variable_name(layer: layers.Layer, name: str) -> str:
+    if isinstance(layer, layers.DepthwiseConv2D) and name == "kernel":
+        return "depthwise_weights"
+    return _NAMES.get(name, name)

@@ -1,0 +1,32 @@
+"""Corner-aligned resizing: the first and last pixels of both images coincide.
+
+Caffe's Interp and TensorFlow 1's `align_corners=True` do this; the half-pixel resize of
+`tf.image.resize` is another function and shifts every border.
+"""
+
+import tensorflow as tf
+
+
+def bilinear(images: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+    """Bilinear interpolation of `[N, H, W, C]` to `[N, *size, C]`; floats stay so."""
+    images = tf.convert_to_tensor(images)
+    resized = tf.raw_ops.ResizeBilinear(images=images, size=size, align_corners=True)
+    return tf.cast(resized, images.dtype) if images.dtype.is_floating else resized
+
+
+def nearest(images: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+    """Nearest neighbours of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`."""
+    return tf.raw_ops.ResizeNearestNeighbor(
+        images=images, size=size, align_corners=True
+    )
+
+
+def scaled(length: int | tf.Tensor, scale: float | tf.Tensor) -> int | tf.Tensor:
+    """Length of a side at another scale, so that corners stay aligned.
+
+    `(length - 1) * scale + 1`, truncated: 513 at 1/16 is 33. Arithmetic is that of the
+    official code: float32 for tensors, float64 for Python numbers.
+    """
+    if isinstance(length, tf.Tensor):
+        return tf.cast((tf.cast(length, tf.float32) - 1.0) * scale + 1.0, tf.int32)
+    return int((length - 1.0) * scale + 1.0)

@@ -1,0 +1,73 @@
+"""What all tests share: two CPU devices, seeds, and a small data set."""
+
+import importlib.util
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import logging
+
+from tests.recorded import ROOT, SHARED
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+
+logging.set_verbosity(logging.INFO)
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """The one MirroredStrategy of this process; a second one's collectives collide."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of weights, photographs and recorded numbers; skips without it."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared, with weights and photographs, is not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def builder():
+    """Loads `datasets/build_<name>_data.py`, which is a script, not a module."""
+
+    def load(name):
+        path = ROOT / "datasets" / f"build_{name}_data.py"
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # Dataclasses look their module up.
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory, builder):
+    """Folder of records of the embedded data set: 24 to train, 7 to test."""
+    folder = tmp_path_factory.mktemp("shapes")
+    module = builder("shapes")
+    config = module.ShapesConfig(output_dir=str(folder), train_size=24, val_size=7)
+    module.build(config)
+    return folder

@@ -1,0 +1,180 @@
+"""What every backbone promises."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
+from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.build import build
+from deeplab_tf.models.names import weights_by_name
+from tests.recorded import assign_rule_weights
+
+# The largest of each family take long to build; the smallest stand for them elsewhere.
+LARGE = {"xception_65", "xception_71", "resnet_v1_101", "resnet_v1_101_beta"}
+VARIANTS = [
+    pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+    for name in BACKBONES
+]
+# Variables, parameters, trainable ones of the official DeepLab v3+ with 21 classes.
+COUNTS = {
+    "mobilenet_v2": (327, 2764357, 2725573),
+    "resnet_v1_18": (172, 12356613, 12338629),
+    "resnet_v1_18_beta": (187, 12338421, 12320309),
+    "resnet_v1_50": (337, 26766853, 26696133),
+    "resnet_v1_50_beta": (347, 26891013, 26819909),
+    "resnet_v1_101": (592, 45811205, 45688261),
+    "resnet_v1_101_beta": (602, 45935365, 45812037),
+    "xception_41": (492, 28241573, 28108661),
+    "xception_65": (732, 41258213, 41055413),
+    "xception_71": (802, 43694413, 43477837),
+}
+
+
+def extractor(variant, output_stride, size=(None, None)):
+    """A model of the features alone, with the rule's weights."""
+    backbone, config = BACKBONES[variant], ModelConfig(output_stride=output_stride)
+    images = keras.Input((*size, 3))
+    model = keras.Model(images, backbone.features(images, config, backbone.style))
+    assign_rule_weights(model, 1.3)
+    return model
+
+
+def test_every_backbone_has_its_counts_here():
+    assert COUNTS.keys() == BACKBONES.keys()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sizes_are_those_of_the_official_network(variant):
+    config = ModelConfig(
+        model_variant=variant, atrous_rates=(6, 12, 18), decoder_output_stride=(4,)
+    )
+    model = build(config, 21)
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_variables)
+    total = sum(int(np.prod(w.shape)) for w in weights_by_name(model).values())
+    assert (len(weights_by_name(model)), total, trainable) == COUNTS[variant]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_features_have_their_strides(variant, output_stride):
+    found = extractor(variant, output_stride, (65, 97)).output
+    strides = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}
+    for level, stride in strides.items():
+        step = min(stride, output_stride)
+        assert found[level].shape[1:3] == (64 // step + 1, 96 // step + 1), level
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("size", [(65, 97), (64, 96)], ids=["odd", "even"])
+def test_dense_features_contain_the_sparse_ones(variant, size, rng):
+    image = rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
+    sparse = extractor(variant, 16)(image)["c5"].numpy()
+    keras.backend.clear_session()
+    dense = extractor(variant, 8)(image)["c5"].numpy()
+    # TensorFlow's SAME padding pads even sizes at the end alone, which shifts the grid
+    # of a MobileNet by one.
+    same = BACKBONES[variant].style.padding == "same"
+    phase = 1 if same and size[0] % 2 == 0 else 0
+    subsampled = dense[:, phase::2, phase::2][:, : sparse.shape[1], : sparse.shape[2]]
+    if phase:  # Its border reads what the sparse network pads.
+        sparse, subsampled = sparse[:, 1:-1, 1:-1], subsampled[:, 1:-1, 1:-1]
+    assert np.abs(subsampled - sparse).max() < 1e-4 * sparse.std()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_features_of_any_size_are_those_of_that_size(variant, rng):
+    image = rng.uniform(-1, 1, (2, 33, 65, 3)).astype(np.float32)
+    any_size = extractor(variant, 16)(image)["c5"].numpy()
+    keras.backend.clear_session()
+    this_size = extractor(variant, 16, (33, 65))(image)["c5"].numpy()
+    np.testing.assert_allclose(any_size, this_size, atol=1e-5 * any_size.std())
+
+
+@pytest.mark.parametrize(
+    "variant", ["resnet_v1_18", "resnet_v1_50", "xception_41", "mobilenet_v2"]
+)
+def test_a_multi_grid_dilates_the_last_block_alone(variant):
+    units = 2 if variant == "resnet_v1_18" else 3
+    config = ModelConfig(
+        model_variant=variant, output_stride=16, multi_grid=(1, 2, 4)[:units]
+    )
+    if variant == "mobilenet_v2":
+        with pytest.raises(FlagError, match="a MobileNet has not"):
+            build(config, 3)
+        return
+    plain = build(dataclasses.replace(config, multi_grid=()), 3)
+    rates = {
+        layer.name: getattr(layer, "dilation_rate", None) for layer in plain.layers
+    }
+    factors = {
+        layer.name: layer.dilation_rate[0] / rates[layer.name][0]
+        for layer in build(config, 3).layers
+        if rates[layer.name] and layer.kernel_size != (1, 1)
+    }
+    last = "exit_flow.block2" if "xception" in variant else "block4"
+    changed = {name for name, factor in factors.items() if factor != 1}
+    assert changed
+    assert all(last in name for name in changed)
+    assert set(factors.values()) == set(config.multi_grid)
+
+
+def test_a_multi_grid_of_another_length_says_what_is_needed():
+    config = ModelConfig(model_variant="resnet_v1_18", multi_grid=(1, 2, 4))
+    with pytest.raises(FlagError, match="--multi_grid=1,2,4: 2 rates are needed"):
+        build(config, 3)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "widths"),
+    [
+        (1.0, [32, 16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160]),
+        (0.5, [16, 8, 12, 12, 16, 16, 16, 32, 32, 32, 32, 48, 48, 48, 80, 80, 80]),
+        (
+            1.4,
+            [45, 22, 34, 34, 45, 45, 45, 90, 90, 90, 90, 134, 134, 134, 224, 224, 224],
+        ),
+    ],
+)
+def test_a_mobilenet_of_any_width_has_the_official_channels(multiplier, widths):
+    model = build(ModelConfig(depth_multiplier=multiplier), 21)
+    weights = weights_by_name(model)
+    blocks = ["expanded_conv", *(f"expanded_conv_{i}" for i in range(1, 16))]
+    names = ["Conv", *(f"{block}/project" for block in blocks)]
+    found = [weights[f"MobilenetV2/{name}/weights"].shape[-1] for name in names]
+    assert found == widths
+
+
+@pytest.mark.parametrize("variant", ["resnet_v1_50", "xception_41", "mobilenet_v2"])
+def test_initial_values_have_the_official_spread(variant):
+    """A normal distribution cut at two standard deviations has 0.88 of its spread."""
+    weights = weights_by_name(build(ModelConfig(model_variant=variant), 21))
+    if variant == "resnet_v1_50":
+        name, fan_in = "resnet_v1_50/block3/unit_2/bottleneck_v1/conv2/weights", 9 * 256
+        wanted = 0.8796 * np.sqrt(1.3 * 2 / fan_in)
+    elif variant == "xception_41":
+        block = "xception_41/middle_flow/block1/unit_3/xception_module"
+        name, wanted = f"{block}/separable_conv2_pointwise/weights", 0.8796 * 0.09
+    else:
+        name, wanted = "MobilenetV2/expanded_conv_9/expand/weights", 0.8796 * 0.09
+    assert np.std(weights[name]) == pytest.approx(wanted, rel=0.02)
+    assert np.std(weights["logits/semantic/weights"]) == pytest.approx(0.0088, rel=0.03)
+    aspp = weights["aspp0/weights"]
+    limit = np.sqrt(6 / (aspp.shape[2] + 256))
+    assert np.std(aspp) == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    same = [w for n, w in weights.items() if w.shape == aspp.shape and "ghts" in n]
+    assert len({float(w.numpy().flat[0]) for w in same}) == len(same)
+
+
+def test_layers_of_one_shape_start_from_different_values():
+    weights = weights_by_name(build(ModelConfig(model_variant="resnet_v1_18"), 3))
+    firsts = [
+        float(tf.reshape(w.value, [-1])[0])
+        for name, w in weights.items()
+        if name.endswith("/weights")
+    ]
+    assert len(set(firsts)) == len(firsts)

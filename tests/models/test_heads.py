@@ -1,0 +1,173 @@
+"""What every head promises, on the smallest backbones."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
+from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.build import build
+from deeplab_tf.models.heads import HEADS
+from deeplab_tf.models.names import weights_by_name
+from tests.recorded import SMALL, assign_rule_weights
+
+CONFIGS = {
+    "deeplab_v3": ModelConfig(depth_multiplier=0.25, atrous_rates=(2, 4)),
+    "deeplab_v3plus": SMALL,
+}
+OTHERS = {
+    "bare": ModelConfig(depth_multiplier=0.25, add_image_level_feature=False),
+    "plain": ModelConfig(
+        depth_multiplier=0.25,
+        atrous_rates=(2,),
+        aspp_with_separable_conv=False,
+        decoder_output_stride=(8, 4),
+        decoder_use_separable_conv=False,
+        aspp_convs_filters=16,
+        decoder_filters=16,
+    ),
+    "v2": ModelConfig(
+        depth_multiplier=0.25,
+        atrous_rates=(2, 4),
+        aspp_with_batch_norm=False,
+        logits_kernel_size=3,
+    ),
+    "windows": ModelConfig(
+        depth_multiplier=0.25,
+        image_pooling_crop_size=(33, 33),
+        image_pooling_stride=(2, 3),
+    ),
+}
+ALL = CONFIGS | OTHERS
+
+
+def test_every_head_is_tested_here():
+    assert CONFIGS.keys() == HEADS.keys()
+
+
+@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
+@pytest.mark.parametrize("size", [(65, 97), (64, 100), (33, 33)])
+def test_logits_have_the_stride_that_the_settings_tell(config, size):
+    logits = build(config, 5)(np.zeros((2, *size, 3), np.float32))
+    stride = config.logits_stride
+    assert logits.shape == (
+        2,
+        (size[0] - 1) // stride + 1,
+        (size[1] - 1) // stride + 1,
+        5,
+    )
+
+
+@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
+def test_every_weight_learns(config, rng):
+    model = build(config, 3)
+    images = rng.uniform(0, 255, (2, 65, 65, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        cost = tf.reduce_sum(model(images, training=True) ** 2)
+    weights = {n: w for n, w in weights_by_name(model).items() if w.trainable}
+    gradients = tape.gradient(cost, [w.value for w in weights.values()])
+    still = [
+        name
+        for name, g in zip(weights, gradients, strict=True)
+        if g is None or not np.abs(g).max() > 0
+    ]
+    assert not still
+
+
+@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
+def test_a_saved_network_is_the_network(config, rng, tmp_path):
+    model = build(config, 3)
+    assign_rule_weights(model, 1.3)
+    images = rng.uniform(0, 255, (1, 65, 65, 3)).astype(np.float32)
+    expected = model(images)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_fixed_size_gives_what_any_size_gives(config, rng):
+    images = rng.uniform(0, 255, (1, 65, 97, 3)).astype(np.float32)
+    found = []
+    for size in ((None, None), (65, 97)):
+        keras.backend.clear_session()
+        model = build(config, 3, input_size=size)
+        assign_rule_weights(model, 1.3)
+        found.append(model(images).numpy())
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_image_pooling_sees_the_whole_image():
+    config = ModelConfig(depth_multiplier=0.25)
+    model = build(config, 3)
+    pooled = keras.Model(model.input, model.get_layer("image_pooling.resize").output)
+    found = pooled(np.random.default_rng(0).uniform(0, 255, (1, 65, 97, 3)))
+    np.testing.assert_allclose(found, np.broadcast_to(found[:, :1, :1], found.shape))
+
+
+def test_dropout_acts_in_training_alone(rng):
+    model = build(SMALL, 3, frozen_batch_norm=True)
+    images = rng.uniform(0, 255, (1, 33, 33, 3)).astype(np.float32)
+    twice = [model(images, training=True).numpy() for _ in range(2)]
+    assert np.abs(twice[0] - twice[1]).max() > 0
+    twice = [model(images, training=False).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*twice)
+
+
+def test_all_layers_with_weights_are_named_after_their_scope():
+    for layer in build(SMALL, 3).layers:
+        if layer.weights:
+            assert layer.name.split(".")[0] in {
+                "MobilenetV2",
+                "aspp0",
+                "image_pooling",
+                "concat_projection",
+                "concat_projection_dropout",
+                "decoder",
+                "logits",
+            }
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ModelConfig(model_variant="vgg"), "--model_variant=vgg: one of mobilenet_v2,"),
+        (ModelConfig(logits_kernel_size=3), "--logits_kernel_size=3 needs"),
+        (
+            ModelConfig(output_stride=8, decoder_output_stride=(16, 4)),
+            "--decoder_output_stride=16 is above --output_stride=8",
+        ),
+        (ModelConfig(image_pyramid=(0.5, 1.0)), "--image_pyramid is not available"),
+        (ModelConfig(use_bounded_activation=True), "--use_bounded_activation is not"),
+    ],
+)
+def test_settings_that_cannot_be_built_name_their_flag(config, message):
+    with pytest.raises(FlagError, match=message):
+        build(config, 3)
+
+
+def test_pooling_windows_larger_than_the_image_are_an_error():
+    config = ModelConfig(image_pooling_crop_size=(513, 513))
+    with pytest.raises(FlagError, match="is larger than the image"):
+        build(config, 3, input_size=(321, 321))
+
+
+@pytest.mark.parametrize("variant", ["mobilenet_v2", "resnet_v1_18"])
+def test_images_are_normalized_inside(variant):
+    model = build(ModelConfig(model_variant=variant), 3)
+    normalized = keras.Model(model.input, model.get_layer("normalized").output)
+    pixel = normalized(np.array([[[[0.0, 127.5, 255.0]]]], np.float32))
+    expected = [-1.0, 0.0, 1.0]
+    if BACKBONES[variant].subtracts_mean:
+        expected = [-123.15, 127.5 - 115.90, 255 - 103.06]
+    np.testing.assert_allclose(np.ravel(pixel), expected, atol=1e-5)
+
+
+def test_the_summary_of_a_network_can_be_printed():
+    text = io.StringIO()
+    build(SMALL, 3).summary(print_fn=lambda line: text.write(line))
+    assert "concat_projection" in text.getvalue()

@@ -1,0 +1,44 @@
+"""Numbers of the official implementation, and the smallest network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.names import weights_by_name
+from tests.golden.weight_rule import weight
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+_GOLDEN = Path(__file__).parent / "golden"
+
+SMALL = ModelConfig(
+    depth_multiplier=0.25,
+    decoder_output_stride=(4,),
+    aspp_convs_filters=16,
+    decoder_filters=16,
+)
+
+
+def golden(name):
+    """A recorded file, and its parsed settings if it has some."""
+    path = _GOLDEN / name
+    if not path.exists():
+        path = SHARED / "golden" / "official" / name
+    if not path.exists():
+        pytest.skip(f"{name} is in ../shared, which is not on this machine")
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    return np.load(path)
+
+
+def settings(data, key="config_json"):
+    return json.loads(str(data[key]))
+
+
+def assign_rule_weights(model, gain):
+    """Gives a network the weights of the recorded runs."""
+    for name, variable in weights_by_name(model).items():
+        variable.assign(weight(name, tuple(variable.shape), gain))
