@@ -1,0 +1,162 @@
+"""The label contract: every id in a mask is a class or the ignore label.
+
+Wrong labels are the first cause of lost weeks, and a network trains on them without a
+word. So masks are checked when records are built, and sampled when training starts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+
+Histogram = dict[int, int]  # Id -> pixels.
+
+
+def histogram(mask: np.ndarray) -> Histogram:
+    """Pixels of each id that occurs in a mask."""
+    ids, counts = np.unique(mask, return_counts=True)
+    return dict(zip(ids.tolist(), counts.tolist(), strict=True))
+
+
+def mapping(pairs: Mapping[int, int], *, others: int | None = None) -> np.ndarray:
+    """A table of 65536 ids for `mapped`: `pairs`, and all other ids as they are.
+
+    Args:
+        pairs: Id in the files -> id in the records.
+        others: What ids that are not in `pairs` become, if not themselves.
+    """
+    table = np.arange(65536) if others is None else np.full(65536, others)
+    table[list(pairs.keys())] = list(pairs.values())
+    return table.astype(np.uint16)
+
+
+def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
+    """Raises an InputError where a mask has not its image's (height, width)."""
+    if mask.shape != size:
+        turned = mask.shape == size[::-1]
+        hint = "; one of them is turned by 90 degrees" if turned else ""
+        raise InputError(
+            f"{label}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image "
+            f"{size[1]}x{size[0]} (width x height){hint}; save the mask at the image's "
+            "size, resized without interpolation"
+        )
+
+
+def check(
+    found: Mapping[str, Histogram], spec: DatasetSpec, *, complete: bool = True
+) -> None:
+    """Checks the ids of masks against the classes.
+
+    Args:
+        found: Histogram of each mask, by the name of its file.
+        spec: Classes and ignore label.
+        complete: These are all masks: together they must show an object.
+
+    Raises:
+        InputError: Names the first bad file, its ids, their share, and a remedy.
+    """
+    total = _total(found.values())
+    allowed = {*range(spec.num_classes), spec.ignore_label}
+    bad = [name for name, ids in found.items() if not ids.keys() <= allowed]
+    if not bad:
+        if complete:
+            _check_meaning(set(total), spec)
+        return
+    ids = found[bad[0]]
+    wrong = sorted(ids.keys() - allowed)
+    share = sum(ids[i] for i in wrong) / sum(ids.values())
+    raise InputError(
+        f"{bad[0]}: ids {_listed(wrong)} are neither classes (0 to "
+        f"{spec.num_classes - 1}) nor the ignore label {spec.ignore_label}, "
+        f"{share:.1%} of its pixels; so in {len(bad)} of {len(found)} masks. "
+        f"All ids: {_shares(total)}. {_remedy(set(total), spec)}"
+    )
+
+
+def check_file(path: str, png: bytes) -> None:
+    """Raises an InputError where a record's mask is not a grey PNG of 8 bits."""
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(
+            f"{path}: its label is no PNG; build the records with "
+            "datasets/build_folder_data.py"
+        )
+    bits, kind = png[24], png[25]
+    if (bits, kind) != (8, 0):
+        what = {3: "a palette", 2: "colours", 6: "colours"}.get(kind, f"{bits} bits")
+        raise InputError(
+            f"{path}: its label PNG has {what}, which TensorFlow does not read as "
+            "class ids; build the records again with datasets/build_folder_data.py"
+        )
+
+
+def _check_meaning(ids: set[int], spec: DatasetSpec) -> None:
+    """Raises where allowed ids cannot mean what was meant."""
+    classes = ids - {spec.ignore_label}
+    if classes == {0} and spec.ignore_label in ids - classes:
+        raise InputError(
+            f"all masks hold only 0 and {spec.ignore_label}, and {spec.ignore_label} "
+            "is the ignore label: the object would not be learned; make it class 1: "
+            f"--label_map={spec.ignore_label}:1 (build_folder_data.py)"
+        )
+    if not classes:
+        raise InputError(
+            f"all pixels of all masks are the ignore label {spec.ignore_label}: there "
+            "is nothing to learn"
+        )
+
+
+def _remedy(ids: set[int], spec: DatasetSpec) -> str:
+    ids = ids - {spec.ignore_label}
+    if ids == {spec.num_classes, *range(1, spec.num_classes)}:
+        return (
+            "They seem to count from 1: give build_folder_data.py "
+            "--reduce_zero_label, which makes 1 the class 0"
+        )
+    if ids <= {0, spec.num_classes, *range(spec.num_classes)}:
+        return (
+            f"The number of classes is the largest id plus one, {max(ids) + 1} here; "
+            "the ignore label is not counted"
+        )
+    if len(ids) > 2 and ids <= _palette_brightness():
+        return (
+            "These are brightnesses of the VOC palette: the masks were turned to grey; "
+            "take the palette PNGs as they were"
+        )
+    if len(ids) > 2 * spec.num_classes:
+        return (
+            "So many ids come from JPEG compression, smoothing or resizing; save masks "
+            "as PNG and resize them without interpolation"
+        )
+    wrong = sorted(ids - set(range(spec.num_classes)))
+    example = ",".join(f"{i}:..." for i in wrong[:2])
+    return f"Map them to classes: --label_map={example} (build_folder_data.py)"
+
+
+def _palette_brightness() -> set[int]:
+    """What TensorFlow reads where a VOC palette PNG has an id."""
+    weights = np.array([0.299, 0.587, 0.114])
+    colors = np.array(distinct_colors(21), float) @ weights
+    near = np.concatenate([np.floor(colors), np.ceil(colors), np.round(colors)])
+    return set(near.astype(int).tolist()) | {220}  # 220: the border's.
+
+
+def _total(found: Iterable[Histogram]) -> Histogram:
+    total: Histogram = {}
+    for ids in found:
+        for i, count in ids.items():
+            total[i] = total.get(i, 0) + count
+    return total
+
+
+def _shares(total: Histogram) -> str:
+    pixels = sum(total.values())
+    largest = sorted(total, key=lambda i: -total[i])[:8]
+    listed = ", ".join(f"{i}: {total[i] / pixels:.1%}" for i in sorted(largest))
+    return listed + (", ..." if len(total) > 8 else "")
+
+
+def _listed(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:6])) + (", ..." if len(ids) > 6 else "")

@@ -1,0 +1,96 @@
+"""What the ids in a data set's masks mean; kept as `dataset.json` beside records."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from deeplab_tf.errors import InputError
+
+Color = tuple[int, int, int]
+FILE_NAME = "dataset.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A data set.
+
+    Attributes:
+        name: As `--dataset` has it.
+        classes: Name of each id, from 0.
+        palette: Colour of each id, RGB in 0...255.
+        ignore_label: Id of pixels that count nowhere; may be that of a class.
+        split_sizes: Images of each split: published, or counted when it was built.
+        pixel_counts: Of each split, pixels of each class; known where it was built.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    ignore_label: int = 255
+    split_sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    pixel_counts: Mapping[str, tuple[int, ...]] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_classes <= 256:
+            raise InputError(
+                f"data set {self.name}: {self.num_classes} classes; 2 to 256 are "
+                "possible (one object is two classes: it, and the background)"
+            )
+        if len(self.palette) != self.num_classes:
+            raise InputError(
+                f"data set {self.name}: {len(self.palette)} colours for "
+                f"{self.num_classes} classes"
+            )
+        if len(set(self.classes)) != self.num_classes:
+            twice = [name for name in self.classes if self.classes.count(name) > 1]
+            raise InputError(f"data set {self.name}: class {twice[0]} is named twice")
+        if not 0 <= self.ignore_label <= 255:
+            raise InputError(
+                f"--ignore_label={self.ignore_label}: 0 to 255 is possible"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """How many ids there are; the ignore label is not counted."""
+        return len(self.classes)
+
+    def save(self, folder: Path) -> None:
+        """Writes `dataset.json`."""
+        text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        (folder / FILE_NAME).write_text(text)
+
+
+def load(folder: Path) -> DatasetSpec | None:
+    """Reads `dataset.json`; None where there is none.
+
+    Raises:
+        InputError: It cannot be understood.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text())
+        facts["classes"] = tuple(facts["classes"])
+        facts["palette"] = tuple(tuple(color) for color in facts["palette"])
+        counts = facts.get("pixel_counts", {})
+        facts["pixel_counts"] = {name: tuple(n) for name, n in counts.items()}
+        return DatasetSpec(**facts)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a data set's description ({error})") from None
+
+
+def distinct_colors(count: int) -> tuple[Color, ...]:
+    """The VOC palette: bits of the id, three by three, from the highest bit down."""
+    return tuple(
+        (_bits(label), _bits(label >> 1), _bits(label >> 2)) for label in range(count)
+    )
+
+
+def _bits(label: int) -> int:
+    return sum((label >> 3 * j & 1) << 7 - j for j in range(8))

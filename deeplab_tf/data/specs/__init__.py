@@ -1,0 +1,61 @@
+"""Data sets by name, and which one a folder of records is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deeplab_tf.data import spec as spec_
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.specs import ade20k, camvid, cityscapes, shapes, voc2012
+from deeplab_tf.errors import FlagError, InputError
+
+DEFAULT = "pascal_voc_seg"
+DATASETS: Mapping[str, DatasetSpec] = {
+    spec.name: spec
+    for spec in (
+        voc2012.SPEC,
+        cityscapes.SPEC,
+        ade20k.SPEC,
+        camvid.SPEC,
+        shapes.SPEC,
+    )
+}
+
+
+def resolve(
+    dataset: str | None, dataset_dir: str | None, trained: DatasetSpec | None = None
+) -> DatasetSpec:
+    """The data set that is meant.
+
+    A `dataset.json` in the folder describes it; without one, the name does, then what
+    the network was trained on, then the official default.
+
+    Args:
+        dataset: `--dataset`, or None.
+        dataset_dir: `--dataset_dir`, or None.
+        trained: What the network was trained on, if that is known.
+
+    Raises:
+        FlagError: An unknown name, or one that contradicts `dataset.json`.
+        InputError: No such folder.
+    """
+    found = None
+    if dataset_dir is not None:
+        if not Path(dataset_dir).is_dir():
+            raise InputError(f"--dataset_dir={dataset_dir}: no such folder")
+        found = spec_.load(Path(dataset_dir))
+    if found and dataset and dataset != found.name:
+        raise FlagError(
+            f"--dataset={dataset}: {dataset_dir}/{spec_.FILE_NAME} says {found.name}; "
+            "leave --dataset out"
+        )
+    if found:
+        return found
+    if dataset is None and trained:
+        return trained
+    name = dataset or DEFAULT
+    if name not in DATASETS:
+        raise FlagError(
+            f"--dataset={name}: one of {', '.join(DATASETS)} is needed, or a "
+            f"--dataset_dir with a {spec_.FILE_NAME} (datasets/build_folder_data.py)"
+        )
+    return DATASETS[name]

@@ -1,0 +1,186 @@
+"""Records on disk: the official Example schema and shard names, both ways."""
+
+import dataclasses
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from deeplab_tf.errors import InputError
+
+_FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature((), tf.string),
+    "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
+    "image/segmentation/class/encoded": tf.io.FixedLenFeature((), tf.string, ""),
+}
+_HEADER, _FOOTER = 12, 4  # Bytes around a record: its length with a checksum; another.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """An image and its mask, encoded.
+
+    Attributes:
+        name: Stem of the file, "2007_000032".
+        image: JPEG or PNG.
+        image_format: "jpeg" or "png".
+        size: Height, width.
+        label: PNG of 8 bits, grey: the class ids. Empty where there is none.
+    """
+
+    name: str
+    image: bytes
+    image_format: str
+    size: tuple[int, int]
+    label: bytes = b""
+
+    def serialized(self) -> bytes:
+        """The record as a `tf.train.Example`, keys as in research/deeplab."""
+        height, width = self.size
+        features = {
+            "image/encoded": _bytes(self.image),
+            "image/filename": _bytes(self.name.encode()),
+            "image/format": _bytes(self.image_format.encode()),
+            "image/height": _int(height),
+            "image/width": _int(width),
+            "image/channels": _int(3),
+            "image/segmentation/class/encoded": _bytes(self.label),
+            "image/segmentation/class/format": _bytes(b"png"),
+        }
+        example = tf.train.Example(features=tf.train.Features(feature=features))
+        return example.SerializeToString()
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A serialized record -> {"name", "image", "label"}, the latter two still encoded.
+
+    The name is the file's stem, whichever part of its path a builder stored.
+    """
+    features = tf.io.parse_single_example(serialized, _FEATURES)
+    stem = tf.strings.regex_replace(features["image/filename"], r"^.*/", "")
+    return {
+        "name": tf.strings.regex_replace(stem, r"\.(?i:jpe?g|png)$", ""),
+        "image": features["image/encoded"],
+        "label": features["image/segmentation/class/encoded"],
+    }
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """JPEG or PNG bytes -> uint8 `[H, W, 3]`, by content, not by name.
+
+    The accurate DCT alone gives the pixels that Pillow and OpenCV give; TensorFlow's
+    default moves a trained network's mIoU by up to 0.0025.
+    """
+    image = tf.cond(
+        tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff",
+        lambda: tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(encoded, 3),
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def decode_label(encoded: tf.Tensor) -> tf.Tensor:
+    """PNG bytes -> class ids, int32 `[H, W, 1]`."""
+    return tf.cast(tf.io.decode_png(encoded, 1), tf.int32)
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """`train-00000-of-00004.tfrecord`."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def write(
+    records: Iterable[Record], folder: Path, split: str, *, per_shard: list[int]
+) -> None:
+    """Writes a split's shards.
+
+    Args:
+        records: In order.
+        folder: Where to.
+        split: "train".
+        per_shard: Records of each shard.
+    """
+    rest = iter(records)
+    for index, size in enumerate(per_shard):
+        path = folder / shard_name(split, index, len(per_shard))
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for _ in range(size):
+                writer.write(next(rest).serialized())
+
+
+def find_shards(folder: str, split: str) -> list[str]:
+    """Paths of a split's shards, in order.
+
+    Raises:
+        InputError: There are none, some are missing, or two sets are mixed.
+    """
+    paths = sorted(path for path in Path(folder).glob(f"{split}-*") if path.is_file())
+    if not paths:
+        others = {
+            re.sub(r"-\d+-of-\d+.*", "", p.name) for p in Path(folder).glob("*-of-*")
+        }
+        has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
+        raise InputError(f"{folder}: no shards {split}-*; {has}")
+    counts = {
+        match[1] for path in paths if (match := re.search(r"-of-(\d+)", path.name))
+    }
+    if len(counts) > 1:
+        raise InputError(
+            f"{folder}: shards {split}-* of two sets, {' and '.join(sorted(counts))} "
+            "files; remove the older ones"
+        )
+    if counts and len(paths) != int(*counts):
+        raise InputError(
+            f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their names"
+        )
+    return [str(path) for path in paths]
+
+
+def count(path: str) -> int:
+    """How many records a shard has, from their headers alone.
+
+    Raises:
+        InputError: The file ends within a record.
+    """
+    size, position, records = Path(path).stat().st_size, 0, 0
+    with open(path, "rb") as file:
+        while position < size:
+            file.seek(position)
+            header = file.read(_HEADER)
+            length = (
+                struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
+            )
+            position += _HEADER + length + _FOOTER
+            if position > size:
+                raise InputError(
+                    f"{path}: cut off within record {records}; copy or build it again"
+                )
+            records += 1
+    return records
+
+
+def read(path: str) -> Iterator[bytes]:
+    """Yields the serialized records of a shard.
+
+    Raises:
+        InputError: A record's checksum is wrong.
+    """
+    read = 0
+    try:
+        for record in tf.data.TFRecordDataset(path):
+            read += 1
+            yield record.numpy()
+    except tf.errors.DataLossError:
+        raise InputError(
+            f"{path}: record {read} is damaged; copy or build it again"
+        ) from None

@@ -1,0 +1,129 @@
+"""(image, label) -> (image, label): the official preprocessing, with seeds.
+
+An image is float32 `[H, W, 3]`, RGB in 0...255; a label int32 `[H, W, 1]`, class ids.
+The two travel together: what is done to one is done to the other. Resizes are
+corner-aligned, bilinear for images, nearest for labels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from deeplab_tf import resize
+from deeplab_tf.config import ResizeConfig
+
+Pair = tuple[tf.Tensor, tf.Tensor]
+Size = Any  # (height, width): two numbers, or an int32 tensor of two.
+
+
+def resized(image: tf.Tensor, label: tf.Tensor, size: Size) -> Pair:
+    """Both at (height, width) `size`."""
+    return (
+        resize.bilinear(image[tf.newaxis], size)[0],
+        resize.nearest(label[tf.newaxis], size)[0],
+    )
+
+
+def resize_to_range(image: tf.Tensor, label: tf.Tensor, config: ResizeConfig) -> Pair:
+    """Brings both into the range of sizes, where one is set."""
+    if config.min_resize_value is None:
+        return image, label
+    return resized(image, label, size_in_range(tf.shape(image)[:2], config))
+
+
+def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
+    """Height and width, int32 `[2]`, after `resize_to_range`.
+
+    The smaller side becomes `min_resize_value`, unless the larger one would pass
+    `max_resize_value`; then both grow to a multiple of `resize_factor` plus one.
+    Products are float32 and floored, as in the official code.
+    """
+    original = tf.cast(size, tf.float32)
+    least, factor = config.min_resize_value, config.resize_factor
+    wanted = tf.floor(original * (float(least or 1) / tf.reduce_min(original)))
+    if (most := config.max_resize_value) is not None:
+        most -= (most - 1) % factor if factor else 0
+        within = tf.floor(original * (float(most) / tf.reduce_max(original)))
+        wanted = tf.where(tf.reduce_max(wanted) > most, within, wanted)
+    wanted = tf.cast(wanted, tf.int32)
+    if factor:
+        wanted += (factor - (wanted - 1) % factor) % factor
+    if not config.keep_aspect_ratio:
+        wanted = tf.repeat(tf.reduce_max(wanted), 2)
+    return wanted
+
+
+def scaled(image: tf.Tensor, label: tf.Tensor, scale: tf.Tensor) -> Pair:
+    """Both at `scale` times their size, truncated."""
+    size = tf.cast(tf.shape(image)[:2], tf.float32) * scale
+    return resized(image, label, tf.cast(size, tf.int32))
+
+
+def random_scale(least: float, most: float, step: float, seed: tf.Tensor) -> tf.Tensor:
+    """One of `least`, `least + step`, ..., `most`, or any between where `step` is 0."""
+    if step == 0:
+        return tf.random.stateless_uniform((), seed, least, most)
+    count = int((most - least) / step + 1)
+    index = tf.random.stateless_uniform((), seed, 0, count, tf.int32)
+    return tf.linspace(least, most, count)[index]
+
+
+def padded(
+    image: tf.Tensor,
+    label: tf.Tensor,
+    size: Size,
+    *,
+    mean_pixel: Sequence[float],
+    ignore_label: int,
+) -> Pair:
+    """Both grown at the bottom and right to `size`: mean colour and ignore label.
+
+    Sides that are larger stay.
+    """
+    missing = tf.maximum(tf.stack(size) - tf.shape(image)[:2], 0)
+    pads = [[0, missing[0]], [0, missing[1]], [0, 0]]
+    return (
+        pad_image(image, missing, mean_pixel),
+        tf.pad(label, pads, constant_values=ignore_label),
+    )
+
+
+def pad_image(
+    image: tf.Tensor, missing: tf.Tensor, mean_pixel: Sequence[float]
+) -> tf.Tensor:
+    """`[..., H, W, 3]` grown by `missing` (rows, columns) of mean colour."""
+    leading = [[0, 0]] * (len(image.shape) - 3)
+    pads = [*leading, [0, missing[0]], [0, missing[1]], [0, 0]]
+    mean = tf.constant(mean_pixel, image.dtype)
+    return tf.pad(image - mean, pads) + mean
+
+
+def network_size(
+    size: Size, *, crop_size: tuple[int, int], output_stride: int
+) -> tf.Tensor:
+    """To what (height, width) an image of `size` is padded before prediction.
+
+    At least the crop size, which image pooling was trained to see; beyond it, the next
+    multiple of the output stride plus one, so that corners stay aligned.
+    """
+    aligned = (tf.stack(size) + output_stride - 2) // output_stride * output_stride + 1
+    return tf.maximum(aligned, crop_size)
+
+
+def random_crop(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor
+) -> Pair:
+    """The same window of both, (height, width) `size`."""
+    both = tf.concat([image, tf.cast(label, image.dtype)], axis=-1)
+    both = tf.image.stateless_random_crop(both, (*size, 4), seed)
+    return both[..., :3], tf.cast(both[..., 3:], label.dtype)
+
+
+def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> Pair:
+    """Mirrors both left to right, or neither."""
+    flip = tf.random.stateless_uniform((), seed) < 0.5
+    return (
+        tf.where(flip, image[:, ::-1], image),
+        tf.where(flip, label[:, ::-1], label),
+    )

@@ -1,0 +1,310 @@
+"""The scripts under datasets/, on small trees in the published layouts."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf.data import images, tfrecord
+from deeplab_tf.data.specs import camvid, voc2012
+from deeplab_tf.errors import FlagError, InputError
+from tests.recorded import ROOT
+
+
+def photo(rng, height, width):
+    return rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def write_jpeg(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, quality=90)
+
+
+def write_mask(path, ids, palette=()):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.png(np.array(ids, np.uint8), palette))
+
+
+def read_split(folder, split):
+    """(name, image bytes, mask) of each record, in order."""
+    found = []
+    for shard in tfrecord.find_shards(str(folder), split):
+        for serialized in tfrecord.read(shard):
+            sample = tfrecord.parse(serialized)
+            label = np.asarray(Image.open(io.BytesIO(sample["label"].numpy())))
+            found.append(
+                (sample["name"].numpy().decode(), sample["image"].numpy(), label)
+            )
+    return found
+
+
+def described(folder):
+    return json.loads((folder / "dataset.json").read_text())
+
+
+@pytest.fixture
+def voc(tmp_path, rng):
+    """A devkit of 5 + 2 images of odd sizes, palette masks with void borders."""
+    root = tmp_path / "VOC2012"
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    stems = [f"2007_{i:06d}" for i in range(7)]
+    (lists / "train.txt").write_text("\n".join(stems[:5]) + "\n")
+    (lists / "val.txt").write_text("\n".join(stems[5:]) + "\n")
+    for i, stem in enumerate(stems):
+        height, width = 11 + i, 17 - i
+        ids = np.full((height, width), i % 3, np.uint8)
+        ids[0], ids[1] = 20, 255
+        write_jpeg(root / "JPEGImages" / f"{stem}.jpg", photo(rng, height, width))
+        write_mask(
+            root / "SegmentationClass" / f"{stem}.png", ids, voc2012.SPEC.palette
+        )
+    return root
+
+
+def voc_config(builder, root, output):
+    return builder("voc2012").Voc2012Config(
+        image_folder=str(root / "JPEGImages"),
+        semantic_segmentation_folder=str(root / "SegmentationClassRaw"),
+        list_folder=str(root / "ImageSets" / "Segmentation"),
+        output_dir=str(output),
+    )
+
+
+def test_voc_is_built_from_palette_masks_where_the_raw_ones_are_absent(
+    builder, voc, tmp_path
+):
+    output = tmp_path / "records"
+    builder("voc2012").build(voc_config(builder, voc, output))
+    assert sorted(path.name for path in output.glob("train-*")) == [
+        f"train-{i:05d}-of-00003.tfrecord" for i in range(3)
+    ]
+    found = read_split(output, "train")
+    assert [name for name, _, _ in found] == [f"2007_{i:06d}" for i in range(5)]
+    for i, (name, encoded, label) in enumerate(found):
+        assert encoded == (voc / "JPEGImages" / f"{name}.jpg").read_bytes()
+        assert label.shape == (11 + i, 17 - i)
+        assert set(np.unique(label).tolist()) == {i % 3, 20, 255}
+    assert described(output)["split_sizes"] == {"train": 5, "val": 2}
+
+
+def test_pixels_are_counted_by_class(builder, voc, tmp_path):
+    output = tmp_path / "records"
+    builder("voc2012").build(voc_config(builder, voc, output))
+    counts = described(output)["pixel_counts"]["val"]
+    assert len(counts) == 21
+    # Images 5 and 6, of 16x12 and 17x11: all but two rows are of class 2 and 0.
+    assert counts[2] == 14 * 12
+    assert counts[0] == 15 * 11
+    assert counts[20] == 12 + 11
+
+
+@pytest.mark.parametrize("layout", ["plain", "segnet"])
+def test_camvid_is_built_from_either_layout_and_void_is_ignored(
+    builder, rng, tmp_path, layout
+):
+    root, output = tmp_path / "CamVid", tmp_path / "records"
+    for split, count in (("train", 4), ("val", 2)):
+        plain = layout == "plain"
+        image_dir = root / "images" / split if plain else root / split
+        label_dir = root / "labels" / split if plain else root / f"{split}annot"
+        for i in range(count):
+            suffix = "jpg" if plain else "png"
+            write_jpeg(image_dir / f"{split}_{i}.{suffix}", photo(rng, 9, 12))
+            write_mask(label_dir / f"{split}_{i}.png", [[0, 10, 11] * 4] * 9)
+    module = builder("camvid")
+    module.build(module.CamvidConfig(camvid_root=str(root), output_dir=str(output)))
+    found = read_split(output, "train")
+    assert [name for name, _, _ in found] == [f"train_{i}" for i in range(4)]
+    assert set(np.unique(found[0][2]).tolist()) == {0, 10, 255}
+    assert described(output)["classes"] == list(camvid.SPEC.classes)
+
+
+def test_a_camvid_folder_without_splits_says_what_is_missing(builder, tmp_path):
+    module = builder("camvid")
+    with pytest.raises(InputError, match="neither images/train and labels/train"):
+        module.build(module.CamvidConfig(camvid_root=str(tmp_path)))
+
+
+@pytest.fixture
+def own(tmp_path, rng):
+    """Ten photographs, one in a folder below, and their masks."""
+    for i in range(10):
+        name = f"deep/photo_{i}" if i == 0 else f"photo_{i}"
+        write_jpeg(tmp_path / "photos" / f"{name}.JPG", photo(rng, 8, 6 + i))
+        write_mask(tmp_path / "masks" / f"{name}.png", [[0, 1] * 8] * 8)
+        mask = tmp_path / "masks" / f"{name}.png"
+        write_mask(mask, np.resize([0, 1], (8, 6 + i)))
+    return tmp_path
+
+
+def folder_config(builder, own, **settings):
+    return builder("folder").FolderConfig(
+        **{
+            "image_dir": str(own / "photos"),
+            "label_dir": str(own / "masks"),
+            "output_dir": str(own / "records"),
+            "class_names": ("background", "cat"),
+        }
+        | settings
+    )
+
+
+def test_own_photographs_are_built_and_described(builder, own):
+    builder("folder").build(folder_config(builder, own, name="cats"))
+    train, val = (read_split(own / "records", split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (8, 2)
+    names = {name for name, _, _ in train + val}
+    assert names == {f"photo_{i}" for i in range(10)}
+    facts = described(own / "records")
+    assert facts["name"] == "cats"
+    assert facts["classes"] == ["background", "cat"]
+    assert facts["palette"] == [[0, 0, 0], [128, 0, 0]]
+    assert facts["ignore_label"] == 255
+    assert facts["split_sizes"] == {"train": 8, "val": 2}
+
+
+def test_the_split_follows_from_the_seed(builder, own):
+    held = []
+    for seed in (0, 0, 1):
+        builder("folder").build(folder_config(builder, own, seed=seed))
+        held.append({name for name, _, _ in read_split(own / "records", "val")})
+    assert held[0] == held[1] != held[2]
+
+
+def test_lists_choose_the_splits(builder, own):
+    (own / "train.txt").write_text("photo_3\nphoto_1\n")
+    (own / "val.txt").write_text("deep/photo_0\n")
+    lists = {"train_list": str(own / "train.txt"), "val_list": str(own / "val.txt")}
+    builder("folder").build(folder_config(builder, own, **lists))
+    names = [name for name, _, _ in read_split(own / "records", "train")]
+    assert names == ["photo_3", "photo_1"]
+    assert read_split(own / "records", "val")[0][0] == "photo_0"
+
+
+def test_ids_can_be_mapped(builder, own):
+    for mask in (own / "masks").rglob("*.png"):
+        ids = np.asarray(Image.open(mask))
+        write_mask(mask, np.where(ids == 1, 255, 0))
+    with pytest.raises(InputError, match="--label_map=255:1"):
+        builder("folder").build(folder_config(builder, own))
+    assert not (own / "records").exists()
+    builder("folder").build(folder_config(builder, own, label_map=("255:1",)))
+    label = read_split(own / "records", "train")[0][2]
+    assert set(np.unique(label).tolist()) == {0, 1}
+
+
+def test_ids_from_1_can_be_moved_down(builder, own):
+    for mask in (own / "masks").rglob("*.png"):
+        write_mask(mask, np.asarray(Image.open(mask)) + 1)
+    with pytest.raises(InputError, match="--reduce_zero_label"):
+        builder("folder").build(folder_config(builder, own))
+    builder("folder").build(folder_config(builder, own, reduce_zero_label=True))
+    label = read_split(own / "records", "train")[0][2]
+    assert set(np.unique(label).tolist()) == {0, 1}
+
+
+def test_classes_may_be_counted_instead_of_named(builder, own):
+    config = folder_config(builder, own, class_names=(), num_classes=2)
+    builder("folder").build(config)
+    assert described(own / "records")["classes"] == ["class_0", "class_1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_names": ()}, "--class_names is missing"),
+        ({"image_dir": None}, "--image_dir is missing"),
+        ({"num_classes": 3}, "--num_classes=3, but --class_names has 2 names"),
+        ({"val_fraction": 1.0}, "--val_fraction=1.0: a share"),
+        ({"train_list": "a.txt"}, "--train_list and --val_list go together"),
+    ],
+)
+def test_settings_that_cannot_be_meant_say_why(builder, own, settings, message):
+    with pytest.raises(FlagError, match=message):
+        folder_config(builder, own, **settings)
+
+
+def damage(own, what, rng):
+    mask, image = own / "masks" / "photo_4.png", own / "photos" / "photo_4.JPG"
+    if what == "missing mask":
+        mask.unlink()
+    elif what == "colours":
+        write_jpeg(mask, photo(rng, 8, 10))
+    elif what == "other size":
+        write_mask(mask, [[0, 1]])
+    elif what == "truncated image":
+        image.write_bytes(image.read_bytes()[:400])
+    elif what == "truncated mask":
+        write_mask(mask, rng.integers(0, 2, (8, 10)))
+        mask.write_bytes(mask.read_bytes()[:45])
+    elif what == "no image":
+        image.write_text("text")
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("missing mask", r"photo_4\.JPG: no mask .*photo_4\.png; so of 1 of 10"),
+        ("colours", r"photo_4\.png: a mask of colours \(RGB\)"),
+        ("other size", r"photo_4\.png: the mask is 2x1, its image 10x8"),
+        ("truncated image", r"photo_4\.JPG: a damaged image"),
+        ("truncated mask", r"photo_4\.png: a damaged image"),
+        ("no image", r"photo_4\.JPG: not an image"),
+    ],
+)
+def test_one_bad_file_is_named_and_nothing_is_left_behind(
+    builder, own, rng, what, message
+):
+    damage(own, what, rng)
+    with pytest.raises(InputError, match=message):
+        builder("folder").build(folder_config(builder, own))
+    assert not (own / "records").exists()
+
+
+def test_records_of_an_earlier_build_stay_where_a_new_one_fails(builder, own, rng):
+    builder("folder").build(folder_config(builder, own))
+    before = {path.name: path.read_bytes() for path in (own / "records").iterdir()}
+    damage(own, "colours", rng)
+    with pytest.raises(InputError):
+        builder("folder").build(folder_config(builder, own))
+    after = {path.name: path.read_bytes() for path in (own / "records").iterdir()}
+    assert after == before
+
+
+def test_a_new_build_replaces_the_shards_of_an_old_one(builder, own):
+    builder("folder").build(folder_config(builder, own, shards=4))
+    builder("folder").build(folder_config(builder, own, shards=2))
+    assert len(tfrecord.find_shards(str(own / "records"), "train")) == 2
+    assert len(read_split(own / "records", "train")) == 8
+
+
+def test_the_embedded_set_is_the_same_every_time(builder):
+    draw = builder("shapes").draw_scene
+    first, again = (draw(np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_the_embedded_set_is_hard_enough(builder):
+    """All classes and borders occur, sizes vary, and a constant guess scores low."""
+    draw = builder("shapes").draw_scene
+    scenes = [draw(np.random.default_rng([0, i])) for i in range(30)]
+    assert len({image.shape for image, _ in scenes}) > 20
+    pixels = np.bincount(np.concatenate([mask.ravel() for _, mask in scenes]))
+    assert (pixels[:6] > 0).all()
+    assert pixels[255] > 0
+    share = pixels[0] / pixels[:6].sum()
+    assert share / 6 < 0.2
+    assert all(image.std() > 8 for image, _ in scenes)
+
+
+def test_datasets_is_no_package():
+    """With an __init__.py it would shadow Hugging Face's, also within TFDS."""
+    assert not list((ROOT / "datasets").rglob("__init__.py"))
+    assert "datasets" not in sys.modules or not hasattr(
+        sys.modules["datasets"], "build_voc2012_data"
+    )

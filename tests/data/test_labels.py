@@ -1,0 +1,117 @@
+"""The label contract."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeplab_tf.data import images, labels
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+
+
+def spec(num_classes, ignore_label=255):
+    names = tuple(f"class_{i}" for i in range(num_classes))
+    return DatasetSpec(
+        name="own",
+        classes=names,
+        palette=distinct_colors(num_classes),
+        ignore_label=ignore_label,
+    )
+
+
+def histograms(*ids):
+    """Of masks that have ten pixels of each of some ids."""
+    return {f"mask_{i}.png": dict.fromkeys(found, 10) for i, found in enumerate(ids)}
+
+
+def test_a_histogram_counts_the_pixels_of_each_id():
+    mask = np.array([[0, 0, 3], [255, 0, 3]], np.uint8)
+    assert labels.histogram(mask) == {0: 3, 3: 2, 255: 1}
+
+
+@pytest.mark.parametrize(
+    ("found", "classes"),
+    [
+        (histograms([0, 1, 255], [1]), 2),
+        (histograms([0, 255], [0, 1]), 2),
+        (histograms([3, 4], [5]), 6),
+        (histograms([0]), 2),
+    ],
+)
+def test_right_masks_pass(found, classes):
+    labels.check(found, spec(classes))
+
+
+@pytest.mark.parametrize(
+    ("found", "classes", "message"),
+    [
+        (
+            histograms([0, 1], [0, 128], [0, 128, 250]),
+            2,
+            r"mask_1\.png: ids 128 are neither classes \(0 to 1\) nor the ignore label "
+            r"255, 50\.0% of its pixels; so in 2 of 3 masks\. All ids: 0: 42\.9%.*"
+            r"--label_map=128:\.\.\.,250:\.\.\.",
+        ),
+        (histograms([0, 255], [0, 255]), 2, "only 0 and 255, and 255 is the ignore"),
+        (histograms([0, 255], [0]), 3, "--label_map=255:1"),
+        (histograms([1, 2], [3]), 3, "count from 1: give .*--reduce_zero_label"),
+        (histograms([0, 1, 2], [3]), 3, "largest id plus one, 4 here"),
+        (histograms([0, 38, 75], [147, 220, 52]), 3, "brightnesses of the VOC palette"),
+        (histograms(range(40)), 3, "JPEG compression, smoothing or resizing"),
+        (histograms([255], [255]), 3, "are the ignore label 255: there is nothing"),
+    ],
+)
+def test_each_classic_mistake_has_its_remedy(found, classes, message):
+    with pytest.raises(InputError, match=message):
+        labels.check(found, spec(classes))
+
+
+def test_a_sample_need_not_show_an_object():
+    labels.check(histograms([0, 255]), spec(2), complete=False)
+
+
+def test_the_ignore_label_may_be_that_of_a_class():
+    labels.check(histograms([0, 1, 2]), spec(3, ignore_label=0))
+    with pytest.raises(InputError, match="ids 255 are neither"):
+        labels.check(histograms([0, 255]), spec(3, ignore_label=0))
+
+
+def test_brightnesses_are_those_that_tensorflow_reads(tmp_path):
+    import tensorflow as tf
+
+    ids = np.array([[*range(21), 255]], np.uint8)
+    seen = tf.io.decode_png(images.png(ids, distinct_colors(21)), 1).numpy()
+    assert set(np.unique(seen).tolist()) <= labels._palette_brightness()
+    assert len(np.unique(seen)) > 15
+
+
+def test_ids_are_mapped_by_a_table():
+    mask = np.array([[0, 1, 255, 300]], np.uint16)
+    np.testing.assert_array_equal(labels.mapping({255: 1})[mask], [[0, 1, 1, 300]])
+    table = labels.mapping({1: 0}, others=255)
+    np.testing.assert_array_equal(table[mask], [[255, 0, 255, 255]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((4, 6), "the mask is 6x4, its image 5x4"), ((5, 4), "turned by 90 degrees")],
+)
+def test_a_mask_of_another_size_is_named(shape, message):
+    mask = np.zeros(shape, np.uint8)
+    with pytest.raises(InputError, match=message):
+        labels.check_size(Path("mask.png"), mask, (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("png", "message"),
+    [
+        (b"\xff\xd8\xff\xe0", "its label is no PNG"),
+        (images.png(np.zeros((2, 2), np.uint8), ((0, 0, 0),)), "has a palette"),
+        (images.png(np.zeros((2, 2, 3), np.uint8)), "has colours"),
+        (images.png(np.zeros((2, 2), np.uint16)), "has 16 bits"),
+    ],
+)
+def test_labels_that_tensorflow_would_misread_are_refused(png, message):
+    with pytest.raises(InputError, match=message):
+        labels.check_file("train-00000-of-00001.tfrecord record 3", png)

@@ -1,0 +1,188 @@
+"""The official preprocessing, on recorded numbers and by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import ResizeConfig
+from deeplab_tf.data import transforms
+from tests.recorded import golden, settings
+
+RECORDED = "misc_preprocess.npz"
+
+
+def pair(rng, height=6, width=8):
+    image = rng.uniform(0, 255, (height, width, 3)).astype(np.float32)
+    label = rng.integers(0, 4, (height, width, 1)).astype(np.int32)
+    return image, label
+
+
+def in_pipeline(transform, image, label):
+    """Applies a transform within tf.data, where shapes are unknown."""
+    data = tf.data.Dataset.from_generator(
+        lambda: iter([(image, label)]),
+        output_signature=(
+            tf.TensorSpec((None, None, 3), tf.float32),
+            tf.TensorSpec((None, None, 1), tf.int32),
+        ),
+    )
+    (found,) = data.map(transform)
+    return found
+
+
+def recorded_cases():
+    data = golden(RECORDED)
+    return data, {
+        name: case
+        for name, case in settings(data, "meta_json").items()
+        if name.startswith(("eval_", "train_")) and case["model_variant"]
+    }
+
+
+def test_evaluation_and_training_frames_are_the_official_ones():
+    data, cases = recorded_cases()
+    assert len(cases) > 20
+    for name, case in cases.items():
+        source = ("big", "biglab") if case.get("big") else ("img", "lab")
+        image = tf.cast(data[source[0]], tf.float32)
+        label = tf.cast(tf.reshape(data[source[1]], (*image.shape[:2], 1)), tf.int32)
+        keys = ("min_resize_value", "max_resize_value", "resize_factor")
+        config = ResizeConfig(**{key: case.get(key) for key in keys})
+        image, label = transforms.resize_to_range(image, label, config)
+        if case.get("is_training"):
+            image, label = transforms.scaled(image, label, case["scale"])
+        plain_resnet = case["model_variant"] == "resnet_v1_50"
+        image, label = transforms.padded(
+            image,
+            label,
+            tuple(case["crop"]),
+            mean_pixel=(123.15, 115.90, 103.06) if plain_resnet else (127.5,) * 3,
+            ignore_label=255,
+        )
+        if case.get("flip"):
+            image, label = image[:, ::-1], label[:, ::-1]
+        np.testing.assert_allclose(
+            image, data[f"{name}__image"], atol=1e-3, err_msg=name
+        )
+        recorded = np.reshape(data[f"{name}__label"], label.shape)
+        np.testing.assert_array_equal(label, recorded, err_msg=name)
+
+
+def test_sizes_in_a_range_are_the_official_ones():
+    cases = settings(golden(RECORDED), "meta_json")["resize_to_range_sizes"]
+    assert len(cases) > 50
+    for case in cases:
+        args = case["args"]
+        config = ResizeConfig(
+            min_resize_value=args["min_size"],
+            max_resize_value=args.get("max_size"),
+            resize_factor=args.get("factor"),
+            keep_aspect_ratio=args.get("keep_aspect_ratio", True),
+        )
+        size = transforms.size_in_range(tf.constant([case["h"], case["w"]]), config)
+        assert size.numpy().tolist() == case["out"][:2], case
+
+
+@pytest.mark.parametrize(
+    ("size", "config", "wanted"),
+    [
+        ((375, 500), {"min": 513, "max": 513, "factor": 16}, (385, 513)),
+        ((100, 200), {"min": 50}, (50, 100)),
+        ((100, 200), {"min": 100, "max": 100}, (50, 100)),
+    ],
+)
+def test_sizes_in_a_range_by_hand(size, config, wanted):
+    config = ResizeConfig(
+        min_resize_value=config["min"],
+        max_resize_value=config.get("max"),
+        resize_factor=config.get("factor"),
+    )
+    found = transforms.size_in_range(tf.constant(size), config)
+    assert tuple(found.numpy()) == wanted
+
+
+def test_without_a_range_images_stay(rng):
+    image, label = pair(rng)
+    found = transforms.resize_to_range(image, label, ResizeConfig())
+    np.testing.assert_array_equal(found[0], image)
+
+
+def test_padding_is_mean_colour_and_ignore_label(rng):
+    image, label = pair(rng)
+
+    def pad(image, label):
+        return transforms.padded(
+            image, label, (9, 7), mean_pixel=(1.0, 2.0, 3.0), ignore_label=77
+        )
+
+    for found in (pad(image, label), in_pipeline(pad, image, label)):
+        assert found[0].shape == (9, 8, 3)  # No side is cut.
+        np.testing.assert_allclose(found[0][:6], image, atol=1e-4)
+        np.testing.assert_array_equal(found[0][6:], np.full((3, 8, 3), [1, 2, 3]))
+        np.testing.assert_array_equal(found[1][:6], label)
+        assert (found[1][6:].numpy() == 77).all()
+
+
+def test_a_crop_takes_the_same_window_of_both(rng):
+    label = np.arange(48, dtype=np.int32).reshape(6, 8, 1)
+    image = np.repeat(label, 3, axis=-1).astype(np.float32)
+    seen = set()
+    for i in range(40):
+
+        def crop(image, label, i=i):
+            return transforms.random_crop(image, label, (3, 4), tf.constant([0, i]))
+
+        found = crop(image, label)
+        np.testing.assert_array_equal(found[0][..., :1], found[1])
+        assert found[1].shape == (3, 4, 1)
+        seen.add(int(found[1][0, 0, 0]))
+        if i < 2:
+            np.testing.assert_array_equal(in_pipeline(crop, image, label)[1], found[1])
+    assert {0, 28} <= seen  # The corners occur.
+    assert len(seen) > 12
+
+
+def test_a_flip_mirrors_both_or_neither(rng):
+    image, label = pair(rng)
+    flips = 0
+    for i in range(40):
+        found = transforms.random_flip(image, label, tf.constant([1, i]))
+        flipped = bool((found[0].numpy() == image[:, ::-1]).all())
+        flips += flipped
+        np.testing.assert_array_equal(found[0], image[:, ::-1] if flipped else image)
+        np.testing.assert_array_equal(found[1], label[:, ::-1] if flipped else label)
+    assert 10 < flips < 30
+
+
+def test_scales_are_the_steps_between_the_ends():
+    seen = {
+        round(float(transforms.random_scale(0.5, 2.0, 0.25, tf.constant([2, i]))), 4)
+        for i in range(100)
+    }
+    assert seen == {0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0}
+
+
+def test_a_step_of_zero_means_any_scale():
+    found = [
+        float(transforms.random_scale(0.5, 2.0, 0.0, tf.constant([2, i])))
+        for i in range(50)
+    ]
+    assert len(set(found)) == 50
+    assert 0.5 <= min(found) < 0.7
+    assert 1.8 < max(found) <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("size", "crop", "padded"),
+    [
+        ((375, 500), (513, 513), (513, 513)),
+        ((600, 400), (513, 513), (609, 513)),
+        ((1, 1), (513, 513), (513, 513)),
+        ((513, 529), (1, 1), (513, 529)),
+        ((514, 530), (1, 1), (529, 545)),
+        ((1, 2), (1, 1), (1, 17)),
+    ],
+)
+def test_an_image_grows_to_the_crop_or_to_the_next_aligned_size(size, crop, padded):
+    found = transforms.network_size(size, crop_size=crop, output_stride=16)
+    assert tuple(found.numpy()) == padded
