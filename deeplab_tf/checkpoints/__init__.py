@@ -1,0 +1,1 @@
+"""Keeping networks: what is kept, and the one door to it."""

@@ -1,0 +1,117 @@
+"""Checkpoints as files: where they are, and the weights in them by official name."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deeplab_tf.errors import InputError
+
+# What TensorFlow raises on a damaged checkpoint; IndexError where a file is short.
+DAMAGE = (tf.errors.OpError, IndexError, RuntimeError, OSError)
+_PREFIX, _SUFFIX = "weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
+# What an optimizer or a TF1 trainer keeps beside the weights.
+_EXTRAS = ("Momentum", "Adam", "Adam_1", "ExponentialMovingAverage")
+_COUNTERS = ("global_step", "beta1_power", "beta2_power")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """An open checkpoint, official or native.
+
+    Attributes:
+        prefix: Path without ".index".
+        keys: Official name -> key in the file, of every weight.
+        shapes: Official name -> shape.
+        is_native: Written by `native`, not by TensorFlow 1.
+    """
+
+    prefix: str
+    keys: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    is_native: bool
+
+    def values(self, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Values of these weights.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        reader = _reader(self.prefix)
+        try:
+            return {name: reader.get_tensor(self.keys[name]) for name in names}
+        except DAMAGE as error:
+            raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
+
+
+def find(path: str) -> str:
+    """The prefix of a checkpoint given as folder, prefix, `.index` or data file.
+
+    Raises:
+        InputError: There is none; says what is there instead.
+    """
+    if Path(path).is_dir():
+        latest = newest(path)
+        if latest is None:
+            names = sorted(item.name for item in Path(path).iterdir())
+            holds = ", ".join(names[:8]) or "nothing"
+            raise InputError(f"{path}: no checkpoint in this folder; it holds {holds}")
+        return latest
+    prefix = path.removesuffix(".index").removesuffix(".data-00000-of-00001")
+    if not Path(f"{prefix}.index").exists():
+        raise InputError(
+            f"{path}: no such checkpoint; a folder, or model.ckpt-1000 without suffix, "
+            "is needed"
+        )
+    return prefix
+
+
+def newest(folder: str) -> str | None:
+    """The prefix of a folder's newest checkpoint, if it has one."""
+    latest = tf.train.latest_checkpoint(folder)
+    indices = sorted(Path(folder).glob("*.index"))
+    if latest is None and len(indices) == 1:  # Without its `checkpoint` file.
+        latest = str(indices[0].with_suffix(""))
+    return latest
+
+
+def open_checkpoint(path: str) -> Stored:
+    """Opens a checkpoint given as `find` takes it.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    prefix = find(path)
+    shapes = _reader(prefix).get_variable_to_shape_map()
+    is_native = any(key.startswith(_PREFIX) for key in shapes)
+    keys = {_official(key): key for key in shapes if _is_weight(key, is_native)}
+    return Stored(
+        prefix=prefix,
+        keys=keys,
+        shapes={name: tuple(shapes[key]) for name, key in keys.items()},
+        is_native=is_native,
+    )
+
+
+def _reader(prefix: str) -> Any:
+    try:
+        return tf.train.load_checkpoint(prefix)
+    except DAMAGE as error:
+        raise InputError(f"{prefix}: a damaged checkpoint ({error})") from None
+
+
+def _is_weight(key: str, is_native: bool) -> bool:
+    if is_native:
+        return key.startswith(_PREFIX) and key.endswith(_SUFFIX)
+    return key not in _COUNTERS and key.rsplit("/", 1)[-1] not in _EXTRAS
+
+
+def _official(key: str) -> str:
+    """Undoes the escapes of object-based checkpoints; TF1 names are as they are."""
+    if not key.startswith(_PREFIX):
+        return key
+    name = key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    return name.replace(".S", "/").replace("..", ".")

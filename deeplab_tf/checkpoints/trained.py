@@ -1,0 +1,181 @@
+"""The one door to a trained network, for all that use it."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from deeplab_tf import resize as resizing
+from deeplab_tf.checkpoints import reading, restoring, rundir
+from deeplab_tf.config import InferenceConfig, ModelConfig, Overrides, ResizeConfig
+from deeplab_tf.data import transforms
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import InputError
+from deeplab_tf.models.build import build, find_backbone
+from deeplab_tf.prediction import inference
+
+CROP_SIZE = (513, 513)  # Of the official commands.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network with its weights, and what it was trained for.
+
+    Attributes:
+        model: Images `[N, H, W, 3]` in 0...255 -> logits.
+        config: Of the network.
+        spec: What its classes mean.
+        resize: Range of sizes into which images are to be brought.
+        crop_size: Height, width to which smaller images are to be padded.
+        checkpoint: Prefix of the file.
+    """
+
+    model: keras.Model
+    config: ModelConfig
+    spec: DatasetSpec
+    resize: ResizeConfig
+    crop_size: tuple[int, int]
+    checkpoint: str
+
+    @property
+    def mean_pixel(self) -> tuple[float, float, float]:
+        """The colour around smaller images."""
+        return find_backbone(self.config).mean_pixel
+
+    def predict(
+        self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Class ids `[N, H, W]` and probabilities `[N, H, W, C]` of padded images.
+
+        Args:
+            images: RGB in 0...255, float32 `[N, H, W, 3]`.
+            scales: Of the looks to average.
+            flipped: Look at mirror images, too.
+        """
+        looks = inference.Looks(
+            scales=scales,
+            flipped=flipped,
+            upsample_logits=self.config.prediction_with_upsampled_logits,
+            logits_stride=self.config.logits_stride,
+        )
+        return inference.predict(self.model, images, looks)
+
+    def segment(
+        self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `predict`, of images of any size, at that size.
+
+        Images are brought into the range of sizes, if there is one, and padded as
+        `transforms.network_size` says; what is found is cropped and resized back.
+        """
+        size, pixels = tf.shape(images)[1:3], tf.cast(images, tf.float32)
+        inner = size
+        if self.resize.min_resize_value is not None:
+            inner = transforms.size_in_range(size, self.resize)
+            pixels = resizing.bilinear(pixels, inner)
+        padded = transforms.network_size(
+            inner, crop_size=self.crop_size, output_stride=self.config.output_stride
+        )
+        pixels = transforms.pad_image(pixels, padded - inner, self.mean_pixel)
+        classes, probabilities = self.predict(pixels, scales, flipped=flipped)
+        classes = classes[:, : inner[0], : inner[1]]
+        probabilities = probabilities[:, : inner[0], : inner[1]]
+        if self.resize.min_resize_value is not None:
+            classes = resizing.nearest(classes[..., tf.newaxis], size)[..., 0]
+            probabilities = resizing.bilinear(probabilities, size)
+        return classes, probabilities
+
+    def classifier(self, looks: InferenceConfig) -> Callable[[tf.Tensor], tf.Tensor]:
+        """A compiled function: padded images -> class ids; see `predict`."""
+        return tf.function(
+            lambda images: self.predict(
+                images, looks.eval_scales, flipped=looks.add_flipped_images
+            )[0],
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
+        )
+
+    @property
+    def step(self) -> int:
+        """The training step, as far as the file's name tells; else 0."""
+        tail = self.checkpoint.rsplit("-", 1)[-1]
+        return int(tail) if tail.isdigit() else 0
+
+
+def rounds(path: str, count: int, seconds: float) -> Iterator[str]:
+    """Yields the newest checkpoint, and each newer one that appears.
+
+    Args:
+        path: Folder of a run, or a checkpoint.
+        count: How many in all; 0 or less for no end. One is not waited for.
+        seconds: Between two looks at the folder.
+
+    Raises:
+        InputError: There is no checkpoint, and only one was asked for.
+    """
+    if count == 1:
+        yield reading.find(path)
+        return
+    last = None
+    while count != 0:
+        newest = reading.newest(path)
+        if newest in (None, last):
+            logging.info("Waiting for a new checkpoint in %s", path)
+            time.sleep(seconds)
+            continue
+        yield newest
+        last, count = newest, max(count, 0) - 1
+
+
+def find_run(path: str) -> rundir.Run:
+    """What the folder of a checkpoint says of its training.
+
+    Raises:
+        InputError: There is no checkpoint.
+    """
+    return rundir.read(Path(reading.find(path)).parent)
+
+
+def load(
+    path: str,
+    run: rundir.Run,
+    spec: DatasetSpec,
+    *,
+    model: Overrides[ModelConfig],
+    resize: Overrides[ResizeConfig],
+    crop_size: tuple[int, int] | None = None,
+) -> Trained:
+    """Builds a network and takes its weights from a checkpoint.
+
+    Args:
+        path: Training folder, or folder, prefix or `.index` of a checkpoint.
+        run: What `find_run` says of it; settings given by hand win.
+        spec: The classes it is used for.
+        model: Settings of the network.
+        resize: Settings of the resizing.
+        crop_size: Or that of the run, or 513, 513.
+
+    Raises:
+        InputError: The checkpoint is not of this network, or of other classes.
+    """
+    if run.spec and run.spec.classes != spec.classes:
+        raise InputError(
+            f"{path} was trained on {run.spec.name} ({run.spec.num_classes} classes), "
+            f"not on {spec.name} ({spec.num_classes} classes)"
+        )
+    config = model.onto(run.model)
+    network = build(config, spec.num_classes)
+    report = restoring.restore(network, path)
+    prefix = reading.find(path)
+    logging.info("%s: %s", prefix, report)
+    return Trained(
+        model=network,
+        config=config,
+        spec=spec,
+        resize=resize.onto(run.resize),
+        crop_size=crop_size or run.crop_size or CROP_SIZE,
+        checkpoint=prefix,
+    )

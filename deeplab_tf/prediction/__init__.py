@@ -1,0 +1,1 @@
+"""Predictions of a network, which is an argument here."""
