@@ -1,0 +1,1 @@
+"""Training: one loop, on whatever devices there are."""

@@ -1,0 +1,78 @@
+"""Gradients -> weights: what decays, what learns faster, and the update rules."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deeplab_tf.checkpoints.restoring import LAST_LAYERS, LOGITS
+from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.training.schedules import LearningRate
+
+
+class Momentum(keras.optimizers.SGD):
+    """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
+
+    `v = momentum * v + g; w = w - rate * v`. Keras has the rate in `v`, another rule as
+    soon as the rate changes.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = tf.cast(learning_rate, variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum + gradient)
+        self.assign_sub(variable, velocity * rate)
+
+
+def make_optimizer(
+    config: OptimizerConfig, weights: Mapping[str, Any]
+) -> keras.optimizers.Optimizer:
+    """The update rule, with its slots made for `weights`."""
+    rate = LearningRate(config)
+    if config.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate, epsilon=config.adam_epsilon)
+    else:
+        optimizer = Momentum(rate, momentum=config.momentum)
+    optimizer.build(list(weights.values()))
+    return optimizer
+
+
+def slots(
+    optimizer: keras.optimizers.Optimizer, weights: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The optimizer's memory of each weight, named as TensorFlow 1 names it."""
+    if isinstance(optimizer, Momentum):
+        kinds = {"Momentum": optimizer.momentums}
+    else:
+        kinds = {"Adam": optimizer._momentums, "Adam_1": optimizer._velocities}
+    return {
+        f"{name}/{kind}": slot
+        for kind, made in kinds.items()
+        for name, slot in zip(weights, made, strict=True)
+    }
+
+
+def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
+    """How much faster a weight learns: last layers by the flag, biases twice that.
+
+    Args:
+        name: Official name of the weight.
+        config: The flag, and which layers are last.
+    """
+    last = LOGITS if config.last_layers_contain_logits_only else LAST_LAYERS
+    factor = 2.0 if "biases" in name else 1.0
+    if any(scope in name for scope in last):
+        factor *= config.last_layer_gradient_multiplier
+    return factor
+
+
+def decays(name: str) -> bool:
+    """Whether weight decay pulls at a weight: kernels, but not depthwise ones."""
+    return name.rsplit("/", 1)[-1] == "weights"
+
+
+def regularization(weights: Mapping[str, Any], config: OptimizerConfig) -> tf.Tensor:
+    """The decay as a loss, half the squared weights times `weight_decay`."""
+    squares = [tf.nn.l2_loss(w.value) for name, w in weights.items() if decays(name)]
+    return config.weight_decay * tf.add_n(squares)

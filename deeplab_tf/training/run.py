@@ -1,0 +1,235 @@
+"""The loop, and when to save, to log and to stop."""
+
+import contextlib
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from deeplab_tf.checkpoints import restoring, rundir
+from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.config import TrainConfig
+from deeplab_tf.data import pipeline, specs, tfrecord, validation
+from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.models.build import build, find_backbone
+from deeplab_tf.models.names import dropout_seeds, weights_by_name
+from deeplab_tf.prediction import inference
+from deeplab_tf.training import advice, devices, optimization, pacing
+from deeplab_tf.training.logs import Logs
+from deeplab_tf.training.step import Trainer
+
+
+def train(
+    config: TrainConfig, *, strategy: tf.distribute.Strategy | None = None
+) -> None:
+    """Trains a network, from where an earlier run in the folder ended.
+
+    SIGTERM and SIGINT save and end the process with 128 plus their number.
+
+    Args:
+        config: All settings.
+        strategy: Devices; by default all that there are.
+
+    Raises:
+        InputError: Something given is not usable, or training has come to nothing.
+    """
+    spec, source = _open_data(config)
+    folder = Path(config.train_logdir or "")
+    rundir.check(folder, config, spec)
+    strategy = strategy or devices.make_strategy()
+    batch_size = devices.per_replica(config.train_batch_size, strategy)
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        trainer = _make_trainer(config, spec, strategy)
+    keeper = Keeper(folder, _state(trainer), keep=config.max_checkpoints_to_keep)
+    start = _start(config, trainer, keeper)
+    if start >= config.optimizer.training_number_of_steps:
+        logging.info(
+            "%s has %d steps already; to go on, give more --training_number_of_steps",
+            folder,
+            start,
+        )
+        return
+    rundir.write(folder, config, spec)
+    batches = strategy.distribute_datasets_from_function(
+        lambda context: pipeline.training_batches(
+            source,
+            config.augment,
+            batch_size,
+            seed=config.seed,
+            start=start * config.train_batch_size,
+            context=context,
+        )
+    )
+    _loop(config, trainer, keeper, iter(batches), source)
+
+
+def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
+    """What the records mean, and where they are, once their labels are checked."""
+    directory = config.data.dataset_dir or ""
+    spec = specs.resolve(config.data.dataset, directory)
+    if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
+        raise FlagError(
+            f"--label_weights: {len(config.loss.label_weights)} weights for "
+            f"{spec.num_classes} classes of {spec.name}"
+        )
+    mean_pixel = find_backbone(config.model).mean_pixel
+    shards = tfrecord.find_shards(directory, config.train_split)
+    validation.check_records(shards, spec, config.data.validate_labels)
+    advice.tell_classes(spec, config.train_split)
+    return spec, Source(
+        shards=shards,
+        ignore_label=spec.ignore_label,
+        mean_pixel=mean_pixel,
+        resize=config.resize,
+    )
+
+
+def _make_trainer(
+    config: TrainConfig, spec: DatasetSpec, strategy: tf.distribute.Strategy
+) -> Trainer:
+    model = build(
+        config.model,
+        spec.num_classes,
+        input_size=config.augment.train_crop_size,
+        frozen_batch_norm=not config.fine_tune_batch_norm,
+        replicas=strategy.num_replicas_in_sync,
+    )
+    named = weights_by_name(model)
+    weights = {name: weight for name, weight in named.items() if weight.trainable}
+    return Trainer(
+        strategy=strategy,
+        model=model,
+        optimizer=optimization.make_optimizer(config.optimizer, weights),
+        weights=weights,
+        spec=spec,
+        loss=config.loss,
+        update=config.optimizer,
+    )
+
+
+def _state(trainer: Trainer) -> dict[str, dict]:
+    """All that a run needs to go on as if it had not stopped."""
+    return {
+        "weights": weights_by_name(trainer.model),
+        "slots": optimization.slots(trainer.optimizer, trainer.weights),
+        "seeds": dropout_seeds(trainer.model),
+        "counters": {"global_step": trainer.optimizer.iterations},
+    }
+
+
+def _start(config: TrainConfig, trainer: Trainer, keeper: Keeper) -> int:
+    """Takes up the run in the folder, or begins one; returns its step."""
+    initial, report = config.tf_initial_checkpoint, None
+    if resumed := keeper.resume():
+        step = int(trainer.optimizer.iterations.numpy())
+        logging.info("Resuming from %s, step %d", resumed, step)
+        if initial:
+            logging.info("--tf_initial_checkpoint was read when the run began")
+        return step
+    if initial:
+        excluded = _excluded(config)
+        report = restoring.initialize(trainer.model, initial, exclude=excluded)
+        logging.info("%s: %s", initial, report)
+    advice.warn(config, trainer.model, report)
+    return 0
+
+
+def _excluded(config: TrainConfig) -> tuple[str, ...]:
+    if config.initialize_last_layer:
+        return ()
+    if config.optimizer.last_layers_contain_logits_only:
+        return restoring.LOGITS
+    return restoring.LAST_LAYERS
+
+
+def _loop(
+    config: TrainConfig,
+    trainer: Trainer,
+    keeper: Keeper,
+    batches: Iterator,
+    source: Source,
+) -> None:
+    step = int(trainer.optimizer.iterations.numpy())
+    total = config.optimizer.training_number_of_steps
+    save = pacing.Every(config.save_interval_secs)
+    show = pacing.Every(config.save_summaries_secs)
+    pace = pacing.Pace(config.log_steps)
+    logging.info("Compiling the network: the first step takes half a minute or more")
+    with pacing.signals() as stop, _logs(config, step) as logs:
+        while step < total and not stop:
+            with _profiled(config, pace.calls):
+                count = pace.count(step, total)
+                metrics = _fetched(trainer.run(batches, tf.constant(count)))
+            step += count
+            pace.took(count)
+            _check(metrics, step)
+            logs.add(metrics)
+            if step % config.log_steps == 0 or step == total:
+                logs.tell(step, float(trainer.optimizer.learning_rate.numpy()))
+            if save.due() and step < total:
+                logging.info("Saved %s", keeper.save(step))
+            if config.save_summaries_images and show.due():
+                _show(config, trainer, source, logs, step)
+    logging.info("Saved %s", keeper.save(step))
+    if stop:
+        logging.info("Stopped at step %d; the same command goes on from here", step)
+        sys.exit(128 + stop[0])
+
+
+def _logs(config: TrainConfig, first: int) -> Logs:
+    return Logs(
+        Path(config.train_logdir or "") / "train",
+        first=first,
+        total=config.optimizer.training_number_of_steps,
+        batch_size=config.train_batch_size,
+    )
+
+
+def _fetched(metrics: Mapping[str, tf.Tensor]) -> dict[str, list[float]]:
+    return {name: values.numpy().tolist() for name, values in metrics.items()}
+
+
+def _check(metrics: Mapping[str, list[float]], step: int) -> None:
+    """Raises where going on, or saving, would do harm."""
+    if any(metrics["bad_labels"]):
+        raise InputError(
+            f"step {step}: labels with ids that are no class; --validate_labels=full "
+            "names the record"
+        )
+    bad = [loss for loss in metrics["loss"] if not math.isfinite(loss)]
+    if bad:
+        raise InputError(
+            f"step {step}: the loss is {bad[0]}; the last checkpoint stands. "
+            "Usual causes: --base_learning_rate is too high, or batch norm has too "
+            "small a batch (--fine_tune_batch_norm=false from trained weights)"
+        )
+
+
+def _show(
+    config: TrainConfig, trainer: Trainer, source: Source, logs: Logs, step: int
+) -> None:
+    """Draws images of the steps to come; the run's own batches stay as they are."""
+    (batch,) = pipeline.training_batches(
+        source,
+        config.augment,
+        3,
+        seed=config.seed,
+        start=step * config.train_batch_size,
+    ).take(1)
+    looks = inference.Looks(logits_stride=config.model.logits_stride)
+    classes, _ = inference.predict(trainer.model, batch["image"], looks)
+    logs.samples(step, batch, classes.numpy(), trainer.spec)
+
+
+def _profiled(config: TrainConfig, calls: int) -> contextlib.AbstractContextManager:
+    """Profiles the third call, when everything is compiled."""
+    if config.profile_logdir and calls == 2:
+        return tf.profiler.experimental.Profile(config.profile_logdir)
+    return contextlib.nullcontext()

@@ -1,0 +1,83 @@
+"""What a step is: forward, backward, update, on every replica."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deeplab_tf.config import LossConfig, OptimizerConfig
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.training import losses
+from deeplab_tf.training.optimization import gradient_multiplier, regularization
+
+Metrics = Mapping[str, tf.Tensor]
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Trainer:
+    """A network and how it learns; `run` compiles once, for any number of steps.
+
+    Attributes:
+        strategy: On which devices.
+        model: Images -> logits.
+        optimizer: Built for `weights`.
+        weights: Trainable ones by official name.
+        spec: What the labels mean.
+        loss: Of pixels.
+        update: Multipliers and decay.
+    """
+
+    strategy: tf.distribute.Strategy
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    weights: Mapping[str, Any]
+    spec: DatasetSpec
+    loss: LossConfig
+    update: OptimizerConfig
+
+    @tf.function
+    def run(self, batches: Iterator, count: tf.Tensor) -> Metrics:
+        """Takes `count` steps; returns the metrics of each, `[count]`."""
+        names = ("loss", "regularization", "bad_labels")
+        found = {name: tf.TensorArray(tf.float32, count) for name in names}
+        for i in tf.range(count):
+            step = self._step(next(batches))
+            found = {name: found[name].write(i, step[name]) for name in names}
+        return {name: values.stack() for name, values in found.items()}
+
+    def _step(self, batch: Any) -> dict[str, tf.Tensor]:
+        found = self.strategy.run(self._replica_step, (batch,))
+        return {
+            name: self.strategy.reduce("SUM", value, axis=None)
+            for name, value in found.items()
+        }
+
+    def _replica_step(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step; what it returns sums over the replicas to that of the batch."""
+        context = tf.distribute.get_replica_context()
+        with tf.GradientTape() as tape:
+            logits = self.model(batch["image"], training=True)
+            cost, count = losses.loss_and_count(
+                logits, batch["label"], self.spec, self.loss, self.optimizer.iterations
+            )
+            count = context.all_reduce("SUM", count)
+            cost /= tf.maximum(count, 1e-5)
+            decay = regularization(self.weights, self.update)
+            decay /= context.num_replicas_in_sync
+            total = cost + decay
+        variables = [variable.value for variable in self.weights.values()]
+        gradients = [
+            gradient * gradient_multiplier(name, self.update)
+            for name, gradient in zip(
+                self.weights, tape.gradient(total, variables), strict=True
+            )
+        ]
+        self.optimizer.apply(gradients, list(self.weights.values()))
+        wrong = losses.bad_labels(batch["label"], self.spec)
+        return {
+            "loss": cost,
+            "regularization": decay,
+            "bad_labels": tf.cast(wrong, tf.float32),
+        }

@@ -1,0 +1,106 @@
+"""What wrong pixels cost: by hand, and as the official code."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import LossConfig
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.training import losses
+from tests.recorded import golden, settings
+
+STEP = tf.constant(0)
+PLAIN = LossConfig()
+
+
+def spec(num_classes=5, ignore_label=255):
+    return DatasetSpec(
+        name="test",
+        classes=tuple(f"class_{i}" for i in range(num_classes)),
+        palette=distinct_colors(num_classes),
+        ignore_label=ignore_label,
+    )
+
+
+def mean_loss(logits, label, classes, config=PLAIN, step=STEP):
+    cost, count = losses.loss_and_count(logits, label, classes, config, step)
+    return cost / tf.maximum(count, 1e-5)
+
+
+def recorded_cases():
+    cases = settings(golden("misc_losses.npz"), "meta_json")
+    return {name: case for name, case in cases.items() if "scales" in case}
+
+
+@pytest.mark.parametrize("name", recorded_cases())
+def test_losses_and_gradients_are_the_official_ones(name):
+    data, case = golden("misc_losses.npz"), recorded_cases()[name]
+    args = case["args"]
+    weights = args.get("loss_weight", ())
+    config = LossConfig(
+        upsample_logits=args.get("upsample_logits", True),
+        label_weights=tuple(weights) if isinstance(weights, list) else (weights,),
+        top_k_percent_pixels=args.get("top_k_percent_pixels", 1.0),
+        hard_example_mining_step=args.get("hard_example_mining_step", 0),
+    )
+    if weights == ():
+        config = LossConfig(**(config.__dict__ | {"label_weights": ()}))
+    label = data["labels"]
+    if case["all_labels_255"]:
+        label = np.full_like(label, 255)
+    step = tf.constant(case["global_step"])
+    for scale, expected in zip(case["scales"], case["losses"], strict=True):
+        logits = tf.constant(data[f"in_{scale}"])
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            found = mean_loss(
+                logits, label, spec(5, case["ignore_label"]), config, step
+            )
+        assert float(found) == pytest.approx(expected, abs=2e-6)
+        gradient = data[f"grad_{name}__{scale}"]
+        np.testing.assert_allclose(tape.gradient(found, logits), gradient, atol=1e-8)
+
+
+def test_equal_scores_cost_the_logarithm_of_the_number_of_classes():
+    label = np.zeros((2, 9, 9, 1), np.int32)
+    found = mean_loss(tf.zeros((2, 3, 3, 5)), label, spec())
+    assert float(found) == pytest.approx(np.log(5), abs=1e-6)
+
+
+def test_ignored_pixels_change_nothing(rng):
+    logits = rng.normal(size=(1, 4, 4, 5)).astype(np.float32)
+    label = rng.integers(0, 5, (1, 4, 4, 1)).astype(np.int32)
+    label[:, :2] = 255
+    whole = mean_loss(logits, label, spec())
+    part = mean_loss(logits[:, 2:], label[:, 2:], spec())
+    assert float(whole) == pytest.approx(float(part), abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_nothing_but_ignored_pixels_costs_nothing(share):
+    label = np.full((1, 4, 4, 1), 255, np.int32)
+    config = LossConfig(top_k_percent_pixels=share)
+    assert float(mean_loss(tf.zeros((1, 4, 4, 5)), label, spec(), config)) == 0.0
+
+
+def test_labels_that_are_no_class_are_counted():
+    label = np.array([0, 4, 5, 255, 254, -1], np.int32).reshape(1, 2, 3, 1)
+    assert int(losses.bad_labels(label, spec())) == 3
+
+
+def test_a_class_weight_weighs_its_pixels_and_not_the_count():
+    logits = tf.zeros((1, 1, 2, 2))
+    label = np.array([0, 1], np.int32).reshape(1, 1, 2, 1)
+    config = LossConfig(label_weights=(1.0, 3.0))
+    found = mean_loss(logits, label, spec(2), config)
+    assert float(found) == pytest.approx(2 * np.log(2), abs=1e-6)
+
+
+def test_only_the_hardest_pixels_count():
+    logits = np.zeros((1, 1, 4, 2), np.float32)
+    logits[0, 0, :, 1] = [0, 1, 2, 3]  # All are class 0; the last is the most wrong.
+    label = np.zeros((1, 1, 4, 1), np.int32)
+    config = LossConfig(top_k_percent_pixels=0.5)
+    each = np.log1p(np.exp([2.0, 3.0]))
+    found = mean_loss(tf.constant(logits), label, spec(2), config)
+    assert float(found) == pytest.approx(each.mean(), abs=1e-6)

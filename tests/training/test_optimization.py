@@ -1,0 +1,105 @@
+"""Update rules, decay and multipliers."""
+
+import keras
+import numpy as np
+import pytest
+
+from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.training import optimization
+from tests.recorded import SHARED, golden
+
+
+def weights(*names):
+    return {name: keras.Variable(np.ones((2, 2), np.float32)) for name in names}
+
+
+def test_momentum_has_the_rate_outside_the_velocity():
+    named = weights("a/weights")
+    config = OptimizerConfig(
+        learning_policy="step",
+        base_learning_rate=1.0,
+        learning_rate_decay_step=1,
+        momentum=0.5,
+    )
+    optimizer = optimization.make_optimizer(config, named)
+    (weight,) = named.values()
+    w, v = 1.0, 0.0
+    for step in range(3):
+        optimizer.apply([np.full((2, 2), 0.3, np.float32)], [weight])
+        v = 0.5 * v + 0.3
+        w -= 0.1**step * v
+        np.testing.assert_allclose(weight, np.full((2, 2), w), atol=1e-6)
+
+
+def test_adam_is_that_of_the_paper():
+    named = weights("a/weights")
+    config = OptimizerConfig(optimizer="adam", adam_learning_rate=0.01)
+    optimizer = optimization.make_optimizer(config, named)
+    (weight,) = named.values()
+    w, m, v = 1.0, 0.0, 0.0
+    for step, g in enumerate((0.3, -0.1, 0.5), start=1):
+        optimizer.apply([np.full((2, 2), g, np.float32)], [weight])
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        w -= rate * m / (np.sqrt(v) + 1e-8)
+        np.testing.assert_allclose(weight, np.full((2, 2), w), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "names"),
+    [
+        ("momentum", ["a/weights/Momentum", "b/biases/Momentum"]),
+        (
+            "adam",
+            ["a/weights/Adam", "b/biases/Adam", "a/weights/Adam_1", "b/biases/Adam_1"],
+        ),
+    ],
+)
+def test_slots_have_the_names_of_tensorflow_1(rule, names):
+    named = weights("a/weights", "b/biases")
+    optimizer = optimization.make_optimizer(OptimizerConfig(optimizer=rule), named)
+    assert list(optimization.slots(optimizer, named)) == names
+
+
+@pytest.mark.parametrize(
+    "graph", ["mobilenet_v2_os16", "resnet_v1_50_beta_os16", "xception_65_os16"]
+)
+def test_decay_and_multipliers_of_every_variable_are_the_official_ones(graph):
+    recorded = golden(f"train_graph/{graph}.json")
+    config = OptimizerConfig(last_layer_gradient_multiplier=10.0)
+    logits_only = OptimizerConfig(
+        last_layer_gradient_multiplier=10.0, last_layers_contain_logits_only=True
+    )
+    multiplier = optimization.gradient_multiplier
+    for name, facts in recorded["variables"].items():
+        if facts["trainable"]:
+            assert optimization.decays(name) == (facts["l2"] is not None), name
+            assert multiplier(name, config) == facts["grad_mult_all10"], name
+            assert multiplier(name, logits_only) == facts["grad_mult_logits10"], name
+    assert SHARED.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "decays", "multiplier"),
+    [
+        ("MobilenetV2/Conv/weights", True, 1),
+        ("MobilenetV2/Conv/BatchNorm/gamma", False, 1),
+        ("aspp1_depthwise/depthwise_weights", False, 10),
+        ("aspp1_pointwise/weights", True, 10),
+        ("decoder/feature_projection0/BatchNorm/beta", False, 10),
+        ("logits/semantic/weights", True, 10),
+        ("logits/semantic/biases", False, 20),
+        ("MobilenetV3/expanded_conv/squeeze_excite/Conv/biases", False, 2),
+    ],
+)
+def test_kernels_decay_and_last_layers_learn_faster(name, decays, multiplier):
+    config = OptimizerConfig(last_layer_gradient_multiplier=10.0)
+    assert optimization.decays(name) == decays
+    assert optimization.gradient_multiplier(name, config) == multiplier
+
+
+def test_decay_is_half_the_squares_of_the_kernels():
+    named = weights("a/weights", "a/depthwise_weights", "a/biases")
+    config = OptimizerConfig(weight_decay=0.1)
+    found = optimization.regularization(named, config)
+    assert float(found) == pytest.approx(0.1 * 4 / 2)

@@ -1,0 +1,235 @@
+"""A run: it learns, stops, goes on, and leaves what others read."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.checkpoints import reading
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.training import devices, pacing
+from deeplab_tf.training.run import train
+from tests.recorded import ROOT, SMALL
+
+
+def config(folder, shapes, steps, **changes):
+    settings = {
+        "train_logdir": str(folder),
+        "train_batch_size": 4,
+        "log_steps": 2,
+        "model": SMALL,
+        "data": DataConfig(dataset_dir=str(shapes)),
+        "augment": AugmentConfig(train_crop_size=(49, 49)),
+        "optimizer": OptimizerConfig(
+            training_number_of_steps=steps, base_learning_rate=0.05, decay_steps=50.0
+        ),
+    }
+    return TrainConfig(**(settings | changes))
+
+
+def weights_of(folder):
+    stored = reading.open_checkpoint(str(folder))
+    return stored.values(stored.keys)
+
+
+def logged(folder, tag):
+    """Step -> value of a scalar in the run's event files."""
+    found = {}
+    for path in sorted(folder.glob("train/events*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.tag == tag:
+                    found[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes):
+    """A run of 6 steps."""
+    folder = tmp_path_factory.mktemp("run")
+    train(config(folder, shapes, 6))
+    return folder
+
+
+def test_a_run_leaves_its_checkpoint_settings_data_set_and_environment(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {
+        "model.ckpt-6.index",
+        "checkpoint",
+        "config.json",
+        "dataset.json",
+        "environment.txt",
+        "train",
+    } <= names
+    settings = json.loads((trained / "config.json").read_text())
+    assert settings["model"]["decoder_output_stride"] == [4]
+    assert settings["optimizer"]["base_learning_rate"] == 0.05
+    assert "tensorflow: 2." in (trained / "environment.txt").read_text()
+
+
+def test_scalars_have_the_official_tags(trained):
+    assert list(logged(trained, "total_loss")) == [2, 4, 6]
+    assert logged(trained, "learning_rate")[6] == pytest.approx(
+        0.05 * (1 - 6 / 50) ** 0.9, rel=1e-5
+    )
+    assert logged(trained, "Losses/regularization")[2] > 0
+
+
+def test_a_run_that_was_stopped_and_continued_equals_one_that_was_not(
+    trained, tmp_path, shapes, caplog
+):
+    train(config(tmp_path, shapes, 4))
+    keras.utils.set_random_seed(99)
+    train(config(tmp_path, shapes, 6))
+    assert "model.ckpt-4, step 4" in caplog.text
+    whole, parts = weights_of(trained), weights_of(tmp_path)
+    assert whole.keys() == parts.keys()
+    for name, weight in whole.items():
+        np.testing.assert_array_equal(weight, parts[name], err_msg=name)
+    assert logged(trained, "total_loss")[6] == logged(tmp_path, "total_loss")[6]
+
+
+def test_a_run_that_is_done_is_left_alone(trained, shapes, caplog):
+    before = (trained / "model.ckpt-6.index").stat().st_mtime_ns
+    train(config(trained, shapes, 6))
+    assert "has 6 steps already" in caplog.text
+    assert (trained / "model.ckpt-6.index").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_another_network_is_not_trained_over(trained, shapes):
+    other = dataclasses.replace(SMALL, output_stride=8)
+    with pytest.raises(InputError, match="holds a run with --output_stride=16, not 8"):
+        train(config(trained, shapes, 8, model=other))
+
+
+def test_a_run_starts_from_another_ones_weights(trained, tmp_path, shapes, caplog):
+    train(config(tmp_path, shapes, 1, tf_initial_checkpoint=str(trained), log_steps=1))
+    total = len(weights_of(trained))
+    assert f"Restored {total}/{total} weights" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"train_split": "test"}, InputError, r"no shards test-\*; it has train, val"),
+        ({"tf_initial_checkpoint": "nowhere"}, InputError, "no such checkpoint"),
+        (
+            {"model": ModelConfig(model_variant="vgg_16")},
+            FlagError,
+            "--model_variant=vgg_16",
+        ),
+        (
+            {"data": DataConfig(dataset_dir="nowhere")},
+            InputError,
+            "--dataset_dir=nowhere: no such folder",
+        ),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(tmp_path, shapes, changes, error, message):
+    folder = tmp_path / "run"
+    with pytest.raises(error, match=message):
+        train(config(folder, shapes, 1, **changes))
+    assert not folder.exists()
+
+
+def test_class_weights_of_another_number_are_an_error(tmp_path, shapes):
+    loss = dataclasses.replace(config(tmp_path, shapes, 1).loss, label_weights=(1, 2))
+    with pytest.raises(FlagError, match="2 weights for 6 classes of shapes"):
+        train(config(tmp_path, shapes, 1, loss=loss))
+
+
+def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes):
+    optimizer = OptimizerConfig(training_number_of_steps=50, base_learning_rate=1e12)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf); the last"):
+        train(config(tmp_path, shapes, 50, optimizer=optimizer))
+    assert not list(tmp_path.glob("*.index"))
+
+
+def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
+    assert devices.per_replica(6, two_devices) == 3
+    with pytest.raises(FlagError, match="over 2 devices: take 4 or 6"):
+        devices.per_replica(5, two_devices)
+
+
+def test_steps_are_taken_up_to_the_next_log_and_for_a_few_seconds():
+    pace = pacing.Pace(log_steps=10)
+    assert pace.count(0, 25) == 1  # How long a step takes is not known yet.
+    pace.took(1)
+    pace.took(1)  # In no time.
+    assert pace.count(2, 25) == 8
+    assert pace.count(20, 25) == 5
+    pace._seconds_a_step = 2.0
+    assert pace.count(2, 25) == 2
+    pace._seconds_a_step = 60.0
+    assert pace.count(2, 25) == 1
+
+
+def start(folder, shapes, steps, *flags):
+    command = [sys.executable, "train.py", f"--train_logdir={folder}"]
+    command += [f"--dataset_dir={shapes}", "--train_batch_size=4", "--log_steps=1"]
+    command += ["--depth_multiplier=0.25", "--train_crop_size=49", *flags]
+    command += [f"--training_number_of_steps={steps}", "--base_learning_rate=0.05"]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def wait_for(process, text):
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"ended without {text!r}")
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_from_its_last_checkpoint_and_says_so(tmp_path, shapes):
+    process = start(tmp_path, shapes, 100000, "--save_interval_secs=1")
+    wait_for(process, "Saved")
+    time.sleep(0.5)
+    process.kill()
+    process.communicate()
+    newest = reading.newest(str(tmp_path))
+    step = int(newest.rsplit("-", 1)[1])
+    process = start(tmp_path, shapes, step + 2)
+    wait_for(process, f"Resuming from {newest}, step {step}")
+    process.communicate()
+    assert process.returncode == 0
+    assert reading.newest(str(tmp_path)).endswith(f"model.ckpt-{step + 2}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_the_run(tmp_path, shapes, number):
+    process = start(tmp_path, shapes, 100000)
+    wait_for(process, "step 3/")
+    process.send_signal(number)
+    rest = process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert "the same command goes on from here" in rest
+    assert "Traceback" not in rest
+    assert reading.newest(str(tmp_path)) is not None
+
+
+@pytest.mark.slow
+def test_the_loss_falls(tmp_path, shapes):
+    optimizer = OptimizerConfig(training_number_of_steps=60, base_learning_rate=0.1)
+    train(config(tmp_path, shapes, 60, optimizer=optimizer, log_steps=10))
+    losses = logged(tmp_path, "Losses/semantic")
+    assert losses[60] < 0.6 * losses[10]

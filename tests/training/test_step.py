@@ -1,0 +1,138 @@
+"""A step: as the official one, and the same on two devices."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import LossConfig, ModelConfig, OptimizerConfig
+from deeplab_tf.data.specs import shapes, voc2012
+from deeplab_tf.models.build import build
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.training import optimization
+from deeplab_tf.training.step import Trainer
+from tests.recorded import SMALL, assign_rule_weights, golden, settings
+
+STRATEGY = tf.distribute.get_strategy()
+
+
+def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
+    with strategy.scope():
+        model = build(
+            config,
+            spec.num_classes,
+            frozen_batch_norm=frozen,
+            replicas=strategy.num_replicas_in_sync,
+        )
+        # Dropout differs between devices and from the recorded runs.
+        model.get_layer("concat_projection_dropout").rate = 0.0
+        named = weights_by_name(model)
+        weights = {name: w for name, w in named.items() if w.trainable}
+        return Trainer(
+            strategy=strategy,
+            model=model,
+            optimizer=optimization.make_optimizer(update, weights),
+            weights=weights,
+            spec=spec,
+            loss=LossConfig(),
+            update=update,
+        )
+
+
+def recorded_run(name):
+    data = golden(f"trainstep_mnv2_dm05_{name}.npz")
+    recorded = settings(data, "meta_json")
+    update = OptimizerConfig(
+        base_learning_rate=0.007,
+        training_number_of_steps=30,
+        last_layer_gradient_multiplier=recorded["last_layer_gradient_multiplier"],
+    )
+    trainer = make_trainer(
+        ModelConfig(depth_multiplier=0.5),
+        voc2012.SPEC,
+        update,
+        frozen=not recorded["fine_tune_batch_norm"],
+    )
+    assign_rule_weights(trainer.model, recorded["gain"])
+    images = tf.cast(data["images"], tf.float32)
+    batch = {"image": images, "label": data["labels"]}
+    return data, recorded, trainer, iter(tf.data.Dataset.from_tensors(batch).repeat())
+
+
+def test_three_steps_with_frozen_batch_norm_are_the_official_ones():
+    data, recorded, trainer, batches = recorded_run("momentum_frozenbn")
+    for step in recorded["history"][:3]:
+        assert float(trainer.optimizer.learning_rate) == pytest.approx(step["lr"])
+        metrics = trainer.run(batches, tf.constant(1))
+        assert float(metrics["loss"][0]) == pytest.approx(step["clone_loss"], rel=1e-6)
+        assert float(metrics["regularization"][0]) == pytest.approx(step["reg_loss"])
+    weights = weights_by_name(trainer.model)
+    recorded_weights = [key for key in data.files if key.startswith("var_")]
+    assert len(recorded_weights) > 15
+    for key in recorded_weights:
+        got, wanted = weights[key[4:]].numpy(), data[key]
+        assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max(), key
+
+
+def test_the_first_loss_with_learning_batch_norm_is_the_official_one():
+    """Later ones amplify rounding: image pooling normalizes two numbers a channel."""
+    _, recorded, trainer, batches = recorded_run("momentum")
+    metrics = trainer.run(batches, tf.constant(1))
+    assert float(metrics["loss"][0]) == pytest.approx(
+        recorded["history"][0]["clone_loss"], rel=1e-5
+    )
+
+
+def random_batches(rng, count, size=33):
+    images = rng.uniform(0, 255, (count, size, size, 3)).astype(np.float32)
+    labels = rng.integers(0, 6, (count, size, size, 1)).astype(np.int32)
+    return {"image": images, "label": labels}
+
+
+def test_steps_at_once_are_steps_one_by_one(rng):
+    update = OptimizerConfig(base_learning_rate=0.01)
+    data = tf.data.Dataset.from_tensor_slices(random_batches(rng, 12)).batch(4).repeat()
+    found = []
+    for counts in ((1, 1, 1), (3,)):
+        keras.utils.set_random_seed(0)
+        trainer, batches = make_trainer(SMALL, shapes.SPEC, update), iter(data)
+        losses = [trainer.run(batches, tf.constant(n))["loss"] for n in counts]
+        found.append((np.concatenate(losses), weights_by_name(trainer.model)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    for name, weight in found[0][1].items():
+        np.testing.assert_array_equal(weight, found[1][1][name])
+
+
+def scenes(builder, count, size=65):
+    draw = builder("shapes").draw_scene
+    drawn = [draw(np.random.default_rng(i), (size, size)) for i in range(count)]
+    labels = np.stack([label for _, label in drawn])[..., np.newaxis].astype(np.int32)
+    # Devices see different numbers of pixels that count.
+    labels[: count // 2, : size // 2] = 255
+    images = np.stack([image for image, _ in drawn]).astype(np.float32)
+    return {"image": images, "label": labels}
+
+
+@pytest.mark.parametrize("frozen", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_two_devices_train_as_one(builder, two_devices, frozen):
+    update = OptimizerConfig(base_learning_rate=0.001)
+    data = tf.data.Dataset.from_tensor_slices(scenes(builder, 8)).repeat()
+    one = make_trainer(SMALL, shapes.SPEC, update, frozen=frozen)
+    start = {name: w.numpy() for name, w in weights_by_name(one.model).items()}
+    batches = iter(data.batch(8))
+    expected = [float(one.run(batches, tf.constant(1))["loss"][0]) for _ in range(3)]
+
+    strategy = two_devices
+    two = make_trainer(SMALL, shapes.SPEC, update, frozen=frozen, strategy=strategy)
+    theirs = weights_by_name(two.model)
+    for name, value in start.items():
+        theirs[name].assign(value)
+    batches = iter(
+        strategy.distribute_datasets_from_function(lambda context: data.batch(4))
+    )
+    found = [float(two.run(batches, tf.constant(1))["loss"][0]) for _ in range(3)]
+    # Rounding grows with each step, the more so where batch norm learns: a change of
+    # 1e-6 in the images does as much.
+    np.testing.assert_allclose(found, expected, rtol=5e-5)
+    for name, weight in weights_by_name(one.model).items():
+        np.testing.assert_allclose(theirs[name].numpy(), weight, atol=5e-4, rtol=1e-4)
