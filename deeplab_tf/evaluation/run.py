@@ -1,0 +1,102 @@
+"""One pass over a split with a trained network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf.checkpoints import trained
+from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.config import EvalConfig, InferenceConfig
+from deeplab_tf.data import pipeline, specs, tfrecord, validation
+from deeplab_tf.data.pipeline import Source
+from deeplab_tf.evaluation import metrics, report
+
+
+def evaluate(config: EvalConfig) -> dict[str, Any]:
+    """Scores a network, or each new checkpoint of it; returns the last scores.
+
+    Args:
+        config: All settings.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        InputError: Something given is not usable; nothing was written.
+    """
+    scores: dict[str, Any] = {}
+    for path in trained.rounds(
+        config.checkpoint_dir or "",
+        config.max_number_of_evaluations,
+        config.eval_interval_secs,
+    ):
+        scores = _evaluate(config, path)
+    return scores
+
+
+def _evaluate(config: EvalConfig, path: str) -> dict[str, Any]:
+    directory = config.data.dataset_dir or ""
+    run = trained.find_run(path)
+    spec = specs.resolve(config.data.dataset, directory, run.spec)
+    shards = tfrecord.find_shards(directory, config.eval_split)
+    validation.check_records(shards, spec, config.data.validate_labels)
+    network = trained.load(
+        path,
+        run,
+        spec,
+        model=config.model,
+        resize=config.resize,
+        crop_size=config.eval_crop_size,
+    )
+    confusion, num_images = confusion_of(
+        network, shards, config.inference, batch_size=config.eval_batch_size
+    )
+    scores = report.summary(confusion, spec, num_images)
+    logging.info("%s", report.table(confusion, spec))
+    report.warn_of_collapse(confusion, spec)
+    folder = Path(config.eval_logdir or "")
+    tag = _tag(config.inference)
+    report.write(folder, scores, confusion, step=network.step, tag=tag)
+    logging.info("Wrote %s", folder / "metrics.json")
+    return scores
+
+
+def confusion_of(
+    network: Trained, shards: list[str], looks: InferenceConfig, *, batch_size: int
+) -> tuple[np.ndarray, int]:
+    """Confusion matrix of a network over records, `[C, C]`, and their number."""
+    source = Source(
+        shards=shards,
+        ignore_label=network.spec.ignore_label,
+        mean_pixel=network.mean_pixel,
+        resize=network.resize,
+    )
+    batches = pipeline.evaluation_batches(
+        source,
+        batch_size,
+        crop_size=network.crop_size,
+        output_stride=network.config.output_stride,
+    )
+    classes = network.classifier(looks)
+    spec, confusion = network.spec, np.zeros((network.spec.num_classes,) * 2, np.int64)
+    total = sum(tfrecord.count(path) for path in shards)
+    num_images = 0
+    with tqdm(total=total, unit="image", disable=None) as bar:
+        for batch in batches:
+            predicted = classes(batch["image"]).numpy()
+            label = batch["label"].numpy()[..., 0]
+            confusion += metrics.confusion_matrix(
+                label, predicted, spec.num_classes, spec.ignore_label
+            )
+            num_images += len(label)
+            bar.update(len(label))
+    return confusion, num_images
+
+
+def _tag(looks: InferenceConfig) -> str:
+    """As the official event files have it: `miou_1.0`."""
+    scales = "".join(f"_{scale}" for scale in looks.eval_scales)
+    return f"miou{scales}" + ("_flipped" if looks.add_flipped_images else "")

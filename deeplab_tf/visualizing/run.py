@@ -1,0 +1,190 @@
+"""Pictures of a network's predictions, on records or on image files."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf.checkpoints import trained
+from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.config import VisConfig
+from deeplab_tf.data import images, pipeline, specs, tfrecord
+from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
+from deeplab_tf.data.specs import ade20k, cityscapes
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.visualizing import drawing
+
+_COLORMAPS = {
+    "pascal": distinct_colors(256),
+    "cityscapes": cityscapes.SPEC.palette,
+    "ade20k": ade20k.SPEC.palette,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What is drawn.
+
+    Attributes:
+        name: Of the image, without suffix.
+        image: RGB, uint8 `[H, W, 3]`.
+        classes: Predicted ids, uint8 `[H, W]`.
+        truth: True ids, uint8 `[H, W]`, or None.
+    """
+
+    name: str
+    image: np.ndarray
+    classes: np.ndarray
+    truth: np.ndarray | None
+
+
+def visualize(config: VisConfig) -> None:
+    """Draws predictions of a network, or of each new checkpoint of it.
+
+    Writes `segmentation_results/<name>_{image,prediction,overlay}.png` and, on request,
+    `raw_segmentation_results/<name>.png` with the class ids as grey values.
+
+    Raises:
+        InputError: Something given is not usable; nothing was written.
+    """
+    for path in trained.rounds(
+        config.checkpoint_dir or "",
+        config.max_number_of_iterations,
+        config.eval_interval_secs,
+    ):
+        _visualize(config, path)
+
+
+def _visualize(config: VisConfig, path: str) -> None:
+    files = _files(config.image) if config.image else []
+    run = trained.find_run(path)
+    spec = specs.resolve(config.data.dataset, config.data.dataset_dir, run.spec)
+    palette = _palette(config.colormap_type, spec)
+    shards = [] if files else _shards(config)
+    network = trained.load(
+        path,
+        run,
+        spec,
+        model=config.model,
+        resize=config.resize,
+        crop_size=config.vis_crop_size,
+    )
+    found = (
+        _of_files(files, network, config)
+        if files
+        else _of_records(shards, network, config)
+    )
+    total = len(files) or sum(tfrecord.count(shard) for shard in shards)
+    folder = Path(config.vis_logdir or "")
+    for prediction in tqdm(found, total=total, unit="image", disable=None):
+        _draw(folder / "segmentation_results", prediction, spec, palette)
+        if config.also_save_raw_predictions:
+            _write_raw(folder / "raw_segmentation_results", prediction, spec)
+    logging.info("Drew %d images in %s", total, folder / "segmentation_results")
+
+
+def _files(image: str) -> list[tuple[str, Path]]:
+    """Names and paths of one image, or of all below a folder.
+
+    Raises:
+        InputError: There is no such file, or no image in the folder.
+    """
+    path = Path(image)
+    if path.is_file():
+        return [(path.stem, path)]
+    if not path.exists():
+        raise InputError(f"--image={image}: no such file or folder")
+    return [
+        (found.relative_to(path).with_suffix("").as_posix(), found)
+        for found in images.find_images(path)
+    ]
+
+
+def _shards(config: VisConfig) -> list[str]:
+    shards = tfrecord.find_shards(config.data.dataset_dir or "", config.vis_split)
+    for shard in shards:
+        tfrecord.count(shard)  # Raises where it is cut off.
+    return shards
+
+
+def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
+    palette = _COLORMAPS[colormap] if colormap else spec.palette
+    if len(palette) < spec.num_classes:
+        raise FlagError(
+            f"--colormap_type={colormap} has {len(palette)} colours, {spec.name} "
+            f"{spec.num_classes} classes; leave it out for the data set's own"
+        )
+    return palette[: spec.num_classes]
+
+
+def _of_files(
+    files: list[tuple[str, Path]], network: Trained, config: VisConfig
+) -> Iterator[Prediction]:
+    looks = config.inference
+    classes = tf.function(
+        lambda images: network.segment(
+            images, looks.eval_scales, flipped=looks.add_flipped_images
+        )[0],
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+    )
+    for name, path in files:
+        image = images.read_image(path)
+        found = classes(image[np.newaxis]).numpy()[0]
+        yield Prediction(name, image, found.astype(np.uint8), None)
+
+
+def _of_records(
+    shards: list[str], network: Trained, config: VisConfig
+) -> Iterator[Prediction]:
+    source = Source(
+        shards=shards,
+        ignore_label=network.spec.ignore_label,
+        mean_pixel=network.mean_pixel,
+        resize=network.resize,
+    )
+    batches = pipeline.evaluation_batches(
+        source,
+        config.vis_batch_size,
+        crop_size=network.crop_size,
+        output_stride=network.config.output_stride,
+    )
+    classes = network.classifier(config.inference)
+    for batch in batches:
+        found = classes(batch["image"]).numpy()
+        for i, predicted in enumerate(found):
+            height, width = batch["height"][i], batch["width"][i]
+            window = np.s_[: int(height), : int(width)]
+            truth = batch["label"][i].numpy()[..., 0][window].astype(np.uint8)
+            yield Prediction(
+                batch["name"][i].numpy().decode(),
+                np.round(batch["image"][i].numpy()[window]).astype(np.uint8),
+                predicted[window].astype(np.uint8),
+                truth if (truth != network.spec.ignore_label).any() else None,
+            )
+
+
+def _draw(
+    folder: Path, prediction: Prediction, spec: DatasetSpec, palette: tuple[Color, ...]
+) -> None:
+    path = folder / prediction.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image, classes = prediction.image, prediction.classes
+    Path(f"{path}_image.png").write_bytes(images.png(image))
+    Path(f"{path}_prediction.png").write_bytes(images.png(classes, palette))
+    sheet = drawing.overlay(image, classes, prediction.truth, spec.classes, palette)
+    sheet.save(f"{path}_overlay.png")
+
+
+def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
+    """Class ids as grey values; for Cityscapes those of its test server."""
+    ids = prediction.classes
+    if spec.name == cityscapes.SPEC.name:
+        ids = np.array([label for label, _, _ in cityscapes.LABELS], np.uint8)[ids]
+    path = folder / f"{prediction.name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.png(ids))

@@ -1,0 +1,191 @@
+"""Evaluation of a trained network, and what it inherits from the run."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.checkpoints import rundir
+from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    EvalConfig,
+    InferenceConfig,
+    ModelConfig,
+    Overrides,
+    ResizeConfig,
+    TrainConfig,
+    VisConfig,
+)
+from deeplab_tf.data import images
+from deeplab_tf.data.specs import shapes as shapes_spec
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.evaluation import metrics
+from deeplab_tf.evaluation.run import evaluate
+from deeplab_tf.models.build import build
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.visualizing.run import visualize
+from tests.recorded import SMALL, assign_rule_weights
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, shapes):
+    """Folder of a run on the embedded set: rule weights, crop 65."""
+    folder = tmp_path_factory.mktemp("run")
+    model = build(SMALL, 6)
+    assign_rule_weights(model, 1.3)
+    config = TrainConfig(
+        train_logdir=str(folder),
+        model=SMALL,
+        data=DataConfig(dataset_dir=str(shapes)),
+        augment=AugmentConfig(train_crop_size=(65, 65)),
+    )
+    rundir.write(folder, config, shapes_spec.SPEC)
+    Keeper(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
+    return folder
+
+
+def config(run, shapes, folder, **changes):
+    settings = {
+        "checkpoint_dir": str(run),
+        "eval_logdir": str(folder),
+        "data": DataConfig(dataset_dir=str(shapes)),
+    }
+    return EvalConfig(**(settings | changes))
+
+
+def given(defaults, **settings):
+    return Overrides(defaults, settings)
+
+
+def test_every_image_counts_once_at_its_own_size(run, shapes, tmp_path):
+    scores = evaluate(config(run, shapes, tmp_path))
+    assert scores["num_images"] == 7
+    assert json.loads((tmp_path / "metrics.json").read_text()) == scores
+    confusion = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")
+    counted = 0
+    for path in (shapes / "labels" / "val").iterdir():
+        counted += int((images.read_mask(path) != 255).sum())
+    assert confusion.sum() == counted
+
+
+def test_batches_change_no_score(run, shapes, tmp_path):
+    one = evaluate(config(run, shapes, tmp_path / "a"))
+    four = evaluate(config(run, shapes, tmp_path / "b", eval_batch_size=4))
+    assert one["miou"] == pytest.approx(four["miou"], abs=1e-6)
+    assert one["num_images"] == four["num_images"]
+
+
+def test_raw_pictures_score_as_the_evaluation(run, shapes, tmp_path):
+    scores = evaluate(config(run, shapes, tmp_path / "eval"))
+    visualize(
+        VisConfig(
+            checkpoint_dir=str(run),
+            vis_logdir=str(tmp_path / "vis"),
+            data=DataConfig(dataset_dir=str(shapes)),
+            also_save_raw_predictions=True,
+        )
+    )
+    confusion = np.zeros((6, 6), np.int64)
+    for path in (shapes / "labels" / "val").iterdir():
+        raw = tmp_path / "vis" / "raw_segmentation_results" / path.name
+        label, predicted = map(images.read_mask, (path, raw))
+        confusion += metrics.confusion_matrix(label, predicted, 6, 255)
+    assert metrics.mean_iou(confusion) == pytest.approx(scores["miou"], abs=1e-9)
+
+
+def test_the_network_is_that_of_the_run_and_flags_by_hand_win(run, shapes, tmp_path):
+    plain = evaluate(config(run, shapes, tmp_path / "a"))
+    denser = given(ModelConfig(), output_stride=8)
+    other = evaluate(config(run, shapes, tmp_path / "b", model=denser))
+    assert plain["miou"] != other["miou"]
+    lacking = given(ModelConfig(), decoder_output_stride=())
+    with pytest.raises(InputError, match="check --decoder_output_stride=4"):
+        evaluate(config(run, shapes, tmp_path / "c", model=lacking))
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_crop_is_that_of_the_run_unless_given(run, shapes, tmp_path):
+    inherited = evaluate(config(run, shapes, tmp_path / "a"))
+    same = evaluate(config(run, shapes, tmp_path / "b", eval_crop_size=(65, 65)))
+    padded = evaluate(config(run, shapes, tmp_path / "c", eval_crop_size=(257, 257)))
+    assert inherited == same
+    assert inherited["pixel_accuracy"] != padded["pixel_accuracy"]
+
+
+def test_several_looks_have_the_official_tag(run, shapes, tmp_path):
+    looks = InferenceConfig(eval_scales=(0.5, 1.0), add_flipped_images=True)
+    evaluate(config(run, shapes, tmp_path, inference=looks))
+    tags = {
+        value.tag
+        for path in tmp_path.glob("events*")
+        for record in tf.data.TFRecordDataset(str(path))
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    }
+    assert "eval/miou_0.5_1.0_flipped_overall" in tags
+    assert "eval/iou/ball" in tags
+
+
+def test_images_are_resized_as_in_training(run, shapes, tmp_path):
+    resize = given(ResizeConfig(), min_resize_value=33, max_resize_value=49)
+    scores = evaluate(config(run, shapes, tmp_path, resize=resize))
+    assert scores["num_images"] == 7
+    confusion = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")
+    assert confusion.sum() < 7 * 49 * 49
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"eval_split": "test"}, InputError, r"no shards test-\*; it has train, val"),
+        ({"checkpoint_dir": "nowhere"}, InputError, "nowhere: no such checkpoint"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(
+    run, shapes, tmp_path, changes, error, message
+):
+    with pytest.raises(error, match=message):
+        evaluate(config(run, shapes, tmp_path / "eval", **changes))
+    assert not (tmp_path / "eval").exists()
+
+
+def test_a_data_set_of_other_classes_is_an_error(run, shapes, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for shard in shapes.glob("val-*"):
+        (folder / shard.name).symlink_to(shard)
+    spec = dataclasses.replace(
+        shapes_spec.SPEC, name="other", classes=("a", "b", "c", "d", "e", "f")
+    )
+    spec.save(folder)
+    with pytest.raises(
+        InputError, match=r"was trained on shapes \(6 classes\), not on o"
+    ):
+        evaluate(config(run, folder, tmp_path / "eval"))
+    contradicting = DataConfig(dataset_dir=str(folder), dataset="camvid")
+    with pytest.raises(FlagError, match=r"--dataset=camvid: .* says other"):
+        evaluate(config(run, folder, tmp_path / "eval", data=contradicting))
+
+
+def test_more_than_one_evaluation_waits_for_new_checkpoints(
+    run, shapes, tmp_path, monkeypatch
+):
+    """Two rounds: the second begins when a checkpoint has appeared."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    waits = []
+
+    def appear(seconds):
+        waits.append(seconds)
+        model = build(SMALL, 6)
+        Keeper(folder, {"weights": weights_by_name(model)}, keep=5).save(len(waits))
+
+    for name in ("config.json", "dataset.json"):
+        (folder / name).write_text((run / name).read_text())
+    monkeypatch.setattr("time.sleep", appear)
+    settings = {"max_number_of_evaluations": 2, "eval_interval_secs": 7}
+    evaluate(config(folder, shapes, tmp_path / "eval", **settings))
+    assert waits == [7, 7]

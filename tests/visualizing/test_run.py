@@ -1,0 +1,145 @@
+"""Pictures of predictions, on records and on files."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf.checkpoints import trained
+from deeplab_tf.config import DataConfig, Overrides, ResizeConfig, VisConfig
+from deeplab_tf.data import images
+from deeplab_tf.data.specs import cityscapes
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.visualizing.run import Prediction, _write_raw, visualize
+from tests.evaluation.test_run import run
+
+__all__ = ["run"]  # A fixture.
+
+
+def config(run, folder, **changes):
+    settings = {
+        "checkpoint_dir": str(run),
+        "vis_logdir": str(folder),
+        "also_save_raw_predictions": True,
+    }
+    return VisConfig(**(settings | changes))
+
+
+GREY, PALETTE = 0, 3  # Colour types of PNG.
+
+
+def color_type(path):
+    return path.read_bytes()[25]
+
+
+def files(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
+
+
+def test_records_are_drawn_under_the_names_of_their_images(run, shapes, tmp_path):
+    visualize(config(run, tmp_path, data=DataConfig(dataset_dir=str(shapes))))
+    kinds = ("image", "overlay", "prediction")
+    assert files(tmp_path / "segmentation_results") == sorted(
+        f"val_{i:04d}_{kind}.png" for i in range(7) for kind in kinds
+    )
+    assert len(files(tmp_path / "raw_segmentation_results")) == 7
+    for i in range(7):
+        stem = tmp_path / "segmentation_results" / f"val_{i:04d}"
+        original = images.read_image(shapes / "images" / "val" / f"val_{i:04d}.png")
+        drawn = images.read_image(Path(f"{stem}_image.png"))
+        np.testing.assert_array_equal(drawn, original)
+        raw = tmp_path / "raw_segmentation_results" / f"val_{i:04d}.png"
+        colored = Path(f"{stem}_prediction.png")
+        assert (color_type(raw), color_type(colored)) == (GREY, PALETTE)
+        ids = images.read_mask(raw)
+        np.testing.assert_array_equal(ids, images.read_mask(colored))
+        assert ids.shape == original.shape[:2]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (65, 65), (130, 70)])
+def test_an_image_of_any_size_is_drawn_at_that_size(run, tmp_path, rng, size):
+    path = tmp_path / "photo.jpg"
+    array = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    Image.fromarray(array).save(path)
+    visualize(config(run, tmp_path / "vis", image=str(path)))
+    raw = images.read_mask(tmp_path / "vis" / "raw_segmentation_results" / "photo.png")
+    assert raw.shape == size
+
+
+def test_files_and_records_give_the_same_classes(run, shapes, tmp_path):
+    """`image` needs no data set: classes and colours come from the run."""
+    visualize(config(run, tmp_path / "a", data=DataConfig(dataset_dir=str(shapes))))
+    folder = shapes / "images" / "val"
+    visualize(config(run, tmp_path / "b", image=str(folder)))
+    names = files(tmp_path / "a" / "raw_segmentation_results")
+    assert names == files(tmp_path / "b" / "raw_segmentation_results")
+    for name in names:
+        first, second = (
+            images.read_mask(tmp_path / x / "raw_segmentation_results" / name)
+            for x in "ab"
+        )
+        np.testing.assert_array_equal(first, second)
+
+
+def test_folders_below_are_kept(run, tmp_path, rng):
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    array = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / "photos" / "deep" / "a.png")
+    visualize(config(run, tmp_path / "vis", image=str(tmp_path / "photos")))
+    assert files(tmp_path / "vis" / "raw_segmentation_results") == ["deep/a.png"]
+
+
+def test_a_range_of_sizes_changes_what_the_network_sees_not_the_picture(
+    run, tmp_path, shapes
+):
+    settings = config(run, tmp_path, image="photo.png")
+    image = images.read_image(shapes / "images" / "val" / "val_0000.png")
+    found = []
+    for resize in (
+        settings.resize,
+        Overrides(ResizeConfig(), {"min_resize_value": 33}),
+    ):
+        facts = trained.find_run(str(run))
+        network = trained.load(
+            str(run), facts, facts.spec, model=settings.model, resize=resize
+        )
+        found.append(network.segment(image[np.newaxis], (1.0,), flipped=False)[1])
+    assert found[0].shape == found[1].shape == (1, *image.shape[:2], 6)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
+def test_cityscapes_is_written_with_the_ids_of_its_server(tmp_path):
+    ids = np.array([[0, 18]], np.uint8)
+    prediction = Prediction("aachen", np.zeros((1, 2, 3), np.uint8), ids, None)
+    _write_raw(tmp_path, prediction, cityscapes.SPEC)
+    written = images.read_mask(tmp_path / "aachen.png")
+    assert written.tolist() == [[7, 33]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"image": "none.jpg"}, InputError, "--image=none.jpg: no such file or folder"),
+        ({"image": "tests/golden"}, InputError, r"tests/golden: no images \("),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(run, tmp_path, changes, error, message):
+    with pytest.raises(error, match=message):
+        visualize(config(run, tmp_path / "vis", **changes))
+    assert not (tmp_path / "vis").exists()
+
+
+def test_a_colormap_with_too_few_colours_is_an_error(run, shapes):
+    from deeplab_tf.visualizing.run import _palette
+
+    spec = dataclasses.replace(
+        cityscapes.SPEC,
+        classes=tuple(map(str, range(25))),
+        palette=((0, 0, 0),) * 25,
+    )
+    with pytest.raises(FlagError, match="--colormap_type=cityscapes has 19 colours"):
+        _palette("cityscapes", spec)
+    assert _palette("pascal", spec)[15] == (192, 128, 128)
+    assert _palette(None, spec) == spec.palette
