@@ -1,0 +1,150 @@
+"""A trained network as a SavedModel, compared with the network before it is done."""
+
+import contextlib
+import json
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+import deeplab_tf
+from deeplab_tf.checkpoints import rundir, trained
+from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.config import ExportConfig
+from deeplab_tf.data import images, specs, tfrecord
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+from deeplab_tf.exporting import saved_model
+from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
+
+_AGREEMENT = 0.999  # Share of equal pixels below which an export has failed.
+
+
+def export(config: ExportConfig) -> None:
+    """Writes a SavedModel with all preprocessing inside.
+
+    Signatures: `serving_default` takes `ImageTensor`, uint8 `[N, H, W, 3]`;
+    `serving_bytes` takes `image_bytes`, JPEG or PNG files `[N]`. Both give
+    `SemanticPredictions`, int32 `[N, H, W]`, and `SemanticProbabilities`, float32
+    `[N, H, W, C]`, at the size of the images.
+
+    Raises:
+        InputError: Something given is not usable, or the export does not agree with the
+            network; nothing was written.
+    """
+    target = _new_folder(config.export_path or "")
+    path = config.checkpoint_path or ""
+    run = trained.find_run(path)
+    picture = _picture(config.check_image, run)
+    network = trained.load(
+        path,
+        run,
+        _spec(config, run),
+        model=config.model,
+        resize=config.resize,
+        crop_size=config.crop_size,
+    )
+    function = saved_model.concrete_function(network, config)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as made:
+        notes, folder = Path(made) / "notes", Path(made) / "model"
+        assets = _assets(notes, network)
+        frozen = saved_model.freeze(function)
+        saved_model.save(saved_model.Serving(frozen, assets), folder)
+        agreement = compare(folder, network, config, picture)
+        if config.save_inference_graph:
+            graph = function.graph.as_graph_def()
+            tf.io.write_graph(graph, str(folder), "inference_graph.pbtxt")
+        folder.rename(target)
+    logging.info("Wrote %s: %.2f %% of the pixels agree", target, 100 * agreement)
+
+
+def compare(
+    folder: Path, network: Trained, config: ExportConfig, picture: np.ndarray
+) -> float:
+    """Share of equal pixels between a SavedModel, read again, and its network.
+
+    Raises:
+        InputError: The two differ.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    pixels = loaded.signatures["serving_default"](tf.constant(picture[np.newaxis]))
+    files = loaded.signatures["serving_bytes"](tf.constant([images.png(picture)]))
+    classes, probabilities = network.segment(
+        picture[np.newaxis], config.inference_scales, flipped=config.add_flipped_images
+    )
+    equal = [np.mean(found[CLASSES] == classes) for found in (pixels, files)]
+    gap = float(np.max(np.abs(pixels[PROBABILITIES] - probabilities)))
+    if min(equal) < _AGREEMENT or gap > 0.01:
+        raise InputError(
+            f"the SavedModel differs from the network: {min(equal):.2%} of the pixels "
+            f"are equal, probabilities differ by up to {gap:.2g}; nothing was written"
+        )
+    return float(min(equal))
+
+
+def _new_folder(path: str) -> Path:
+    target = Path(path)
+    if target.suffix == ".pb":
+        raise InputError(
+            f"--export_path={path}: a SavedModel is a folder; give a name without .pb"
+        )
+    if target.exists():
+        raise InputError(
+            f"--export_path={path} is there already; remove it or take another"
+        )
+    return target
+
+
+def _picture(path: str | None, run: rundir.Run) -> np.ndarray:
+    """The image on which to compare: as given, or of the training, or packaged."""
+    if path:
+        return images.read_image(Path(path))
+    if run.shards:
+        with contextlib.suppress(InputError):  # Records may have moved since.
+            first = tfrecord.find_shards(*run.shards)[0]
+            sample = tfrecord.parse(next(tfrecord.read(first)))
+            return tfrecord.decode_image(sample["image"]).numpy()
+    packaged = resources.files(deeplab_tf) / "exporting" / "picture.jpg"
+    with resources.as_file(packaged) as file:
+        return images.read_image(file)
+
+
+def _spec(config: ExportConfig, run: rundir.Run) -> DatasetSpec:
+    """The classes: those of the run, of a named data set, or numbered ones."""
+    if run.spec or config.dataset:
+        return specs.resolve(config.dataset, None, run.spec)
+    count = config.num_classes
+    logging.info("Classes are numbered; --dataset would name them")
+    return DatasetSpec(
+        name="unknown",
+        classes=tuple(f"class_{i}" for i in range(count)),
+        palette=distinct_colors(count),
+    )
+
+
+def _assets(folder: Path, network: Trained) -> list[Path]:
+    """Files for whoever uses the export: names, colours, and where it comes from."""
+    folder.mkdir()
+    spec = network.spec
+    rows = [",".join(map(str, (i, *color))) for i, color in enumerate(spec.palette)]
+    info = {
+        "checkpoint": network.checkpoint,
+        "dataset": spec.name,
+        "num_classes": spec.num_classes,
+        "model_variant": network.config.model_variant,
+        "output_stride": network.config.output_stride,
+        "crop_size": network.crop_size,
+        "deeplab_tf": deeplab_tf.__version__,
+    }
+    texts = {
+        "labels.txt": "\n".join(spec.classes),
+        "colormap.csv": "\n".join(["id,red,green,blue", *rows]),
+        "export_info.json": json.dumps(info, indent=1),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text + "\n")
+    return [folder / name for name in texts]

@@ -1,0 +1,76 @@
+"""A frozen network as a SavedModel with two signatures."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
+
+from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.config import ExportConfig
+from deeplab_tf.data import tfrecord
+
+IMAGES = "ImageTensor"
+CLASSES, PROBABILITIES = "SemanticPredictions", "SemanticProbabilities"
+
+
+def concrete_function(network: Trained, config: ExportConfig) -> Any:
+    """Images uint8 `[N, H, W, 3]` -> class ids and probabilities at their size."""
+
+    @tf.function
+    def segment(ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        classes, probabilities = network.segment(
+            ImageTensor, config.inference_scales, flipped=config.add_flipped_images
+        )
+        return {CLASSES: classes, PROBABILITIES: probabilities}
+
+    signature = tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)
+    return segment.get_concrete_function(signature)
+
+
+def freeze(function: Any) -> Any:
+    """The function with its variables as constants; what every exporter starts from."""
+    return convert_variables_to_constants_v2(function)
+
+
+class Serving(tf.Module):
+    """What is saved: the frozen function, fed with pixels or with files' bytes.
+
+    Args:
+        frozen: Of `freeze`.
+        assets: Files to save with it.
+    """
+
+    def __init__(self, frozen: Any, assets: list[Path]) -> None:
+        super().__init__()
+        self._frozen = frozen
+        self._assets = [tf.saved_model.Asset(str(path)) for path in assets]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)]
+    )
+    def pixels(self, ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images of one size."""
+        classes, probabilities = self._frozen(ImageTensor)
+        return {CLASSES: classes, PROBABILITIES: probabilities}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+    def encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """JPEG or PNG files of images of one size."""
+        images = tf.map_fn(
+            tfrecord.decode_image,
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((None, None, 3), tf.uint8),
+        )
+        return self.pixels(images)
+
+
+def save(serving: Serving, folder: Path) -> None:
+    """Writes the SavedModel."""
+    signatures = {
+        "serving_default": serving.pixels,
+        "serving_bytes": serving.encoded,
+    }
+    tf.saved_model.save(serving, str(folder), signatures=signatures)

@@ -1,0 +1,187 @@
+"""A SavedModel gives what the network gives."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from deeplab_tf.config import ExportConfig, Overrides, ResizeConfig
+from deeplab_tf.data import images
+from deeplab_tf.errors import InputError
+from deeplab_tf.exporting import run as exporting
+from tests.evaluation.test_run import run
+from tests.recorded import ROOT
+from tests.visualizing.test_run import config as vis_config
+from tests.visualizing.test_run import visualize
+
+__all__ = ["run"]  # A fixture.
+
+
+def config(run, folder, **changes):
+    settings = {"checkpoint_path": str(run), "export_path": str(folder)}
+    return ExportConfig(**(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    exporting.export(config(run, folder, save_inference_graph=True))
+    return folder
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.integers(0, 256, (3, 70, 90, 3)).astype(np.uint8)
+
+
+def test_signatures_have_the_official_names(exported):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    assert set(signatures) == {"serving_default", "serving_bytes"}
+    outputs = signatures["serving_default"].structured_outputs
+    assert outputs["SemanticPredictions"].dtype == tf.int32
+    assert outputs["SemanticProbabilities"].dtype == tf.float32
+    (_, inputs) = signatures["serving_default"].structured_input_signature
+    assert [(name, spec.dtype) for name, spec in inputs.items()] == [
+        ("ImageTensor", tf.uint8)
+    ]
+
+
+def test_batches_and_sizes_of_any_kind_are_taken(exported, batch):
+    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    whole = serve(tf.constant(batch))
+    assert whole["SemanticPredictions"].shape == (3, 70, 90)
+    assert whole["SemanticProbabilities"].shape == (3, 70, 90, 6)
+    np.testing.assert_allclose(np.sum(whole["SemanticProbabilities"], -1), 1, atol=1e-4)
+    for i in range(3):
+        one = serve(tf.constant(batch[i : i + 1]))
+        np.testing.assert_array_equal(
+            one["SemanticPredictions"][0], whole["SemanticPredictions"][i]
+        )
+    tiny = serve(tf.constant(batch[:1, :1, :1]))
+    assert tiny["SemanticPredictions"].shape == (1, 1, 1)
+
+
+def test_bytes_give_what_pixels_give(exported, batch, tmp_path):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(batch[0]).save(path, quality=85)
+    pixels = images.read_image(path)
+    encoded = [path.read_bytes(), images.png(pixels)]
+    found = signatures["serving_bytes"](tf.constant(encoded))["SemanticPredictions"]
+    expected = signatures["serving_default"](tf.constant(pixels[np.newaxis]))
+    for classes in found:
+        np.testing.assert_array_equal(classes, expected["SemanticPredictions"][0])
+
+
+def test_the_export_gives_what_vis_draws(exported, run, shapes, tmp_path):
+    path = shapes / "images" / "val" / "val_0001.png"
+    visualize(vis_config(run, tmp_path, image=str(path)))
+    drawn = images.read_mask(tmp_path / "raw_segmentation_results" / "val_0001.png")
+    serve = tf.saved_model.load(str(exported)).signatures["serving_bytes"]
+    found = serve(tf.constant([path.read_bytes()]))["SemanticPredictions"][0]
+    assert np.mean(found == drawn) > 0.999
+
+
+def test_labels_colours_and_origin_are_assets(exported, run):
+    assets = exported / "assets"
+    assert (assets / "labels.txt").read_text().split() == [
+        "ground",
+        "ball",
+        "box",
+        "ring",
+        "cone",
+        "star",
+    ]
+    rows = (assets / "colormap.csv").read_text().splitlines()
+    assert rows[:3] == ["id,red,green,blue", "0,70,80,90", "1,214,39,40"]
+    info = json.loads((assets / "export_info.json").read_text())
+    assert info["checkpoint"] == str(run / "model.ckpt-100")
+    assert info["crop_size"] == [65, 65]
+    assert info["output_stride"] == 16
+
+
+def test_nothing_but_constants_is_saved(exported):
+    loaded = tf.saved_model.load(str(exported))
+    graph = loaded.signatures["serving_default"].graph.as_graph_def()
+    operations = {node.op for node in graph.node}
+    operations |= {n.op for f in graph.library.function for n in f.node_def}
+    assert "ReadVariableOp" not in operations
+    assert "Conv2D" in operations
+    assert (exported / "inference_graph.pbtxt").exists()
+
+
+def test_a_range_of_sizes_is_inside(run, tmp_path, batch):
+    resize = Overrides(ResizeConfig(), {"min_resize_value": 33})
+    exporting.export(config(run, tmp_path / "m", resize=resize))
+    serve = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"]
+    found = serve(tf.constant(batch))
+    assert found["SemanticPredictions"].shape == (3, 70, 90)
+    assert found["SemanticProbabilities"].shape == (3, 70, 90, 6)
+
+
+def test_an_export_that_differs_from_its_network_is_not_written(
+    run, tmp_path, monkeypatch
+):
+    real = exporting.saved_model.freeze
+
+    def wrong(function):
+        frozen = real(function)
+        return lambda pixels: [(frozen(pixels)[0] + 1) % 6, frozen(pixels)[1]]
+
+    monkeypatch.setattr(exporting.saved_model, "freeze", wrong)
+    with pytest.raises(InputError, match=r"differs from the network: 0\.00% of the"):
+        exporting.export(config(run, tmp_path / "m"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"export_path": "graph.pb"}, "a SavedModel is a folder"),
+        ({"export_path": "tests"}, "is there already"),
+        ({"checkpoint_path": "nowhere"}, "no such checkpoint"),
+        ({"check_image": "nowhere.jpg"}, r"nowhere\.jpg: no such file"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(run, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        exporting.export(config(run, tmp_path / "m", **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bare_checkpoint_is_compared_on_the_packaged_picture(run, tmp_path, caplog):
+    """Without config.json, flags describe the network, and classes have numbers."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in run.glob("model.ckpt*"):
+        shutil.copy(path, bare)
+    given = {
+        "depth_multiplier": 0.25,
+        "decoder_output_stride": (4,),
+        "aspp_convs_filters": 16,
+        "decoder_filters": 16,
+    }
+    model = Overrides(config(run, "m").model.defaults, given)
+    exporting.export(config(bare, tmp_path / "m", model=model, num_classes=6))
+    info = json.loads((tmp_path / "m" / "assets" / "export_info.json").read_text())
+    assert info["output_stride"] == 8
+    assert info["crop_size"] == [513, 513]
+    assert (tmp_path / "m" / "assets" / "labels.txt").read_text().startswith("class_0")
+    assert "100.00 % of the pixels agree" in caplog.text
+
+
+@pytest.mark.slow
+def test_the_example_predicts_without_this_package(exported, shapes, tmp_path):
+    image = shapes / "images" / "val" / "val_0002.png"
+    output = tmp_path / "prediction.png"
+    script = ROOT / "examples" / "predict.py"
+    command = [sys.executable, str(script), str(exported), str(image), str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert images.read_image(output).shape == images.read_image(image).shape
+    assert "deeplab_tf" not in script.read_text()
