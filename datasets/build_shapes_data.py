@@ -146,8 +146,8 @@ def _paint(
     """The image with a solid on it, bulging to its outline and lit."""
     depth = np.clip(-distance / (0.6 * radius), 0, 1)
     bulge = np.sqrt(1 - (1 - depth) ** 2) * 0.6 * radius
-    slope = np.stack(np.gradient(bulge), axis=-1)
-    normal = np.concatenate([-slope, np.ones_like(slope[..., :1])], axis=-1)
+    down, right = np.gradient(bulge)
+    normal = np.stack([-down, -right, np.ones_like(bulge)], axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     shade = 0.45 + 0.75 * np.clip(normal @ light, 0, 1)
     cover = np.clip(0.5 - distance, 0, 1)[..., np.newaxis]

@@ -156,6 +156,9 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
             values[name].present = 0  # What a flagfile listed, a later list replaces.
         try:
             leftover += values([argv[0], *layer])[1:]
+        except flags.CantOpenFlagFileError as error:
+            path = str(error).split("'")[1]
+            raise FlagError(f"--flagfile={path}: no such file") from None
         except flags.UnrecognizedFlagError as error:
             raise FlagError(str(error).replace(" ?", "?")) from None
         except flags.Error as error:

@@ -98,7 +98,7 @@ def test_booleans_take_words_and_numbers(text):
         (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
         (["--output_stride=10"], "--output_stride=10: one of 8, 16, 32 is needed"),
         (["--learning_policy=cosine"], "one of poly, step is needed"),
-        (["--flagfile=no.flags"], "No such file or directory: 'no.flags'"),
+        (["--flagfile=no.flags"], "--flagfile=no.flags: no such file"),
         (["--momentum"], "Missing value for flag --momentum"),
     ],
 )

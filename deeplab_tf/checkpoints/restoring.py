@@ -127,6 +127,11 @@ def _check_shapes(
             "classes, give --initialize_last_layer=false "
             "--last_layers_contain_logits_only=true"
         )
+    elif name.startswith(LAST_LAYERS):
+        hint = (
+            "set the flags of ASPP and decoder as it was trained; to train other ones, "
+            "give --initialize_last_layer=false"
+        )
     else:
         hint = "set --depth_multiplier and --model_variant as it was trained"
     raise InputError(

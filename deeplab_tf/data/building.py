@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from deeplab_tf.data import images, labels, tfrecord
 from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, check_writable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ def build(
     Raises:
         InputError: A file is missing, damaged, or breaks the label contract.
     """
+    folder = check_writable("output_dir", output_dir)
     for split, pairs in splits.items():
         if not pairs:
             raise InputError(f"split {split}: no images")
@@ -64,7 +65,6 @@ def build(
     if together:
         labels.check(together, spec)
     spec = _counted(spec, splits, histograms)
-    folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary:
         for split, pairs in splits.items():

@@ -12,6 +12,7 @@ from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
+from deeplab_tf.errors import check_writable
 from deeplab_tf.evaluation import metrics, report
 
 
@@ -27,6 +28,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     Raises:
         InputError: Something given is not usable; nothing was written.
     """
+    check_writable("eval_logdir", config.eval_logdir)
     scores: dict[str, Any] = {}
     for path in trained.rounds(
         config.checkpoint_dir or "",

@@ -16,7 +16,7 @@ from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import images, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, check_writable
 from deeplab_tf.exporting import saved_model
 from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
 
@@ -87,7 +87,7 @@ def compare(
 
 
 def _new_folder(path: str) -> Path:
-    target = Path(path)
+    target = check_writable("export_path", path)
     if target.suffix == ".pb":
         raise InputError(
             f"--export_path={path}: a SavedModel is a folder; give a name without .pb"

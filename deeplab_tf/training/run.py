@@ -16,7 +16,7 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, check_writable
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
@@ -39,8 +39,8 @@ def train(
     Raises:
         InputError: Something given is not usable, or training has come to nothing.
     """
+    folder = check_writable("train_logdir", config.train_logdir)
     spec, source = _open_data(config)
-    folder = Path(config.train_logdir or "")
     rundir.check(folder, config, spec)
     strategy = strategy or devices.make_strategy()
     batch_size = devices.per_replica(config.train_batch_size, strategy)

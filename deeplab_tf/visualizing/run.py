@@ -16,7 +16,7 @@ from deeplab_tf.data import images, pipeline, specs, tfrecord
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, check_writable
 from deeplab_tf.visualizing import drawing
 
 _COLORMAPS = {
@@ -52,6 +52,7 @@ def visualize(config: VisConfig) -> None:
     Raises:
         InputError: Something given is not usable; nothing was written.
     """
+    check_writable("vis_logdir", config.vis_logdir)
     for path in trained.rounds(
         config.checkpoint_dir or "",
         config.max_number_of_iterations,

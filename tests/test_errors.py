@@ -1,0 +1,351 @@
+"""Mistakes of users: one clear line, an exit code, and nothing left behind.
+
+Each case is a row of docs/errors.md, which is compared with what is said here.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf import commands, flags
+from deeplab_tf.data import images
+from deeplab_tf.data.specs import shapes as shapes_spec
+from tests.evaluation.test_run import run
+from tests.recorded import ROOT
+
+__all__ = ["run"]  # A fixture.
+
+CASES = {}
+
+
+def case(title):
+    def add(prepare):
+        CASES[title] = prepare
+        return prepare
+
+    return add
+
+
+def train(*args):
+    required = ["--dataset_dir=records", "--train_logdir=new_run"]
+    given = {arg.split("=")[0] for arg in args}
+    kept = [arg for arg in required if arg.split("=")[0] not in given]
+    return commands.train, [*kept, *args]
+
+
+def evaluate(*args):
+    required = ["--checkpoint_dir=run", "--dataset_dir=records", "--eval_logdir=scores"]
+    given = {arg.split("=")[0] for arg in args}
+    return commands.evaluate, [
+        *[arg for arg in required if arg.split("=")[0] not in given],
+        *args,
+    ]
+
+
+def build(*args):
+    from build_folder_data import FolderConfig
+    from build_folder_data import build as build_folder
+
+    required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
+    required.append("--class_names=background,cat")
+    return lambda: flags.run(FolderConfig, build_folder), [*required, *args]
+
+
+def write_mask(folder, ids, name="photo_1", palette=()):
+    path = folder / "masks" / f"{name}.png"
+    path.write_bytes(images.png(np.array(ids, np.uint8), palette))
+
+
+def all_masks(folder, change):
+    for path in (folder / "masks").iterdir():
+        write_mask(folder, change(images.read_mask(path)), path.stem)
+
+
+# The command line
+
+
+@case("A flag that does not exist")
+def _(folder):
+    return train("--trian_split=val")
+
+
+@case("Spaces around `=`")
+def _(folder):
+    return train("--fine_tune_batch_norm", "=", "false")
+
+
+@case("A word where a number is needed")
+def _(folder):
+    return train("--train_batch_size=eight")
+
+
+@case("A value that is not among the choices")
+def _(folder):
+    return train("--output_stride=10")
+
+
+@case("An unknown network")
+def _(folder):
+    return train("--model_variant=resnet50")
+
+
+@case("A required flag left out")
+def _(folder):
+    return commands.train, ["--dataset_dir=records"]
+
+
+@case("A flagfile that is not there")
+def _(folder):
+    return train("--flagfile=recipe.flags")
+
+
+@case("A folder that cannot be written")
+def _(folder):
+    (folder / "notes.txt").write_text("a file")
+    return train("--train_logdir=notes.txt/run")
+
+
+# Masks and photographs, when records are built
+
+
+@case("Masks with ids beyond the classes")
+def _(folder):
+    write_mask(folder, np.resize([0, 1, 128], (8, 10)))
+    return build()
+
+
+@case("Masks in colours")
+def _(folder):
+    Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(folder / "masks/photo_1.png")
+    return build()
+
+
+@case("Masks of 0 and 255")
+def _(folder):
+    all_masks(folder, lambda ids: ids * 255)
+    return build()
+
+
+@case("Masks that count from 1")
+def _(folder):
+    all_masks(folder, lambda ids: ids + 1)
+    return build()
+
+
+@case("Masks saved as JPEG")
+def _(folder):
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(folder / "masks/photo_1.jpg")
+    (folder / "masks" / "photo_1.png").unlink()
+    return build()
+
+
+@case("A mask of another size than its photograph")
+def _(folder):
+    write_mask(folder, np.zeros((4, 5)))
+    return build()
+
+
+@case("A photograph without a mask")
+def _(folder):
+    (folder / "masks" / "photo_1.png").unlink()
+    return build()
+
+
+@case("A damaged photograph")
+def _(folder):
+    path = folder / "photos" / "photo_1.jpg"
+    path.write_bytes(path.read_bytes()[:500])
+    return build()
+
+
+@case("A class count that includes the ignore label")
+def _(folder):
+    return build("--num_classes=3")
+
+
+# Records
+
+
+@case("A data set folder that is not there")
+def _(folder):
+    return train("--dataset_dir=recrods")
+
+
+@case("A split that is not there")
+def _(folder):
+    return evaluate("--eval_split=test")
+
+
+@case("A shard that was not copied to its end")
+def _(folder):
+    path = folder / "records" / "train-00001-of-00002.tfrecord"
+    path.write_bytes(path.read_bytes()[:-100])
+    return train()
+
+
+@case("A shard with a wrong byte")
+def _(folder):
+    path = folder / "records" / "train-00000-of-00002.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    return train()
+
+
+@case("Records with ids beyond the classes")
+def _(folder):
+    spec = shapes_spec.SPEC
+    fewer = {"classes": spec.classes[:4], "palette": spec.palette[:4]}
+    dataclasses.replace(spec, **fewer).save(folder / "records")
+    return train()
+
+
+@case("A data set that is not the one in the folder")
+def _(folder):
+    return train("--dataset=cityscapes")
+
+
+# Checkpoints
+
+
+@case("A folder without a checkpoint")
+def _(folder):
+    return evaluate("--checkpoint_dir=photos")
+
+
+@case("A damaged checkpoint")
+def _(folder):
+    path = folder / "run" / "model.ckpt-100.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:1000])
+    return evaluate()
+
+
+@case("A checkpoint of another network")
+def _(folder):
+    (folder / "run" / "config.json").unlink()
+    return evaluate("--depth_multiplier=0.25")
+
+
+@case("A checkpoint of other classes")
+def _(folder):
+    (folder / "run" / "dataset.json").unlink()
+    (folder / "run" / "config.json").unlink()
+    (folder / "records" / "dataset.json").unlink()
+    return evaluate(
+        "--dataset=camvid",
+        "--validate_labels=off",
+        "--depth_multiplier=0.25",
+        "--decoder_output_stride=4",
+        "--aspp_convs_filters=16",
+        "--decoder_filters=16",
+    )
+
+
+@case("Training from a checkpoint of other classes")
+def _(folder):
+    facts = json.loads((folder / "records" / "dataset.json").read_text())
+    facts["classes"] += ["cube"]
+    facts["palette"] += [[1, 2, 3]]
+    facts["pixel_counts"] = {}
+    (folder / "records" / "dataset.json").write_text(json.dumps(facts))
+    return train(
+        "--tf_initial_checkpoint=run",
+        "--depth_multiplier=0.25",
+        "--decoder_output_stride=4",
+        "--aspp_convs_filters=16",
+        "--decoder_filters=16",
+    )
+
+
+@case("A training folder of another network")
+def _(folder):
+    return train("--train_logdir=run", "--model_variant=xception_65")
+
+
+@case("An image that is not there")
+def _(folder):
+    return commands.visualize, [
+        "--checkpoint_dir=run",
+        "--vis_logdir=pictures",
+        "--image=photo.jpg",
+    ]
+
+
+@case("An image that is none")
+def _(folder):
+    (folder / "notes.txt").write_text("a file")
+    return commands.visualize, [
+        "--checkpoint_dir=run",
+        "--vis_logdir=pictures",
+        "--image=notes.txt",
+    ]
+
+
+@case("An export over something that is there")
+def _(folder):
+    return commands.export, ["--checkpoint_path=run", "--export_path=photos"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, rng, shapes, run, builder):
+    """Photographs, masks, records and a run, in the current folder."""
+    builder("folder")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    for i in range(4):
+        pixels = rng.integers(0, 256, (8, 10, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"photo_{i}.jpg")
+        write_mask(tmp_path, np.resize([0, 1], (8, 10)), f"photo_{i}")
+    (tmp_path / "records").mkdir()
+    for path in shapes.glob("*.*"):
+        shutil.copy(path, tmp_path / "records")
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def documented():
+    """Mistake -> what is said, from the table."""
+    rows = [
+        line.strip("| \n").split(" | ")
+        for line in (ROOT / "docs" / "errors.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith(("| What", "| ---"))
+    ]
+    return {title: said.strip("`").replace("\\|", "|") for title, said in rows}
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_a_mistake_is_one_clear_line(title, place, monkeypatch, capsys):
+    command, args = CASES[title](place)
+    before = files(place)
+    monkeypatch.setattr(sys, "argv", ["command", *args])
+    with pytest.raises(SystemExit) as exit_:
+        command()
+    said = [line for line in capsys.readouterr().err.splitlines() if "ERROR" in line]
+    assert exit_.value.code in (1, 2)
+    assert len(said) == 1
+    assert files(place) == before
+    assert said[0].removeprefix("ERROR: ") == documented()[title]
+
+
+def test_the_documentation_lists_these_mistakes_and_no_others():
+    assert documented().keys() == CASES.keys()
+    assert len(CASES) >= 20
+
+
+def test_an_image_of_one_pixel_is_no_mistake(place, monkeypatch):
+    Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(place / "one.png")
+    args = ["--checkpoint_dir=run", "--vis_logdir=pictures", "--image=one.png"]
+    monkeypatch.setattr(sys, "argv", ["vis", *args])
+    commands.visualize()
+    drawn = place / "pictures" / "segmentation_results" / "one_prediction.png"
+    assert images.read_mask(drawn).shape == (1, 1)
