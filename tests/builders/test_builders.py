@@ -18,9 +18,9 @@ def photo(rng, height, width):
     return rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def write_jpeg(path, array):
+def write_photo(path, array):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, quality=90)
+    Image.fromarray(array).save(path)
 
 
 def write_mask(path, ids, palette=()):
@@ -58,7 +58,7 @@ def voc(tmp_path, rng):
         height, width = 11 + i, 17 - i
         ids = np.full((height, width), i % 3, np.uint8)
         ids[0], ids[1] = 20, 255
-        write_jpeg(root / "JPEGImages" / f"{stem}.jpg", photo(rng, height, width))
+        write_photo(root / "JPEGImages" / f"{stem}.jpg", photo(rng, height, width))
         write_mask(
             root / "SegmentationClass" / f"{stem}.png", ids, voc2012.SPEC.palette
         )
@@ -113,7 +113,7 @@ def test_camvid_is_built_from_either_layout_and_void_is_ignored(
         label_dir = root / "labels" / split if plain else root / f"{split}annot"
         for i in range(count):
             suffix = "jpg" if plain else "png"
-            write_jpeg(image_dir / f"{split}_{i}.{suffix}", photo(rng, 9, 12))
+            write_photo(image_dir / f"{split}_{i}.{suffix}", photo(rng, 9, 12))
             write_mask(label_dir / f"{split}_{i}.png", [[0, 10, 11] * 4] * 9)
     module = builder("camvid")
     module.build(module.CamvidConfig(camvid_root=str(root), output_dir=str(output)))
@@ -129,12 +129,63 @@ def test_a_camvid_folder_without_splits_says_what_is_missing(builder, tmp_path):
         module.build(module.CamvidConfig(camvid_root=str(tmp_path)))
 
 
+def test_cityscapes_gets_the_training_ids_of_its_label_ids(builder, rng, tmp_path):
+    root, output = tmp_path / "cityscapes", tmp_path / "records"
+    for split in ("train", "val"):
+        for city, count in (("aachen", 2), ("bonn", 1)):
+            for i in range(count):
+                stem = f"{city}_{i:06d}_000019"
+                image = root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png"
+                write_photo(image, photo(rng, 6, 8))
+                label = root / "gtFine" / split / city / f"{stem}_gtFine_labelIds.png"
+                write_mask(label, np.resize([0, 7, 8, 26, 33, 4], (6, 8)))
+    module = builder("cityscapes")
+    module.build(
+        module.CityscapesConfig(cityscapes_root=str(root), output_dir=str(output))
+    )
+    found = read_split(output, "train_fine")
+    assert [name for name, _, _ in found] == [
+        "aachen_000000_000019",
+        "aachen_000001_000019",
+        "bonn_000000_000019",
+    ]
+    np.testing.assert_array_equal(
+        found[0][2], np.resize([255, 0, 1, 13, 18, 255], (6, 8))
+    )
+    assert len(read_split(output, "val_fine")) == 3
+
+
+def test_ade20k_keeps_its_ids_and_ignores_0(builder, rng, tmp_path):
+    root, output = tmp_path / "ADEChallengeData2016", tmp_path / "records"
+    for folder, split in (("training", "train"), ("validation", "val")):
+        for i in range(2):
+            name = f"ADE_{split}_{i:08d}"
+            write_photo(root / "images" / folder / f"{name}.jpg", photo(rng, 5, 7))
+            write_mask(
+                root / "annotations" / folder / f"{name}.png",
+                np.resize([0, 1, 150], (5, 7)),
+            )
+    module = builder("ade20k")
+    folders = {
+        f"{split}_image_{kind}folder": str(root / source / folder)
+        for split, folder in (("train", "training"), ("val", "validation"))
+        for kind, source in (("", "images"), ("label_", "annotations"))
+    }
+    module.build(module.Ade20kConfig(output_dir=str(output), **folders))
+    name, _, label = read_split(output, "val")[0]
+    assert name == "ADE_val_00000000"
+    assert set(np.unique(label).tolist()) == {0, 1, 150}
+    facts = described(output)
+    assert facts["ignore_label"] == 0
+    assert facts["classes"][:3] == ["other", "wall", "building"]
+
+
 @pytest.fixture
 def own(tmp_path, rng):
     """Ten photographs, one in a folder below, and their masks."""
     for i in range(10):
         name = f"deep/photo_{i}" if i == 0 else f"photo_{i}"
-        write_jpeg(tmp_path / "photos" / f"{name}.JPG", photo(rng, 8, 6 + i))
+        write_photo(tmp_path / "photos" / f"{name}.JPG", photo(rng, 8, 6 + i))
         write_mask(tmp_path / "masks" / f"{name}.png", [[0, 1] * 8] * 8)
         mask = tmp_path / "masks" / f"{name}.png"
         write_mask(mask, np.resize([0, 1], (8, 6 + i)))
@@ -233,7 +284,7 @@ def damage(own, what, rng):
     if what == "missing mask":
         mask.unlink()
     elif what == "colours":
-        write_jpeg(mask, photo(rng, 8, 10))
+        write_photo(mask, photo(rng, 8, 10))
     elif what == "other size":
         write_mask(mask, [[0, 1]])
     elif what == "truncated image":

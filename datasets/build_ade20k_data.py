@@ -1,0 +1,52 @@
+"""Writes ADE20K as records, with its 150 classes and 0 for what is none of them.
+
+    python datasets/build_ade20k_data.py --output_dir=records
+
+with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from deeplab_tf import flags
+from deeplab_tf.config import flag
+from deeplab_tf.data import building
+from deeplab_tf.data.specs import ade20k
+
+_ROOT = "./ADE20K/ADEChallengeData2016"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ade20kConfig:
+    """Writes ADE20K as records: train and val."""
+
+    train_image_folder: str = flag("Images to train on.", f"{_ROOT}/images/training")
+    train_image_label_folder: str = flag(
+        "Their masks.", f"{_ROOT}/annotations/training"
+    )
+    val_image_folder: str = flag("Images to test on.", f"{_ROOT}/images/validation")
+    val_image_label_folder: str = flag(
+        "Their masks.", f"{_ROOT}/annotations/validation"
+    )
+    output_dir: str = flag("Where the records go.", "./ADE20K/tfrecord")
+
+
+def build(config: Ade20kConfig) -> None:
+    """Builds both splits.
+
+    Raises:
+        InputError: A folder or file is missing or damaged.
+    """
+    folders = {
+        "train": (config.train_image_folder, config.train_image_label_folder),
+        "val": (config.val_image_folder, config.val_image_label_folder),
+    }
+    splits = {
+        split: building.pairs_by_stem(Path(images), Path(masks))
+        for split, (images, masks) in folders.items()
+    }
+    building.build(splits, ade20k.SPEC, config.output_dir)
+
+
+if __name__ == "__main__":
+    flags.run(Ade20kConfig, build)
