@@ -10,15 +10,17 @@ import statistics
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import flags
-from deeplab_tf.config import ModelConfig, flag
+from deeplab_tf import program
+from deeplab_tf.config import ModelConfig
 from deeplab_tf.models import layers
 from deeplab_tf.models.build import build
+from deeplab_tf.settings import flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,9 @@ def benchmark(config: BenchmarkConfig) -> None:
     """Logs, for each size, seconds a step of both forms, and their ratio."""
     for size in config.sizes:
         fused = _step(size, config.batch_size)
-        composed = _with_composed_batch_norm(lambda s=size: _step(s, config.batch_size))
+        composed_call = keras.layers.BatchNormalization.call
+        with mock.patch.object(layers.FrozenableBatchNorm, "call", composed_call):
+            composed = _step(size, config.batch_size)
         pairs = [(_seconds(composed), _seconds(fused)) for _ in range(config.rounds)]
         logging.info(
             "crop %d, batch %d: composed %.3f s, one kernel %.3f s, ratio %.2f",
@@ -64,16 +68,6 @@ def _step(size: int, batch_size: int) -> Callable[[], Any]:
     return step
 
 
-def _with_composed_batch_norm(make: Callable[[], Any]) -> Any:
-    """What `make` gives while batch norm is that of Keras."""
-    ours = layers.FrozenableBatchNorm.call
-    layers.FrozenableBatchNorm.call = keras.layers.BatchNormalization.call
-    try:
-        return make()
-    finally:
-        layers.FrozenableBatchNorm.call = ours
-
-
 def _seconds(step: Callable[[], Any]) -> float:
     step()
     began = time.perf_counter()
@@ -82,4 +76,4 @@ def _seconds(step: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    flags.run(BenchmarkConfig, benchmark)
+    program.run(BenchmarkConfig, benchmark)

@@ -8,10 +8,10 @@ with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip.
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building
 from deeplab_tf.data.specs import ade20k
+from deeplab_tf.settings import flag
 
 _ROOT = "./ADE20K/ADEChallengeData2016"
 
@@ -49,4 +49,4 @@ def build(config: Ade20kConfig) -> None:
 
 
 if __name__ == "__main__":
-    flags.run(Ade20kConfig, build)
+    program.run(Ade20kConfig, build)

@@ -9,11 +9,11 @@ where CamVid holds images/{train,val,...} and labels/{train,val,...}, or SegNet'
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building, labels
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import InputError
+from deeplab_tf.settings import flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,4 +49,4 @@ def build(config: CamvidConfig) -> None:
 
 
 if __name__ == "__main__":
-    flags.run(CamvidConfig, build)
+    program.run(CamvidConfig, build)

@@ -9,12 +9,12 @@ ids are made from the labelIds files; cityscapesScripts is not needed.
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building, labels
 from deeplab_tf.data.building import Pair
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import InputError
+from deeplab_tf.settings import flag
 
 _IMAGE, _LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
 _FOLDERS = {"train_fine": "train", "val_fine": "val"}
@@ -56,4 +56,4 @@ def _pairs(root: Path, folder: str) -> list[Pair]:
 
 
 if __name__ == "__main__":
-    flags.run(CityscapesConfig, build)
+    program.run(CityscapesConfig, build)

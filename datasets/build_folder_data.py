@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building, labels
 from deeplab_tf.data.building import Pair
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError
+from deeplab_tf.settings import flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,4 +112,4 @@ def _table(config: FolderConfig) -> np.ndarray | None:
 
 
 if __name__ == "__main__":
-    flags.run(FolderConfig, build)
+    program.run(FolderConfig, build)

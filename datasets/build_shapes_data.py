@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building, images
 from deeplab_tf.data.building import Pair
 from deeplab_tf.data.specs import shapes
+from deeplab_tf.settings import flag
 
 _SIZES = shapes.SPEC.split_sizes
 _HUES = (None, 0, 210, 45, 120, 285)  # Degrees; the ground may have any.
@@ -219,4 +219,4 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    flags.run(ShapesConfig, build)
+    program.run(ShapesConfig, build)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from absl import logging
 
-from deeplab_tf import flags
-from deeplab_tf.config import flag
+from deeplab_tf import program
 from deeplab_tf.data import building
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import InputError
+from deeplab_tf.settings import flag
 
 _RAW = "./VOCdevkit/VOC2012/SegmentationClassRaw"
 
@@ -65,4 +65,4 @@ def _masks(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    flags.run(Voc2012Config, build)
+    program.run(Voc2012Config, build)

@@ -3,7 +3,7 @@
 A wing is imported when its command runs, so that `--help` does not load TensorFlow.
 """
 
-from deeplab_tf import flags
+from deeplab_tf import flags, program
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
@@ -24,22 +24,22 @@ _RETIRED_AFTER_TRAINING: flags.Retired = {
 
 def train() -> None:
     """`deeplab-train`, `python train.py`."""
-    flags.run(TrainConfig, _train, retired=_RETIRED)
+    program.run(TrainConfig, _train, retired=_RETIRED)
 
 
 def evaluate() -> None:
     """`deeplab-eval`, `python eval.py`."""
-    flags.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
+    program.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
 
 
 def export() -> None:
     """`deeplab-export`, `python export.py`."""
-    flags.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
+    program.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
 
 
 def visualize() -> None:
     """`deeplab-vis`, `python vis.py`."""
-    flags.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
+    program.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
 
 
 def _train(config: TrainConfig) -> None:

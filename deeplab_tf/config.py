@@ -5,62 +5,10 @@ defaults are those of research/deeplab; what differs says so in its help.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 from deeplab_tf.errors import FlagError
-
-T = TypeVar("T")
-
-
-def flag(help: str, default: Any, *, official: Any = None) -> Any:
-    """A setting of a record.
-
-    Args:
-        help: What it does, in one line.
-        default: Its value unless given.
-        official: The default that `--help` shows where `default` cannot be named, as
-            None for "what was published".
-    """
-    metadata = {"help": help, "shown": default if official is None else official}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-@dataclasses.dataclass(frozen=True)
-class Overrides(Generic[T]):
-    """What a flag changes of a saved record.
-
-    Attributes:
-        defaults: The record where none was saved.
-        given: Settings by name that win over saved and default ones.
-    """
-
-    defaults: T
-    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.onto(None)  # Its checks, before anything is loaded.
-
-    def onto(self, saved: T | None) -> T:
-        """The saved record, or the default one, with what was given."""
-        base: Any = saved or self.defaults
-        return dataclasses.replace(base, **self.given)
-
-
-def _positive(record: Any, *names: str) -> None:
-    """Raises where a setting, or an item of it, is zero or less."""
-    for name in names:
-        value = getattr(record, name)
-        items = value if isinstance(value, tuple) else (value,)
-        if any(item is not None and item <= 0 for item in items):
-            raise FlagError(f"--{name}={_text(value)}: more than 0 is needed")
-
-
-def _required(record: Any, *names: str) -> None:
-    for field in dataclasses.fields(record):
-        if field.name in names and not getattr(record, field.name):
-            help = field.metadata["help"]
-            raise FlagError(f"--{field.name} is missing: {help}")
+from deeplab_tf.settings import Overrides, flag, positive, required, text
 
 
 def _unavailable(record: Any) -> None:
@@ -69,10 +17,11 @@ def _unavailable(record: Any) -> None:
             f"--quantize_delay_step={record.quantize_delay_step}: training does not "
             "quantize; leave it at -1"
         )
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if getattr(record, "drop_path_keep_prob", 1.0) != 1:
+        raise FlagError(
+            f"--drop_path_keep_prob={record.drop_path_keep_prob}: no network here has "
+            "paths to drop; leave it at 1"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,13 +95,11 @@ class ModelConfig:
             or list(strides) != sorted(set(strides))[::-1]
         ):
             raise FlagError(
-                f"--decoder_output_stride={_text(strides)}: 4, 8 or 16 are possible, "
+                f"--decoder_output_stride={text(strides)}: 4, 8 or 16 are possible, "
                 "several from large to small"
             )
-        _positive(
-            self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by"
-        )
-        _positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
+        positive(self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by")
+        positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
         if (decay := self.batch_norm_decay) is not None and not 0 <= decay < 1:
             raise FlagError(f"--batch_norm_decay={decay}: between 0 and 1, as 0.99")
 
@@ -172,7 +119,7 @@ class ResizeConfig:
     keep_aspect_ratio: bool = flag("Keep the shape, or make both sides equal.", True)
 
     def __post_init__(self) -> None:
-        _positive(self, "min_resize_value", "max_resize_value", "resize_factor")
+        positive(self, "min_resize_value", "max_resize_value", "resize_factor")
         if self.min_resize_value is None and self.max_resize_value is not None:
             raise FlagError(
                 f"--max_resize_value={self.max_resize_value} needs --min_resize_value; "
@@ -225,7 +172,7 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        _positive(self, "training_number_of_steps", "learning_rate_decay_step")
+        positive(self, "training_number_of_steps", "learning_rate_decay_step")
         if self.slow_start_step > self.training_number_of_steps:
             raise FlagError(
                 f"--slow_start_step={self.slow_start_step} is more than "
@@ -262,7 +209,7 @@ class AugmentConfig:
     scale_factor_step_size: float = flag("Step between them; 0 for any scale.", 0.25)
 
     def __post_init__(self) -> None:
-        _positive(self, "train_crop_size", "min_scale_factor")
+        positive(self, "train_crop_size", "min_scale_factor")
         if self.max_scale_factor < self.min_scale_factor:
             raise FlagError(
                 f"--max_scale_factor={self.max_scale_factor} is below "
@@ -303,9 +250,9 @@ class TrainConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
-        _required(self, "train_logdir")
-        _required(self.data, "dataset_dir")
-        _positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
+        required(self, "train_logdir")
+        required(self.data, "dataset_dir")
+        positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
         _unavailable(self)
 
 
@@ -343,9 +290,9 @@ class EvalConfig:
     inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:
-        _required(self, "checkpoint_dir", "eval_logdir")
-        _required(self.data, "dataset_dir")
-        _positive(self, "eval_batch_size", "eval_crop_size")
+        required(self, "checkpoint_dir", "eval_logdir")
+        required(self.data, "dataset_dir")
+        positive(self, "eval_batch_size", "eval_crop_size")
         _unavailable(self)
 
 
@@ -380,10 +327,10 @@ class VisConfig:
     inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:
-        _required(self, "checkpoint_dir", "vis_logdir")
+        required(self, "checkpoint_dir", "vis_logdir")
         if self.image is None:
-            _required(self.data, "dataset_dir")
-        _positive(self, "vis_batch_size", "vis_crop_size")
+            required(self.data, "dataset_dir")
+        positive(self, "vis_batch_size", "vis_crop_size")
         _unavailable(self)
 
 
@@ -417,6 +364,6 @@ class ExportConfig:
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
 
     def __post_init__(self) -> None:
-        _required(self, "checkpoint_path", "export_path")
-        _positive(self, "crop_size")
+        required(self, "checkpoint_path", "export_path")
+        positive(self, "crop_size")
         _unavailable(self)

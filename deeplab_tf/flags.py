@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import logging as standard_logging
 import re
 import sys
 import types
@@ -12,7 +11,8 @@ from typing import Any, TypeVar
 
 from absl import flags, logging
 
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError
+from deeplab_tf.settings import text
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -28,7 +28,7 @@ def parse(
     `6,12,18` or by repetition; a value with a comma starts the list anew.
 
     Args:
-        record: A dataclass made with `config.flag`.
+        record: A dataclass made with `settings.flag`.
         argv: The command line, program first.
         retired: Flags that do nothing, by name: their type, and what replaces them.
 
@@ -40,56 +40,11 @@ def parse(
         sys.stdout.write(f"{inspect.getdoc(record)}\n{values.get_help()}\n")
         sys.exit(0)
     _parse_layers(values, argv)
+    flags.FLAGS.mark_as_parsed()  # Or absl's logging complains.
     for name, (_, reason) in (retired or {}).items():
         if not values[name].using_default_value:
             logging.warning("--%s does nothing here: %s.", name, reason)
     return record(**_settings(record, values))
-
-
-def run(
-    record: type[Record],
-    command: Callable[[Record], None],
-    *,
-    retired: Retired | None = None,
-) -> None:
-    """Runs a command on `sys.argv`; a user's mistake ends it with one line.
-
-    Exits with 2 for a command line that cannot be meant, with 1 for bad input, with 130
-    when interrupted.
-    """
-    logging.get_absl_handler().setFormatter(_Line())
-    logging.get_absl_handler().addFilter(_is_worth_telling)
-    logging.use_absl_handler()
-    flags.FLAGS.mark_as_parsed()  # Or absl's logging complains.
-    logging.set_verbosity(logging.INFO)
-    try:
-        command(parse(record, sys.argv, retired=retired))
-    except InputError as error:
-        sys.exit(_told(str(error), error.exit_code))
-    except OSError as error:  # A folder that cannot be written, a full disk.
-        sys.exit(_told(f"{error.filename or ''}: {error.strerror or error}", 1))
-    except KeyboardInterrupt:
-        sys.exit(_told("interrupted", 130))
-
-
-def _told(message: str, exit_code: int) -> int:
-    sys.stderr.write(f"ERROR: {message}\n")
-    return exit_code
-
-
-def _is_worth_telling(record: standard_logging.LogRecord) -> bool:
-    """Of other packages, warnings alone: TensorFlow tells of its shards, too."""
-    ours = "deeplab_tf" in record.pathname or "site-packages" not in record.pathname
-    return ours or record.levelno >= standard_logging.WARNING
-
-
-class _Line(standard_logging.Formatter):
-    """A message, with its level where it is a warning."""
-
-    def format(self, record: standard_logging.LogRecord) -> str:
-        message = record.getMessage()
-        warns = record.levelno >= standard_logging.WARNING
-        return f"{record.levelname}: {message}" if warns else message
 
 
 def _define(record: type, retired: Retired) -> flags.FlagValues:
@@ -237,7 +192,7 @@ class _Serializer(flags.ArgumentSerializer):
     """Writes a value as its flag is written."""
 
     def serialize(self, value: Any) -> str:
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return text(value)
 
 
 class _ListFlag(flags.Flag):
@@ -260,5 +215,6 @@ class _PairFlag(_ListFlag):
             return (*self.value, *self.value)
         if len(self.value) == 2:
             return self.value
-        given = _Serializer().serialize(self.value)
-        raise FlagError(f"--{self.name}={given}: one size, or height,width, is needed")
+        raise FlagError(
+            f"--{self.name}={text(self.value)}: one size, or height,width, is needed"
+        )

@@ -6,14 +6,15 @@ import pytest
 
 from deeplab_tf.config import (
     AugmentConfig,
+    DataConfig,
     EvalConfig,
     ModelConfig,
     OptimizerConfig,
-    Overrides,
     ResizeConfig,
     TrainConfig,
 )
 from deeplab_tf.errors import FlagError
+from deeplab_tf.settings import Overrides
 
 
 def test_overrides_change_what_was_saved_and_nothing_else():
@@ -60,3 +61,11 @@ def test_logits_have_the_least_stride(strides, stride):
 def test_settings_that_cannot_be_meant_name_their_flag(make, message):
     with pytest.raises(FlagError, match=message):
         make()
+
+
+def test_training_refuses_what_no_network_here_has():
+    data = DataConfig(dataset_dir="records")
+    with pytest.raises(FlagError, match=r"--drop_path_keep_prob=0.8: no network"):
+        TrainConfig(train_logdir="run", data=data, drop_path_keep_prob=0.8)
+    with pytest.raises(FlagError, match=r"--quantize_delay_step=5: .* leave it at -1"):
+        TrainConfig(train_logdir="run", data=data, quantize_delay_step=5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf import commands, flags
+from deeplab_tf import commands, program
 from deeplab_tf.data import images
 from deeplab_tf.data.specs import shapes as shapes_spec
 from tests.evaluation.test_run import run
@@ -53,7 +53,7 @@ def build(*args):
 
     required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
     required.append("--class_names=background,cat")
-    return lambda: flags.run(FolderConfig, build_folder), [*required, *args]
+    return lambda: program.run(FolderConfig, build_folder), [*required, *args]
 
 
 def write_mask(folder, ids, name="photo_1", palette=()):

@@ -11,12 +11,13 @@ from absl import logging
 
 from deeplab_tf import resize as resizing
 from deeplab_tf.checkpoints import reading, restoring, rundir
-from deeplab_tf.config import InferenceConfig, ModelConfig, Overrides, ResizeConfig
+from deeplab_tf.config import InferenceConfig, ModelConfig, ResizeConfig
 from deeplab_tf.data import transforms
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.prediction import inference
+from deeplab_tf.settings import Overrides
 
 CROP_SIZE = (513, 513)  # Of the official commands.
 

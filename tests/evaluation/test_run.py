@@ -15,7 +15,6 @@ from deeplab_tf.config import (
     EvalConfig,
     InferenceConfig,
     ModelConfig,
-    Overrides,
     ResizeConfig,
     TrainConfig,
     VisConfig,
@@ -27,6 +26,7 @@ from deeplab_tf.evaluation import metrics
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
 from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.settings import Overrides
 from deeplab_tf.visualizing.run import visualize
 from tests.recorded import SMALL, assign_rule_weights
 

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from deeplab_tf.config import ExportConfig, Overrides, ResizeConfig
+from deeplab_tf.config import ExportConfig, ResizeConfig
 from deeplab_tf.data import images
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import run as exporting
+from deeplab_tf.settings import Overrides
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config

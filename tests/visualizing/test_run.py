@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.checkpoints import trained
-from deeplab_tf.config import DataConfig, Overrides, ResizeConfig, VisConfig
+from deeplab_tf.config import DataConfig, ResizeConfig, VisConfig
 from deeplab_tf.data import images
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.settings import Overrides
 from deeplab_tf.visualizing.run import Prediction, _write_raw, visualize
 from tests.evaluation.test_run import run
 

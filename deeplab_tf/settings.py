@@ -1,0 +1,65 @@
+"""What a record of settings is made of: flags, overrides and their checks."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from deeplab_tf.errors import FlagError
+
+T = TypeVar("T")
+
+
+def flag(help: str, default: Any, *, official: Any = None) -> Any:
+    """A setting of a record.
+
+    Args:
+        help: What it does, in one line.
+        default: Its value unless given.
+        official: The default that `--help` shows where `default` cannot be named, as
+            None for "what was published".
+    """
+    metadata = {"help": help, "shown": default if official is None else official}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Overrides(Generic[T]):
+    """What a flag changes of a saved record.
+
+    Attributes:
+        defaults: The record where none was saved.
+        given: Settings by name that win over saved and default ones.
+    """
+
+    defaults: T
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.onto(None)  # Its checks, before anything is loaded.
+
+    def onto(self, saved: T | None) -> T:
+        """The saved record, or the default one, with what was given."""
+        base: Any = saved or self.defaults
+        return dataclasses.replace(base, **self.given)
+
+
+def positive(record: Any, *names: str) -> None:
+    """Raises where a setting, or an item of it, is zero or less."""
+    for name in names:
+        value = getattr(record, name)
+        items = value if isinstance(value, tuple) else (value,)
+        if any(item is not None and item <= 0 for item in items):
+            raise FlagError(f"--{name}={text(value)}: more than 0 is needed")
+
+
+def required(record: Any, *names: str) -> None:
+    """Raises where a setting is empty."""
+    for field in dataclasses.fields(record):
+        if field.name in names and not getattr(record, field.name):
+            help = field.metadata["help"]
+            raise FlagError(f"--{field.name} is missing: {help}")
+
+
+def text(value: Any) -> str:
+    """A setting as its flag is written."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
