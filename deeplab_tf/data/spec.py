@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
 
 Color = tuple[int, int, int]
 FILE_NAME = "dataset.json"
@@ -60,7 +61,7 @@ class DatasetSpec:
     def save(self, folder: Path) -> None:
         """Writes `dataset.json`."""
         text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
-        (folder / FILE_NAME).write_text(text)
+        write_whole(folder / FILE_NAME, text)
 
 
 def load(folder: Path) -> DatasetSpec | None:

@@ -11,6 +11,7 @@ from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import metrics
+from deeplab_tf.files import write_whole
 
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.
 
@@ -62,7 +63,7 @@ def write(
 ) -> None:
     """Writes metrics.json, confusion_matrix.csv (rows: truth) and an event file."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
+    write_whole(folder / "metrics.json", json.dumps(scores, indent=1) + "\n")
     np.savetxt(folder / "confusion_matrix.csv", confusion, "%d", ",")
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step):
