@@ -17,7 +17,7 @@ from deeplab_tf.data import building, labels
 from deeplab_tf.data.building import Pair
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag
+from deeplab_tf.settings import flag, positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class FolderConfig:
                 f"--num_classes={self.num_classes}, but --class_names has "
                 f"{len(self.class_names)} names; the ignore label is not counted"
             )
+        positive(self, "shards", "num_classes")
         if not 0 < self.val_fraction < 1:
             raise FlagError(f"--val_fraction={self.val_fraction}: a share, as 0.2")
         if bool(self.train_list) != bool(self.val_list):
@@ -107,6 +108,11 @@ def _table(config: FolderConfig) -> np.ndarray | None:
             old, new = map(int, item.split(":"))
         except ValueError:
             raise FlagError(f"--label_map={item}: as 255:1, old id and new") from None
+        if not (0 <= old < 65536 and 0 <= new < 256):
+            raise FlagError(
+                f"--label_map={item}: ids are 0 to 255 in records, and below 65536 in "
+                "masks"
+            )
         changes[old] = new
     return labels.mapping(changes) if changes else None
 

@@ -16,8 +16,10 @@ from absl import logging
 from tqdm import tqdm
 
 from deeplab_tf.data import images, labels, tfrecord
-from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
-from deeplab_tf.errors import InputError, check_writable
+from deeplab_tf.data import spec as spec_
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import check_writable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,14 @@ def build(
         InputError: A file is missing, damaged, or breaks the label contract.
     """
     folder = check_writable("output_dir", output_dir)
+    before = spec_.load(folder)
+    if before and before.name != spec.name:
+        raise InputError(
+            f"--output_dir={output_dir}: it holds records of {before.name}, by its "
+            f"{spec_.FILE_NAME}; choose another folder for {spec.name}"
+        )
     for split, pairs in splits.items():
-        if not pairs:
-            raise InputError(f"split {split}: no images")
+        _check_names(pairs, split)
     histograms = {
         split: _read_labels(pairs, split, table) for split, pairs in splits.items()
     }
@@ -118,7 +125,11 @@ def pairs_by_list(
     """
     if not list_file.is_file():
         raise InputError(f"{list_file}: no such file")
-    stems = list_file.read_text().split()
+    try:
+        lines = list_file.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{list_file}: not a text file") from None
+    stems = [line.strip() for line in lines if line.strip()]
     pairs = []
     for stem in stems:
         image = _with_suffix(image_dir, stem, list_file)
@@ -137,6 +148,22 @@ def divided(pairs: Sequence[Pair], fraction: float, seed: int) -> dict[str, list
             f"{len(shuffled)} images: two are needed, to train and to test"
         )
     return {"train": shuffled[held:], "val": shuffled[:held]}
+
+
+def _check_names(pairs: Sequence[Pair], split: str) -> None:
+    if not pairs:
+        raise InputError(f"split {split}: no images")
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name = _record_name(pair)
+        if name in named:
+            raise InputError(f"{pair.image} and {named[name]}: two images of one name")
+        named[name] = pair.image
+
+
+def _record_name(pair: Pair) -> str:
+    """Of one part: readers of records leave folders out of a name."""
+    return pair.name.replace("/", "_")
 
 
 def _read_labels(
@@ -164,7 +191,7 @@ def _records(
             mask = mask if table is None else table[mask]
             label = images.png(mask.astype(np.uint8))
         yield tfrecord.Record(
-            name=pair.name,
+            name=_record_name(pair),
             image=encoded,
             image_format=image_format,
             size=size,
@@ -193,7 +220,7 @@ def _move(source: Path, target: Path, splits: Mapping[str, Sequence[Pair]]) -> N
     for split in splits:
         for old in target.glob(f"{split}-?????-of-?????.tfrecord"):
             old.unlink()
-    for path in sorted(source.iterdir(), key=lambda path: path.name == FILE_NAME):
+    for path in sorted(source.iterdir(), key=lambda path: path.name == spec_.FILE_NAME):
         shutil.move(path, target / path.name)
 
 

@@ -11,6 +11,7 @@ from deeplab_tf.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 _ORIENTATION = 0x0112  # EXIF: how the camera was held.
 
 
@@ -106,7 +107,7 @@ def _open(path: Path) -> Image.Image:
         raise InputError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: a damaged image ({error})") from None
     return image
 

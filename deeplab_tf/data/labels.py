@@ -110,7 +110,7 @@ def _check_meaning(ids: set[int], spec: DatasetSpec) -> None:
 
 def _remedy(ids: set[int], spec: DatasetSpec) -> str:
     ids = ids - {spec.ignore_label}
-    if ids == {spec.num_classes, *range(1, spec.num_classes)}:
+    if 0 not in ids and max(ids) == spec.num_classes:
         return (
             "They seem to count from 1: give build_folder_data.py "
             "--reduce_zero_label, which makes 1 the class 0"

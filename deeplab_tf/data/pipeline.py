@@ -5,14 +5,17 @@ number of the record alone; so a run that starts again after `n` steps sees what
 the uninterrupted one would have seen.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import tfrecord, transforms
+from deeplab_tf.errors import InputError
 
 Sample = dict[str, tf.Tensor]
 _SHUFFLED = 500  # Records that are mixed at a time; smaller splits are wholly.
@@ -160,6 +163,32 @@ def evaluation_batches(
         window_size=batch_size,
     )
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def readable(batches: Iterable[Sample], source: Source) -> Iterator[Sample]:
+    """Yields the batches; see `damage_told`."""
+    iterator = iter(batches)
+    while True:
+        with damage_told(source):
+            batch = next(iterator, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextlib.contextmanager
+def damage_told(source: Source) -> Iterator[None]:
+    """Makes an InputError of what TensorFlow raises on a record it cannot read."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        if "IteratorGetNext" not in str(error):
+            raise  # Not of a record: of the network.
+        split = Path(source.shards[0])
+        raise InputError(
+            f"{split.parent}: a record of {split.name.split('-')[0]} cannot be read; "
+            "eval.py --validate_labels=full names it"
+        ) from None
 
 
 def _framed(

@@ -46,7 +46,7 @@ def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
         most -= (most - 1) % factor if factor else 0
         within = tf.floor(original * (float(most) / tf.reduce_max(original)))
         wanted = tf.where(tf.reduce_max(wanted) > most, within, wanted)
-    wanted = tf.cast(wanted, tf.int32)
+    wanted = tf.maximum(tf.cast(wanted, tf.int32), 1)
     if factor:
         wanted += (factor - (wanted - 1) % factor) % factor
     if not config.keep_aspect_ratio:
@@ -55,9 +55,9 @@ def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
 
 
 def scaled(image: tf.Tensor, label: tf.Tensor, scale: tf.Tensor) -> Pair:
-    """Both at `scale` times their size, truncated."""
+    """Both at `scale` times their size, truncated, but for the last pixel."""
     size = tf.cast(tf.shape(image)[:2], tf.float32) * scale
-    return resized(image, label, tf.cast(size, tf.int32))
+    return resized(image, label, tf.maximum(tf.cast(size, tf.int32), 1))
 
 
 def random_scale(least: float, most: float, step: float, seed: tf.Tensor) -> tf.Tensor:

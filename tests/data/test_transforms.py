@@ -186,3 +186,13 @@ def test_a_step_of_zero_means_any_scale():
 def test_an_image_grows_to_the_crop_or_to_the_next_aligned_size(size, crop, padded):
     found = transforms.network_size(size, crop_size=crop, output_stride=16)
     assert tuple(found.numpy()) == padded
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40)])
+def test_an_image_of_one_pixel_keeps_it(size):
+    image, label = tf.zeros((*size, 3)), tf.ones((*size, 1), tf.int32)
+    smaller = transforms.scaled(image, label, tf.constant(0.5))
+    assert smaller[0].shape == (1, max(size[1] // 2, 1), 3)
+    assert smaller[1].shape == (1, max(size[1] // 2, 1), 1)
+    config = ResizeConfig(min_resize_value=10, max_resize_value=10)
+    assert min(transforms.size_in_range(tf.constant((1, 40)), config).numpy()) == 1
