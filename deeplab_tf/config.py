@@ -8,7 +8,16 @@ import dataclasses
 from typing import Any, Literal
 
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import Overrides, flag, positive, required, text
+from deeplab_tf.settings import (
+    Overrides,
+    flag,
+    not_negative,
+    positive,
+    required,
+    text,
+)
+
+ValidateLabels = Literal["off", "sample", "full"]
 
 
 def _unavailable(record: Any) -> None:
@@ -100,6 +109,12 @@ class ModelConfig:
             )
         positive(self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by")
         positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
+        positive(
+            self,
+            "image_pooling_crop_size",
+            "image_pooling_stride",
+            "logits_kernel_size",
+        )
         if (decay := self.batch_norm_decay) is not None and not 0 <= decay < 1:
             raise FlagError(f"--batch_norm_decay={decay}: between 0 and 1, as 0.99")
 
@@ -137,10 +152,6 @@ class DataConfig:
         official="pascal_voc_seg",
     )
     dataset_dir: str | None = flag("Folder of the TFRecord shards.", None)
-    validate_labels: Literal["off", "sample", "full"] = flag(
-        "Read labels before starting: none, the first 200 of the split, or all.",
-        "sample",
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,9 +184,12 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         positive(self, "training_number_of_steps", "learning_rate_decay_step")
-        if self.slow_start_step > self.training_number_of_steps:
+        not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
+        if not 0 <= self.momentum < 1:
+            raise FlagError(f"--momentum={self.momentum}: between 0 and 1, as 0.9")
+        if self.slow_start_step >= self.training_number_of_steps:
             raise FlagError(
-                f"--slow_start_step={self.slow_start_step} is more than "
+                f"--slow_start_step={self.slow_start_step} is not below "
                 f"--training_number_of_steps={self.training_number_of_steps}"
             )
 
@@ -190,6 +204,7 @@ class LossConfig:
     hard_example_mining_step: int = flag("Step at which that share is reached.", 0)
 
     def __post_init__(self) -> None:
+        not_negative(self, "hard_example_mining_step")
         if not 0 < self.top_k_percent_pixels <= 1:
             raise FlagError(
                 f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"
@@ -210,6 +225,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         positive(self, "train_crop_size", "min_scale_factor")
+        not_negative(self, "scale_factor_step_size")
         if self.max_scale_factor < self.min_scale_factor:
             raise FlagError(
                 f"--max_scale_factor={self.max_scale_factor} is below "
@@ -239,9 +255,12 @@ class TrainConfig:
     save_interval_secs: int = flag("Seconds between two checkpoints.", 1200)
     save_summaries_secs: int = flag("Seconds between two image summaries.", 600)
     save_summaries_images: bool = flag("Sample images in TensorBoard.", False)
-    profile_logdir: str | None = flag("Folder for a profile of ten steps.", None)
+    profile_logdir: str | None = flag("Folder for a profile of some early steps.", None)
     max_checkpoints_to_keep: int = flag("Older checkpoints are removed.", 5)
     seed: int = flag("Of initial values, order, augmentation and dropout.", 0)
+    validate_labels: ValidateLabels = flag(
+        "Read labels before starting: none, 200 of the split, or all.", "sample"
+    )
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     resize: ResizeConfig = ResizeConfig()
@@ -253,6 +272,7 @@ class TrainConfig:
         required(self, "train_logdir")
         required(self.data, "dataset_dir")
         positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
+        not_negative(self, "seed")
         _unavailable(self)
 
 
@@ -262,6 +282,10 @@ class InferenceConfig:
 
     eval_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
     add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+
+    def __post_init__(self) -> None:
+        required(self, "eval_scales")
+        positive(self, "eval_scales")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -280,6 +304,9 @@ class EvalConfig:
         official=(513, 513),
     )
     eval_interval_secs: int = flag("Seconds between two evaluations.", 300)
+    validate_labels: ValidateLabels = flag(
+        "Read labels before starting: none, 200 of the split, or all.", "sample"
+    )
     max_number_of_evaluations: int = flag(
         "Evaluations to make; the official default, 0, waits for ever.", 1
     )
@@ -342,7 +369,9 @@ class ExportConfig:
         "Training folder, or a checkpoint's folder, prefix or .index.", None
     )
     export_path: str | None = flag("Folder of the SavedModel, made new.", None)
-    num_classes: int = flag("Classes of a checkpoint without dataset.json.", 21)
+    num_classes: int | None = flag(
+        "Classes of a checkpoint without dataset.json.", None, official=21
+    )
     crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,
@@ -364,6 +393,6 @@ class ExportConfig:
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
 
     def __post_init__(self) -> None:
-        required(self, "checkpoint_path", "export_path")
-        positive(self, "crop_size")
+        required(self, "checkpoint_path", "export_path", "inference_scales")
+        positive(self, "crop_size", "inference_scales", "num_classes")
         _unavailable(self)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 import sys
 import types
@@ -116,7 +117,7 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
             raise FlagError(f"--flagfile={path}: no such file") from None
         except flags.UnrecognizedFlagError as error:
             raise FlagError(str(error).replace(" ?", "?")) from None
-        except flags.Error as error:
+        except (flags.Error, ValueError) as error:
             raise FlagError(re.sub("^(ERROR::? *|flag )", "", str(error))) from None
     if leftover:
         hint = "; remove the spaces around =" if "=" in leftover[0] else ""
@@ -142,7 +143,7 @@ def _flag(name: str, hint: Any, default: Any, help: str) -> flags.Flag:
     if types.NoneType in typing.get_args(hint):
         (hint,) = (kind for kind in typing.get_args(hint) if kind is not types.NoneType)
     if hint is bool:
-        return flags.BooleanFlag(name, default, help)
+        return flags.Flag(_YesNo(), None, name, default, help, boolean=True)
     if typing.get_origin(hint) is tuple:
         items = typing.get_args(hint)
         parser = _Parser(_item(items[0]), many=True)
@@ -162,6 +163,8 @@ def _item(hint: Any) -> Callable[[str], Any]:
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
             raise ValueError(f"{wanted} is needed") from None
+        if kind is float and not math.isfinite(value):
+            raise ValueError("a number is needed")
         if choices and value not in choices:
             raise ValueError(f"one of {', '.join(map(str, choices))} is needed")
         if isinstance(value, str) and value.startswith("="):
@@ -184,7 +187,7 @@ class _Parser(flags.ArgumentParser):
         if not self._many:
             return self._convert(argument)
         return tuple(
-            self._convert(item) for item in argument.split(",") if item.strip()
+            self._convert(item.strip()) for item in argument.split(",") if item.strip()
         )
 
 
@@ -193,6 +196,16 @@ class _Serializer(flags.ArgumentSerializer):
 
     def serialize(self, value: Any) -> str:
         return text(value)
+
+
+class _YesNo(flags.BooleanParser):
+    """Parses `--name`, `--noname` and `--name=true`."""
+
+    def parse(self, argument: Any) -> bool:
+        try:
+            return super().parse(argument)
+        except (ValueError, TypeError):
+            raise ValueError("true or false is needed") from None
 
 
 class _ListFlag(flags.Flag):

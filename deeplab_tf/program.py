@@ -33,6 +33,18 @@ def run(
         sys.exit(_told(f"{error.filename or ''}: {error.strerror or error}", 1))
     except KeyboardInterrupt:
         sys.exit(_told("interrupted", 130))
+    except Exception as error:
+        # TensorFlow's, by name: it is loaded by commands, not by `--help`.
+        if type(error).__name__ != "ResourceExhaustedError":
+            raise
+        first = str(error).strip().splitlines()[0]
+        sys.exit(
+            _told(
+                f"out of memory, or of disk ({first}); smaller batches or crops need "
+                "less",
+                1,
+            )
+        )
 
 
 def _told(message: str, exit_code: int) -> int:

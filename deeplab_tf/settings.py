@@ -34,9 +34,6 @@ class Overrides(Generic[T]):
     defaults: T
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.onto(None)  # Its checks, before anything is loaded.
-
     def onto(self, saved: T | None) -> T:
         """The saved record, or the default one, with what was given."""
         base: Any = saved or self.defaults
@@ -50,6 +47,13 @@ def positive(record: Any, *names: str) -> None:
         items = value if isinstance(value, tuple) else (value,)
         if any(item is not None and item <= 0 for item in items):
             raise FlagError(f"--{name}={text(value)}: more than 0 is needed")
+
+
+def not_negative(record: Any, *names: str) -> None:
+    """Raises where a setting is below zero."""
+    for name in names:
+        if getattr(record, name) < 0:
+            raise FlagError(f"--{name}={getattr(record, name)}: 0 or more is needed")
 
 
 def required(record: Any, *names: str) -> None:

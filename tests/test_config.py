@@ -8,6 +8,8 @@ from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
     EvalConfig,
+    InferenceConfig,
+    LossConfig,
     ModelConfig,
     OptimizerConfig,
     ResizeConfig,
@@ -28,9 +30,14 @@ def test_overrides_fall_back_on_their_defaults():
     assert overrides.onto(None) == ModelConfig(output_stride=8, multi_grid=(1, 2, 4))
 
 
-def test_overrides_are_checked_before_anything_is_loaded():
+def test_overrides_are_checked_together_with_what_was_saved():
     with pytest.raises(FlagError, match="decoder_output_stride=5"):
-        Overrides(ModelConfig(), {"decoder_output_stride": (5,)})
+        Overrides(ModelConfig(), {"decoder_output_stride": (5,)}).onto(None)
+    larger = Overrides(ResizeConfig(), {"max_resize_value": 769})
+    with pytest.raises(FlagError, match="needs --min_resize_value"):
+        larger.onto(None)
+    saved = ResizeConfig(min_resize_value=513, max_resize_value=513)
+    assert larger.onto(saved).max_resize_value == 769
 
 
 @pytest.mark.parametrize(
@@ -50,9 +57,16 @@ def test_logits_have_the_least_stride(strides, stride):
         (lambda: OptimizerConfig(training_number_of_steps=0), "more than 0"),
         (
             lambda: OptimizerConfig(training_number_of_steps=5, slow_start_step=6),
-            "--slow_start_step=6 is more than --training_number_of_steps=5",
+            "--slow_start_step=6 is not below --training_number_of_steps=5",
         ),
         (lambda: AugmentConfig(max_scale_factor=0.1), "is below --min_scale_factor"),
+        (lambda: AugmentConfig(scale_factor_step_size=-0.25), "0 or more is needed"),
+        (lambda: OptimizerConfig(momentum=1.5), "--momentum=1.5: between 0 and 1"),
+        (lambda: OptimizerConfig(decay_steps=-1.0), "--decay_steps=-1.0: 0 or more"),
+        (lambda: LossConfig(hard_example_mining_step=-1), "_step=-1: 0 or more"),
+        (lambda: ModelConfig(logits_kernel_size=0), "--logits_kernel_size=0: more"),
+        (lambda: InferenceConfig(eval_scales=()), "--eval_scales is missing"),
+        (lambda: InferenceConfig(eval_scales=(0.0,)), "--eval_scales=0.0: more than 0"),
         (lambda: TrainConfig(), "--train_logdir is missing"),
         (lambda: TrainConfig(train_logdir="run"), "--dataset_dir is missing"),
         (lambda: EvalConfig(), "--checkpoint_dir is missing"),
@@ -69,3 +83,9 @@ def test_training_refuses_what_no_network_here_has():
         TrainConfig(train_logdir="run", data=data, drop_path_keep_prob=0.8)
     with pytest.raises(FlagError, match=r"--quantize_delay_step=5: .* leave it at -1"):
         TrainConfig(train_logdir="run", data=data, quantize_delay_step=5)
+
+
+def test_a_seed_is_not_negative():
+    data = DataConfig(dataset_dir="records")
+    with pytest.raises(FlagError, match="--seed=-1: 0 or more is needed"):
+        TrainConfig(train_logdir="run", data=data, seed=-1)

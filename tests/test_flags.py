@@ -79,6 +79,10 @@ def test_a_flagfile_wins_over_what_stands_before_it(tmp_path):
     assert config.model.output_stride == 8
 
 
+def test_items_of_a_list_may_have_blanks_around():
+    assert parse("--atrous_rates=6, 12 ,18").model.atrous_rates == (6, 12, 18)
+
+
 @pytest.mark.parametrize("text", ["false", "0", "False"])
 def test_booleans_take_words_and_numbers(text):
     assert not parse(f"--fine_tune_batch_norm={text}").fine_tune_batch_norm
@@ -100,6 +104,12 @@ def test_booleans_take_words_and_numbers(text):
         (["--learning_policy=cosine"], "one of poly, step is needed"),
         (["--flagfile=no.flags"], "--flagfile=no.flags: no such file"),
         (["--momentum"], "Missing value for flag --momentum"),
+        (["--base_learning_rate=nan"], "--base_learning_rate=nan: a number is needed"),
+        (
+            ["--fine_tune_batch_norm=maybe"],
+            "--fine_tune_batch_norm=maybe: true or false is needed",
+        ),
+        (["--nofine_tune_batch_norm=true"], "does not take an argument"),
     ],
 )
 def test_a_command_line_that_cannot_be_meant_says_why(args, message):

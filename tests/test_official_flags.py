@@ -178,3 +178,32 @@ def test_every_flag_has_help_of_a_sentence(record):
 
     check(record)
     assert typing.get_type_hints(record)
+
+
+def test_defaults_that_act_otherwise_than_they_show_are_these():
+    """What `--help` shows there holds unless a run, or a data set, says otherwise."""
+    shown_otherwise = {
+        name
+        for record in SCRIPTS
+        for part in (record, *(type(d) for d in _inner(record)))
+        for name, field in part.__dataclass_fields__.items()
+        if "help" in field.metadata and field.metadata["shown"] != field.default
+    }
+    assert shown_otherwise == {
+        "batch_norm_decay",
+        "colormap_type",
+        "crop_size",
+        "dataset",
+        "eval_crop_size",
+        "num_classes",
+        "vis_crop_size",
+    }
+
+
+def _inner(record):
+    defaults = [field.default for field in dataclasses.fields(record)]
+    return [
+        getattr(default, "defaults", default)
+        for default in defaults
+        if dataclasses.is_dataclass(default)
+    ]
