@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from deeplab_tf.checkpoints import reading
 from deeplab_tf.checkpoints.reading import DAMAGE
 from deeplab_tf.errors import InputError
 
@@ -49,7 +50,8 @@ class Keeper:
         Raises:
             InputError: There are checkpoints, and none is of this network.
         """
-        for prefix in reversed(self._manager.checkpoints):
+        found = reading.prefixes(str(self._folder))
+        for prefix in reversed(found):
             try:
                 self._checkpoint.restore(prefix).assert_consumed()
             except DAMAGE as error:
@@ -63,6 +65,6 @@ class Keeper:
                     "--train_logdir, or give the flags of that run"
                 ) from None
             return prefix
-        if self._manager.checkpoints or list(self._folder.glob("model.ckpt-*.index")):
+        if found:
             raise InputError(f"{self._folder}: none of its checkpoints can be read")
         return None

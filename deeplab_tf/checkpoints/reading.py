@@ -26,13 +26,11 @@ class Stored:
         prefix: Path without ".index".
         keys: Official name -> key in the file, of every weight.
         shapes: Official name -> shape.
-        is_native: Written by `native`, not by TensorFlow 1.
     """
 
     prefix: str
     keys: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
-    is_native: bool
 
     def values(self, names: Collection[str]) -> dict[str, np.ndarray]:
         """Values of these weights.
@@ -60,8 +58,8 @@ def find(path: str) -> str:
             holds = ", ".join(names[:8]) or "nothing"
             raise InputError(f"{path}: no checkpoint in this folder; it holds {holds}")
         return latest
-    prefix = path.removesuffix(".index").removesuffix(".data-00000-of-00001")
-    if not Path(f"{prefix}.index").exists():
+    prefix = _prefix(path)
+    if not is_file(path):
         raise InputError(
             f"{path}: no such checkpoint; a folder, or model.ckpt-1000 without suffix, "
             "is needed"
@@ -69,13 +67,36 @@ def find(path: str) -> str:
     return prefix
 
 
+def is_file(path: str) -> bool:
+    """Whether this is one checkpoint, not a folder of them."""
+    return Path(f"{_prefix(path)}.index").exists()
+
+
+def _prefix(path: str) -> str:
+    return path.removesuffix(".index").removesuffix(".data-00000-of-00001")
+
+
 def newest(folder: str) -> str | None:
     """The prefix of a folder's newest checkpoint, if it has one."""
-    latest = tf.train.latest_checkpoint(folder)
-    indices = sorted(Path(folder).glob("*.index"))
-    if latest is None and len(indices) == 1:  # Without its `checkpoint` file.
-        latest = str(indices[0].with_suffix(""))
-    return latest
+    return next(reversed(prefixes(folder)), None)
+
+
+def prefixes(folder: str) -> list[str]:
+    """A folder's checkpoints, the newest last: as its file `checkpoint` lists them.
+
+    Where that file is missing, or lists what lay elsewhere, steps tell the order.
+    """
+    state = tf.train.get_checkpoint_state(folder)
+    listed = list(state.all_model_checkpoint_paths) if state else []
+    there = [prefix for prefix in listed if is_file(prefix)]
+    found = [str(path.with_suffix("")) for path in Path(folder).glob("*.index")]
+    return there or sorted(found, key=lambda prefix: (step_of(prefix), prefix))
+
+
+def step_of(prefix: str) -> int:
+    """The training step, as far as a checkpoint's name tells; else 0."""
+    tail = prefix.rsplit("-", 1)[-1]
+    return int(tail) if tail.isdigit() else 0
 
 
 def open_checkpoint(path: str) -> Stored:
@@ -92,7 +113,6 @@ def open_checkpoint(path: str) -> Stored:
         prefix=prefix,
         keys=keys,
         shapes={name: tuple(shapes[key]) for name, key in keys.items()},
-        is_native=is_native,
     )
 
 

@@ -12,12 +12,17 @@ import keras
 import tensorflow as tf
 
 import deeplab_tf
+from deeplab_tf.checkpoints import reading
 from deeplab_tf.config import AugmentConfig, ModelConfig, ResizeConfig, TrainConfig
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
+from deeplab_tf.settings import text
 
 CONFIG = "config.json"
+# Settings that may change on the way: no weight depends on them.
+_FREE = ("batch_norm_decay", "prediction_with_upsampled_logits")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,8 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     Raises:
         InputError: The folder holds a run of another network or data set.
     """
+    if reading.newest(str(folder)) is None:
+        return  # Of a run that came to nothing.
     before = read(folder)
     if before.model:
         _check_same(folder, before.model, config.model)
@@ -60,7 +67,7 @@ def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(folder)
     settings = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-    (folder / CONFIG).write_text(settings)
+    write_whole(folder / CONFIG, settings)
     (folder / "environment.txt").write_text(_environment())
 
 
@@ -98,13 +105,14 @@ def _check_same(folder: Path, before: ModelConfig, now: ModelConfig) -> None:
     changed = [
         field.name
         for field in dataclasses.fields(now)
-        if getattr(before, field.name) != getattr(now, field.name)
+        if field.name not in _FREE
+        and getattr(before, field.name) != getattr(now, field.name)
     ]
     if changed:
         name = changed[0]
         raise InputError(
-            f"{folder}: holds a run with --{name}={getattr(before, name)}, not "
-            f"{getattr(now, name)}; choose another --train_logdir"
+            f"{folder}: holds a run with --{name}={text(getattr(before, name))}, not "
+            f"{text(getattr(now, name))}; choose another --train_logdir"
         )
 
 

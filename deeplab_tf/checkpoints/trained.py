@@ -1,6 +1,7 @@
 """The one door to a trained network, for all that use it."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,33 +103,32 @@ class Trained:
     @property
     def step(self) -> int:
         """The training step, as far as the file's name tells; else 0."""
-        tail = self.checkpoint.rsplit("-", 1)[-1]
-        return int(tail) if tail.isdigit() else 0
+        return reading.step_of(self.checkpoint)
 
 
 def rounds(path: str, count: int, seconds: float) -> Iterator[str]:
     """Yields the newest checkpoint, and each newer one that appears.
 
     Args:
-        path: Folder of a run, or a checkpoint.
+        path: Folder of a run, or a checkpoint, which cannot become newer.
         count: How many in all; 0 or less for no end. One is not waited for.
         seconds: Between two looks at the folder.
 
     Raises:
         InputError: There is no checkpoint, and only one was asked for.
     """
-    if count == 1:
+    if count == 1 or reading.is_file(path):
         yield reading.find(path)
         return
-    last = None
-    while count != 0:
+    last, remaining = None, count if count > 0 else math.inf
+    while remaining:
         newest = reading.newest(path)
         if newest in (None, last):
             logging.info("Waiting for a new checkpoint in %s", path)
             time.sleep(seconds)
             continue
         yield newest
-        last, count = newest, max(count, 0) - 1
+        last, remaining = newest, remaining - 1
 
 
 def find_run(path: str) -> rundir.Run:

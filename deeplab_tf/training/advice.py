@@ -28,17 +28,12 @@ def tell_classes(spec: DatasetSpec, split: str) -> None:
 
 def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None:
     """Warns of settings that are known to disappoint."""
-    stride, rates = config.model.output_stride, config.model.atrous_rates
+    stride = config.model.output_stride
     if any((side - 1) % stride for side in config.augment.train_crop_size):
         logging.warning(
             "--train_crop_size: features align with the image where a side is a "
             "multiple of the output stride, %d, plus one",
             stride,
-        )
-    if (stride, rates) in ((8, (6, 12, 18)), (16, (12, 24, 36))):
-        usual = "12,24,36" if stride == 8 else "6,12,18"
-        logging.warning(
-            "--atrous_rates are usually %s at output stride %d", usual, stride
         )
     if config.fine_tune_batch_norm and config.train_batch_size < 12:
         logging.warning(
@@ -46,6 +41,11 @@ def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None
             "suffer below 12: take a larger --train_batch_size, or, from trained "
             "weights, --fine_tune_batch_norm=false",
             config.train_batch_size,
+        )
+    if not config.fine_tune_batch_norm and report is None:
+        logging.warning(
+            "--fine_tune_batch_norm=false keeps the statistics of the initial "
+            "checkpoint, and there is none: give --tf_initial_checkpoint"
         )
     _warn_of_unsettled_statistics(config, model, report)
 

@@ -9,8 +9,6 @@ from deeplab_tf.errors import FlagError
 def make_strategy() -> tf.distribute.Strategy:
     """All GPUs of this machine, or its one, or the CPU; a process makes but one."""
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()

@@ -18,6 +18,11 @@ class Momentum(keras.optimizers.SGD):
     soon as the rate changes.
     """
 
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        if self.momentum == 0:  # Keras makes none then.
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = tf.cast(learning_rate, variable.dtype)
         velocity = self.momentums[self._get_variable_index(variable)]

@@ -16,7 +16,8 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError, InputError, check_writable
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import check_writable
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
@@ -65,9 +66,14 @@ def train(
             seed=config.seed,
             start=start * config.train_batch_size,
             context=context,
-        )
+        ).map(_without_names)
     )
     _loop(config, trainer, keeper, iter(batches), source)
+
+
+def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
+    """Text stays on the host."""
+    return {name: batch[name] for name in ("image", "label")}
 
 
 def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
@@ -81,7 +87,7 @@ def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
         )
     mean_pixel = find_backbone(config.model).mean_pixel
     shards = tfrecord.find_shards(directory, config.train_split)
-    validation.check_records(shards, spec, config.data.validate_labels)
+    validation.check_records(shards, spec, config.validate_labels)
     advice.tell_classes(spec, config.train_split)
     return spec, Source(
         shards=shards,
@@ -164,8 +170,8 @@ def _loop(
     logging.info("Compiling the network: the first step takes half a minute or more")
     with pacing.signals() as stop, _logs(config, step) as logs:
         while step < total and not stop:
-            with _profiled(config, pace.calls):
-                count = pace.count(step, total)
+            count = pace.count(step, total)
+            with _profiled(config, pace.calls), _kept(trainer, keeper, source):
                 metrics = _fetched(trainer.run(batches, tf.constant(count)))
             step += count
             pace.took(count)
@@ -174,13 +180,41 @@ def _loop(
             if step % config.log_steps == 0 or step == total:
                 logs.tell(step, float(trainer.optimizer.learning_rate.numpy()))
             if save.due() and step < total:
-                logging.info("Saved %s", keeper.save(step))
+                _save(trainer, keeper)
             if config.save_summaries_images and show.due():
                 _show(config, trainer, source, logs, step)
-    logging.info("Saved %s", keeper.save(step))
+        _save(trainer, keeper)
     if stop:
         logging.info("Stopped at step %d; the same command goes on from here", step)
         sys.exit(128 + stop[0])
+
+
+@contextlib.contextmanager
+def _kept(trainer: Trainer, keeper: Keeper, source: Source) -> Iterator[None]:
+    """Saves the steps before a record that cannot be read."""
+    try:
+        with pipeline.damage_told(source):
+            yield
+    except InputError:
+        _save(trainer, keeper)
+        raise
+
+
+def _save(trainer: Trainer, keeper: Keeper) -> None:
+    """Saves the run, unless the last update broke it."""
+    step = int(trainer.optimizer.iterations.numpy())
+    values = [weight.value for weight in weights_by_name(trainer.model).values()]
+    if not all(bool(tf.reduce_all(tf.math.is_finite(value))) for value in values):
+        raise InputError(_broken(step, "a weight is not finite"))
+    logging.info("Saved %s", keeper.save(step))
+
+
+def _broken(step: int, what: str) -> str:
+    return (
+        f"step {step}: {what}; the last checkpoint stands. Usual causes: "
+        "--base_learning_rate is too high, or batch norm has too small a batch "
+        "(--fine_tune_batch_norm=false from trained weights)"
+    )
 
 
 def _logs(config: TrainConfig, first: int) -> Logs:
@@ -205,11 +239,7 @@ def _check(metrics: Mapping[str, list[float]], step: int) -> None:
         )
     bad = [loss for loss in metrics["loss"] if not math.isfinite(loss)]
     if bad:
-        raise InputError(
-            f"step {step}: the loss is {bad[0]}; the last checkpoint stands. "
-            "Usual causes: --base_learning_rate is too high, or batch norm has too "
-            "small a batch (--fine_tune_batch_norm=false from trained weights)"
-        )
+        raise InputError(_broken(step, f"the loss is {bad[0]}"))
 
 
 def _show(

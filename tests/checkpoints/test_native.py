@@ -67,3 +67,11 @@ def test_a_checkpoint_of_another_network_is_not_taken(tmp_path):
     other = state(names=("a/weights", "d/weights"))
     with pytest.raises(InputError, match="is of another network or optimizer"):
         Keeper(tmp_path, other, keep=5).resume()
+
+
+def test_a_folder_without_its_state_file_is_resumed_too(tmp_path):
+    keeper = Keeper(tmp_path, state(3.0), keep=5)
+    keeper.save(9)
+    keeper.save(10)
+    (tmp_path / "checkpoint").unlink()
+    assert Keeper(tmp_path, state(), keep=5).resume().endswith("model.ckpt-10")

@@ -75,9 +75,16 @@ def test_a_folder_with_one_checkpoint_needs_no_state_file(official):
     assert reading.find(str(official.parent)) == str(official)
 
 
+def test_without_a_state_file_the_greatest_step_is_the_newest(official):
+    folder = official.parent
+    for path in list(folder.glob("model.ckpt-7.*")):
+        shutil.copy(path, folder / path.name.replace("-7.", "-10."))
+    (folder / "checkpoint").unlink()
+    assert reading.find(str(folder)) == str(folder / "model.ckpt-10")
+
+
 def test_extras_of_the_trainer_are_no_weights(official):
     stored = reading.open_checkpoint(str(official))
-    assert not stored.is_native
     assert stored.shapes["logits/semantic/weights"] == (1, 1, 256, 5)
     assert not [name for name in stored.keys if "Momentum" in name or "step" in name]
 
@@ -100,7 +107,7 @@ def test_a_network_takes_all_weights_of_its_official_checkpoint(official):
             7,
             "logits/semantic/.* is .*5 there, .*7 here.*5 classes, the data set 7",
         ),
-        (SMALL, 5, "is 1x1x80x256 there, 1x1x80x16 here|lacks .*decoder"),
+        (SMALL, 5, "lacks .*decoder"),
         (
             dataclasses.replace(PLAIN, atrous_rates=(6, 12)),
             5,
@@ -208,7 +215,6 @@ def test_a_native_checkpoint_is_read_by_the_same_names(tmp_path):
     keeper = Keeper(tmp_path, {"weights": weights_by_name(model)}, keep=2)
     prefix = keeper.save(12)
     stored = reading.open_checkpoint(prefix)
-    assert stored.is_native
     assert set(stored.keys) == set(weights_by_name(model))
     restoring.restore(other, str(tmp_path))
     assert same(model, other) == set(weights_by_name(model))

@@ -6,7 +6,7 @@ import pytest
 
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.training import optimization
-from tests.recorded import SHARED, golden
+from tests.recorded import golden
 
 
 def weights(*names):
@@ -29,6 +29,18 @@ def test_momentum_has_the_rate_outside_the_velocity():
         v = 0.5 * v + 0.3
         w -= 0.1**step * v
         np.testing.assert_allclose(weight, np.full((2, 2), w), atol=1e-6)
+
+
+def test_without_momentum_it_is_plain_descent():
+    named = weights("a/weights")
+    config = OptimizerConfig(
+        learning_policy="step", base_learning_rate=0.5, momentum=0.0
+    )
+    optimizer = optimization.make_optimizer(config, named)
+    for _ in range(2):
+        optimizer.apply([np.full((2, 2), 0.3, np.float32)], list(named.values()))
+    np.testing.assert_allclose(named["a/weights"], np.full((2, 2), 0.7), atol=1e-6)
+    assert list(optimization.slots(optimizer, named)) == ["a/weights/Momentum"]
 
 
 def test_adam_is_that_of_the_paper():
@@ -76,7 +88,6 @@ def test_decay_and_multipliers_of_every_variable_are_the_official_ones(graph):
             assert optimization.decays(name) == (facts["l2"] is not None), name
             assert multiplier(name, config) == facts["grad_mult_all10"], name
             assert multiplier(name, logits_only) == facts["grad_mult_logits10"], name
-    assert SHARED.is_dir()
 
 
 @pytest.mark.parametrize(

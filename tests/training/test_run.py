@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +22,13 @@ from deeplab_tf.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from deeplab_tf.data import tfrecord
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training import devices, pacing
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT, SMALL
+
+OTHER = dataclasses.replace(SMALL, output_stride=8)
 
 
 def config(folder, shapes, steps, **changes):
@@ -47,16 +51,26 @@ def weights_of(folder):
     return stored.values(stored.keys)
 
 
-def logged(folder, tag):
-    """Step -> value of a scalar in the run's event files."""
-    found = {}
+def events(folder):
+    """(step, summary value) of the run's event files."""
     for path in sorted(folder.glob("train/events*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                if value.tag == tag:
-                    found[event.step] = float(tf.make_ndarray(value.tensor))
-    return found
+                yield event.step, value
+
+
+def logged(folder, tag):
+    """Step -> value of a scalar."""
+    return {
+        step: float(tf.make_ndarray(value.tensor))
+        for step, value in events(folder)
+        if value.tag == tag
+    }
+
+
+def tags(folder):
+    return {value.tag for _, value in events(folder)}
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +127,8 @@ def test_a_run_that_is_done_is_left_alone(trained, shapes, caplog):
 
 
 def test_a_folder_of_another_network_is_not_trained_over(trained, shapes):
-    other = dataclasses.replace(SMALL, output_stride=8)
     with pytest.raises(InputError, match="holds a run with --output_stride=16, not 8"):
-        train(config(trained, shapes, 8, model=other))
+        train(config(trained, shapes, 8, model=OTHER))
 
 
 def test_a_run_starts_from_another_ones_weights(trained, tmp_path, shapes, caplog):
@@ -159,6 +172,92 @@ def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes)
     with pytest.raises(InputError, match=r"the loss is (nan|inf); the last"):
         train(config(tmp_path, shapes, 50, optimizer=optimizer))
     assert not list(tmp_path.glob("*.index"))
+
+
+def test_an_update_that_breaks_the_weights_is_not_saved(tmp_path, shapes):
+    """The loss of a step is that of the weights before it."""
+    optimizer = OptimizerConfig(
+        training_number_of_steps=1,
+        base_learning_rate=1e38,
+        last_layer_gradient_multiplier=1e9,
+    )
+    with pytest.raises(InputError, match="step 1: a weight is not finite; the last"):
+        train(config(tmp_path, shapes, 1, optimizer=optimizer, log_steps=1))
+    assert not list(tmp_path.glob("*.index"))
+    train(config(tmp_path, shapes, 1, model=OTHER))  # Nothing was begun in the folder.
+
+
+def test_advice_on_batch_norm_can_be_followed_on_the_way(trained, tmp_path, shapes):
+    shutil.copytree(trained, tmp_path / "run")
+    model = dataclasses.replace(SMALL, batch_norm_decay=0.9)
+    train(config(tmp_path / "run", shapes, 7, model=model))
+    assert reading.newest(str(tmp_path / "run")).endswith("model.ckpt-7")
+
+
+def damaged(source, target):
+    """Records of which the last of the first shard has no image."""
+    shutil.copytree(source, target)
+    path = tfrecord.find_shards(str(target), "train")[0]
+    records = list(tfrecord.read(path))
+    example = tf.train.Example.FromString(records[-1])
+    example.features.feature["image/encoded"].bytes_list.value[0] = b"\x89PNG"
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in [*records[:-1], example.SerializeToString()]:
+            writer.write(record)
+    return target
+
+
+def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
+    tmp_path, shapes
+):
+    records = damaged(shapes, tmp_path / "records")
+    settings = config(
+        tmp_path / "run",
+        records,
+        50,
+        validate_labels="off",
+        train_batch_size=1,
+        log_steps=1,
+    )
+    with pytest.raises(InputError, match="a record of train cannot be read"):
+        train(settings)
+    newest = reading.newest(str(tmp_path / "run"))
+    step = reading.step_of(newest)
+    assert 0 < step < 50
+    assert list(logged(tmp_path / "run", "total_loss"))[-1] <= step
+
+
+def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
+    settings = config(
+        tmp_path / "run",
+        shapes,
+        6,
+        save_summaries_images=True,
+        save_summaries_secs=0,
+        profile_logdir=str(tmp_path / "profile"),
+    )
+    train(settings)
+    assert {"samples/image", "samples/label", "samples/semantic"} <= {
+        tag.removesuffix("/0") for tag in tags(tmp_path / "run")
+    }
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+@pytest.mark.slow
+def test_two_devices_stop_and_go_on_as_one_run(tmp_path, shapes, two_devices):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(config(whole, shapes, 4), strategy=two_devices)
+    train(config(parts, shapes, 2), strategy=two_devices)
+    keras.utils.set_random_seed(99)
+    train(config(parts, shapes, 4), strategy=two_devices)
+    expected, found = weights_of(whole), weights_of(parts)
+    for name, weight in expected.items():
+        np.testing.assert_allclose(found[name], weight, rtol=1e-5, atol=1e-6)
+
+
+def test_memory_of_a_gpu_is_taken_as_needed():
+    """An environment variable: TensorFlow may be in use before devices are chosen."""
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
 def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
