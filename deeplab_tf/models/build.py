@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+from absl import logging
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
@@ -11,6 +12,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import MEAN_RGB, Backbone
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers import Style, Tensor
+from deeplab_tf.settings import text
 
 
 def build(
@@ -39,6 +41,7 @@ def build(
         FlagError: An unknown variant, or settings that cannot be had together.
     """
     backbone = find_backbone(config)
+    _warn_of_rates(config)
     style = _changed(Style(), config, frozen_batch_norm, replicas)
     images = keras.Input((*input_size, 3), name="images")
     features = backbone.features(
@@ -68,6 +71,19 @@ def find_backbone(config: ModelConfig) -> Backbone:
             f"{', '.join(BACKBONES)} is needed"
         )
     return BACKBONES[config.model_variant]
+
+
+def _warn_of_rates(config: ModelConfig) -> None:
+    """Rates of the other output stride halve or double what the ASPP sees."""
+    usual = {8: (12, 24, 36), 16: (6, 12, 18)}
+    stride, rates = config.output_stride, config.atrous_rates
+    if stride in usual and rates != usual[stride] and rates in usual.values():
+        logging.warning(
+            "--atrous_rates are usually %s at --output_stride=%d, not %s",
+            text(usual[stride]),
+            stride,
+            text(rates),
+        )
 
 
 _UNAVAILABLE = {

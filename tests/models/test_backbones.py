@@ -87,6 +87,36 @@ def test_dense_features_contain_the_sparse_ones(variant, size, rng):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_every_weight_learns(variant, rng):
+    model = extractor(variant, 16)
+    images = rng.uniform(-1, 1, (2, 65, 65, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        features = model(images, training=True)
+        cost = tf.add_n([tf.reduce_sum(level**2) for level in features.values()])
+    weights = {n: w for n, w in weights_by_name(model).items() if w.trainable}
+    gradients = tape.gradient(cost, [w.value for w in weights.values()])
+    still = [
+        name
+        for name, g in zip(weights, gradients, strict=True)
+        if g is None or not np.abs(g).max() > 0
+    ]
+    assert weights
+    assert not still
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_saved_features_are_the_features(variant, rng, tmp_path):
+    model = extractor(variant, 16)
+    images = rng.uniform(-1, 1, (1, 33, 33, 3)).astype(np.float32)
+    expected = model(images)
+    model.save(tmp_path / "model.keras")
+    found = keras.models.load_model(tmp_path / "model.keras")(images)
+    assert found.keys() == expected.keys()
+    for level, values in expected.items():
+        np.testing.assert_array_equal(found[level], values)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_features_of_any_size_are_those_of_that_size(variant, rng):
     image = rng.uniform(-1, 1, (2, 33, 65, 3)).astype(np.float32)
     any_size = extractor(variant, 16)(image)["c5"].numpy()

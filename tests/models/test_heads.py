@@ -101,12 +101,45 @@ def test_a_fixed_size_gives_what_any_size_gives(config, rng):
     np.testing.assert_allclose(*found, atol=1e-5)
 
 
-def test_image_pooling_sees_the_whole_image():
-    config = ModelConfig(depth_multiplier=0.25)
-    model = build(config, 3)
-    pooled = keras.Model(model.input, model.get_layer("image_pooling.resize").output)
-    found = pooled(np.random.default_rng(0).uniform(0, 255, (1, 65, 97, 3)))
-    np.testing.assert_allclose(found, np.broadcast_to(found[:, :1, :1], found.shape))
+def test_image_pooling_gives_every_position_the_mean_of_all(rng):
+    model = build(ModelConfig(depth_multiplier=0.25), 3)
+    assign_rule_weights(model, 1.3)
+    convolution = model.get_layer("image_pooling")
+    pooling = model.get_layer("image_pooling.mean")
+    parts = keras.Model(
+        model.input,
+        [
+            pooling.input,
+            convolution.input,
+            convolution.output,
+            model.get_layer("image_pooling.resize").output,
+        ],
+    )
+    features, mean, convolved, everywhere = parts(rng.uniform(0, 255, (1, 65, 97, 3)))
+    np.testing.assert_allclose(
+        mean[0, 0, 0], np.mean(features, axis=(0, 1, 2)), atol=1e-5
+    )
+    assert features.shape[1:3] == everywhere.shape[1:3] == (5, 7)
+    assert convolved.shape == (1, 1, 1, 256)
+    assert np.std(everywhere, axis=(1, 2)).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("stride", "rates", "usual"),
+    [
+        (8, (6, 12, 18), "12,24,36"),
+        (16, (12, 24, 36), "6,12,18"),
+        (8, (12, 24, 36), None),
+        (16, (6, 12), None),
+    ],
+)
+def test_rates_of_the_other_stride_are_told(caplog, stride, rates, usual):
+    config = ModelConfig(
+        depth_multiplier=0.25, output_stride=stride, atrous_rates=rates
+    )
+    build(config, 3)
+    told = f"usually {usual} at --output_stride={stride}" in caplog.text
+    assert told == (usual is not None)
 
 
 def test_dropout_acts_in_training_alone(rng):
