@@ -12,8 +12,10 @@ from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
-from deeplab_tf.errors import check_writable
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import metrics, report
+from deeplab_tf.files import check_writable
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def _evaluate(config: EvalConfig, path: str) -> dict[str, Any]:
     run = trained.find_run(path)
     spec = specs.resolve(config.data.dataset, directory, run.spec)
     shards = tfrecord.find_shards(directory, config.eval_split)
-    validation.check_records(shards, spec, config.data.validate_labels)
+    validation.check_records(shards, spec, config.validate_labels)
     network = trained.load(
         path,
         run,
@@ -87,15 +89,24 @@ def confusion_of(
     total = sum(tfrecord.count(path) for path in shards)
     num_images = 0
     with tqdm(total=total, unit="image", disable=None) as bar:
-        for batch in batches:
-            predicted = classes(batch["image"]).numpy()
-            label = batch["label"].numpy()[..., 0]
-            confusion += metrics.confusion_matrix(
-                label, predicted, spec.num_classes, spec.ignore_label
-            )
-            num_images += len(label)
-            bar.update(len(label))
+        for batch in pipeline.readable(batches, source):
+            confusion += _confusion(batch, classes(batch["image"]).numpy(), spec)
+            num_images += len(batch["name"])
+            bar.update(len(batch["name"]))
     return confusion, num_images
+
+
+def _confusion(
+    batch: pipeline.Sample, predicted: np.ndarray, spec: DatasetSpec
+) -> np.ndarray:
+    label = batch["label"].numpy()[..., 0]
+    try:
+        return metrics.confusion_matrix(
+            label, predicted, spec.num_classes, spec.ignore_label
+        )
+    except ValueError as error:
+        names = ", ".join(name.decode() for name in batch["name"].numpy())
+        raise InputError(f"label of {names}: {error}") from None
 
 
 def _tag(looks: InferenceConfig) -> str:

@@ -16,9 +16,10 @@ from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import images, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.errors import InputError, check_writable
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.exporting import saved_model
 from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
+from deeplab_tf.files import check_writable
 
 _AGREEMENT = 0.999  # Share of equal pixels below which an export has failed.
 
@@ -116,8 +117,14 @@ def _picture(path: str | None, run: rundir.Run) -> np.ndarray:
 def _spec(config: ExportConfig, run: rundir.Run) -> DatasetSpec:
     """The classes: those of the run, of a named data set, or numbered ones."""
     if run.spec or config.dataset:
-        return specs.resolve(config.dataset, None, run.spec)
-    count = config.num_classes
+        spec = specs.resolve(config.dataset, None, run.spec)
+        if config.num_classes not in (None, spec.num_classes):
+            raise FlagError(
+                f"--num_classes={config.num_classes}, but {spec.name} has "
+                f"{spec.num_classes} classes; leave it out"
+            )
+        return spec
+    count = config.num_classes or specs.DATASETS[specs.DEFAULT].num_classes
     logging.info("Classes are numbered; --dataset would name them")
     return DatasetSpec(
         name="unknown",

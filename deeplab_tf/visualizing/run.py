@@ -16,7 +16,8 @@ from deeplab_tf.data import images, pipeline, specs, tfrecord
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
-from deeplab_tf.errors import FlagError, InputError, check_writable
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import check_writable
 from deeplab_tf.visualizing import drawing
 
 _COLORMAPS = {
@@ -93,17 +94,24 @@ def _files(image: str) -> list[tuple[str, Path]]:
     """Names and paths of one image, or of all below a folder.
 
     Raises:
-        InputError: There is no such file, or no image in the folder.
+        InputError: There is no such file, one is no image, or two have one name.
     """
     path = Path(image)
-    if path.is_file():
-        return [(path.stem, path)]
     if not path.exists():
         raise InputError(f"--image={image}: no such file or folder")
-    return [
-        (found.relative_to(path).with_suffix("").as_posix(), found)
-        for found in images.find_images(path)
-    ]
+    folder, paths = path, [path]
+    if path.is_dir():
+        paths = images.find_images(path)
+    else:
+        folder = path.parent
+    named: dict[str, Path] = {}
+    for found in paths:
+        images.read_image(found)  # Raises before the first picture is drawn.
+        name = found.relative_to(folder).with_suffix("").as_posix()
+        if name in named:
+            raise InputError(f"{found} and {named[name]}: two images of one name")
+        named[name] = found
+    return list(named.items())
 
 
 def _shards(config: VisConfig) -> list[str]:
@@ -155,7 +163,7 @@ def _of_records(
         output_stride=network.config.output_stride,
     )
     classes = network.classifier(config.inference)
-    for batch in batches:
+    for batch in pipeline.readable(batches, source):
         found = classes(batch["image"]).numpy()
         for i, predicted in enumerate(found):
             height, width = batch["height"][i], batch["width"][i]

@@ -19,7 +19,7 @@ from deeplab_tf.config import (
     TrainConfig,
     VisConfig,
 )
-from deeplab_tf.data import images
+from deeplab_tf.data import images, tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation import metrics
@@ -189,3 +189,45 @@ def test_more_than_one_evaluation_waits_for_new_checkpoints(
     settings = {"max_number_of_evaluations": 2, "eval_interval_secs": 7}
     evaluate(config(folder, shapes, tmp_path / "eval", **settings))
     assert waits == [7, 7]
+
+
+def rewritten(source, target, change):
+    """Records of `source` whose last one is changed; five to a sample of four."""
+    target.mkdir()
+    shapes_spec.SPEC.save(target)
+    shards = tfrecord.find_shards(str(source), "val")
+    records = [record for path in shards for record in tfrecord.read(path)]
+    example = tf.train.Example.FromString(records[-1])
+    change(example.features.feature)
+    records[-1] = example.SerializeToString()
+    with tf.io.TFRecordWriter(str(target / "val-00000-of-00001.tfrecord")) as writer:
+        for record in records:
+            writer.write(record)
+    return target
+
+
+def test_wrong_ids_beyond_the_sample_name_their_image(run, shapes, tmp_path):
+    def change(feature):
+        size = (feature["image/height"].int64_list.value[0],)
+        size += (feature["image/width"].int64_list.value[0],)
+        png = images.png(np.full(size, 77, np.uint8))
+        feature["image/segmentation/class/encoded"].bytes_list.value[0] = png
+
+    records = rewritten(shapes, tmp_path / "records", change)
+    settings = config(run, records, tmp_path / "eval", validate_labels="off")
+    with pytest.raises(InputError, match=r"label of val_0006: ids \[77\] are no"):
+        evaluate(settings)
+    assert not (tmp_path / "eval").exists()
+
+
+def test_damage_beyond_the_sample_is_told(run, shapes, tmp_path):
+    def change(feature):
+        encoded = feature["image/encoded"].bytes_list.value
+        encoded[0] = encoded[0][: len(encoded[0]) // 2]
+
+    records = rewritten(shapes, tmp_path / "records", change)
+    settings = config(run, records, tmp_path / "eval", validate_labels="off")
+    with pytest.raises(InputError, match=r"records: a record of val cannot be read"):
+        evaluate(settings)
+    with pytest.raises(InputError, match=r"record 6 \(val_0006\): its image or label"):
+        evaluate(dataclasses.replace(settings, validate_labels="full"))

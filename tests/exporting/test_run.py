@@ -144,12 +144,14 @@ def test_an_export_that_differs_from_its_network_is_not_written(
     ("changes", "message"),
     [
         ({"export_path": "graph.pb"}, "a SavedModel is a folder"),
-        ({"export_path": "tests"}, "is there already"),
+        ({"export_path": "."}, "is there already"),
+        ({"num_classes": 5}, "--num_classes=5, but shapes has 6 classes"),
         ({"checkpoint_path": "nowhere"}, "no such checkpoint"),
         ({"check_image": "nowhere.jpg"}, r"nowhere\.jpg: no such file"),
     ],
 )
-def test_a_mistake_leaves_nothing_behind(run, tmp_path, changes, message):
+def test_a_mistake_leaves_nothing_behind(run, tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         exporting.export(config(run, tmp_path / "m", **changes))
     assert not list(tmp_path.iterdir())

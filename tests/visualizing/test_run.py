@@ -144,3 +144,24 @@ def test_a_colormap_with_too_few_colours_is_an_error(run, shapes):
         _palette("cityscapes", spec)
     assert _palette("pascal", spec)[15] == (192, 128, 128)
     assert _palette(None, spec) == spec.palette
+
+
+def test_a_damaged_image_is_found_before_the_first_picture(run, tmp_path, rng):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        array = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+        Image.fromarray(array).save(folder / name)
+    (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"b\.jpg: a damaged image"):
+        visualize(config(run, tmp_path / "vis", image=str(folder)))
+    assert not (tmp_path / "vis").exists()
+
+
+def test_two_images_of_one_name_are_an_error(run, tmp_path, rng):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / name)
+    with pytest.raises(InputError, match=r"a\.png and .*a\.jpg: two images of one"):
+        visualize(config(run, tmp_path / "vis", image=str(folder)))
