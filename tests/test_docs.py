@@ -1,0 +1,26 @@
+"""What README and documents point at is there."""
+
+import re
+
+import pytest
+
+from tests.recorded import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "recipes").glob("*.flags")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_and_named_files_are_there(page):
+    text = page.read_text()
+    links = re.findall(r"\]\(([^)#]+)", text)
+    for link in links:
+        if not link.startswith("http"):
+            assert (page.parent / link).exists(), link
+    for name in re.findall(
+        r"(?:recipes|datasets|benchmarks|tests|docs)/[\w/]+\.\w+", text
+    ):
+        assert (ROOT / name).exists(), name
