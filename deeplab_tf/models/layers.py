@@ -7,17 +7,16 @@ forbids slashes; so every TF1 variable name follows from a layer (`checkpoints.t
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import keras
-import tensorflow as tf
-from keras import initializers, layers, ops
+from keras import initializers, layers
 
-from deeplab_tf import resize
 from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.custom import Clip, FrozenableBatchNorm, ResizeLike, Tensor
+from deeplab_tf.models.drop_path import Dropping
 
-Tensor = Any  # A KerasTensor; Keras ships no types.
 Features = dict[str, Tensor]
+Activation = Literal["relu", "relu6", "hard_swish"]
 Initializer = Callable[[], initializers.Initializer]
 
 # A fresh one for each layer: Keras repeats the values of a shared one.
@@ -39,11 +38,13 @@ class Style:
         kernel: Initial values of convolutions,
         depthwise: of depthwise ones,
         pointwise: and of those that follow them in a separable convolution.
-        activation: Ceiling of the ReLU.
+        activation: After batch norm.
+        bounded: Where there is none, values are clipped to -6...6, for quantization.
         padding: Zeros around a strided convolution: "same" as TensorFlow places them,
             by the parity of the input; "fixed" as the kernel alone asks.
         frozen: Normalize by the moving statistics in training, too.
         replicas: Devices over which the batch is spread.
+        dropping: Of the paths of a cell, in training.
     """
 
     epsilon: float = 1e-5
@@ -51,10 +52,12 @@ class Style:
     kernel: Initializer = xavier
     depthwise: Initializer = truncated_normal(0.33)
     pointwise: Initializer = truncated_normal(0.06)
-    activation: Literal["relu", "relu6"] = "relu"
+    activation: Activation = "relu"
+    bounded: bool = False
     padding: Literal["same", "fixed"] = "same"
     frozen: bool = False
     replicas: int = 1
+    dropping: Dropping | None = None
 
 
 def conv(
@@ -68,8 +71,22 @@ def conv(
     activation: bool = True,
 ) -> Tensor:
     """Convolution, batch norm and, unless declined, activation."""
-    x, padding = _pad(x, kernel_size, style, step, name)
-    x = layers.Conv2D(
+    x = bare_conv(x, filters, kernel_size, style=style, name=name, step=step)
+    return normalized(x, style=style, name=name, activation=activation)
+
+
+def bare_conv(
+    x: Tensor,
+    filters: int,
+    kernel_size: int,
+    *,
+    style: Style,
+    name: str,
+    step: Step = Step(),
+) -> Tensor:
+    """Convolution without bias."""
+    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
+    return layers.Conv2D(
         filters,
         kernel_size,
         strides=step.stride,
@@ -79,7 +96,6 @@ def conv(
         kernel_initializer=style.kernel(),
         name=name,
     )(x)
-    return normalized(x, style=style, name=name, activation=activation)
 
 
 def depthwise_conv(
@@ -92,7 +108,7 @@ def depthwise_conv(
     activation: bool = True,
 ) -> Tensor:
     """Depthwise convolution, batch norm and, unless declined, activation."""
-    x, padding = _pad(x, kernel_size, style, step, name)
+    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
     x = layers.DepthwiseConv2D(
         kernel_size,
         strides=step.stride,
@@ -129,20 +145,54 @@ def separable_conv(
 
 def normalized(x: Tensor, *, style: Style, name: str, activation: bool) -> Tensor:
     """Batch norm of the layer `name` and, if asked, activation."""
-    x = FrozenableBatchNorm(
+    x = batch_norm(x, style=style, name=f"{name}.BatchNorm")
+    if activation:
+        return activated(x, style=style, name=f"{name}.{style.activation}")
+    return Clip(6.0, name=f"{name}.clip")(x) if style.bounded else x
+
+
+def batch_norm(x: Tensor, *, style: Style, name: str) -> Tensor:
+    """Batch norm in a scope of its own."""
+    return FrozenableBatchNorm(
         momentum=style.decay,
         epsilon=style.epsilon,
         frozen=style.frozen,
         replicas=style.replicas,
-        name=f"{name}.BatchNorm",
+        name=name,
     )(x)
-    return activated(x, style=style, name=f"{name}.relu") if activation else x
 
 
 def activated(x: Tensor, *, style: Style, name: str) -> Tensor:
-    """ReLU, or ReLU6 where the style has it."""
+    """The activation of the style."""
+    if style.activation == "hard_swish":
+        return layers.Activation("hard_swish", name=name)(x)
     ceiling = 6.0 if style.activation == "relu6" else None
     return layers.ReLU(max_value=ceiling, name=name)(x)
+
+
+def biased_conv(
+    x: Tensor, filters: int, kernel_size: int, *, style: Style, name: str
+) -> Tensor:
+    """Convolution with a bias, without batch norm or activation."""
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        padding="same",
+        kernel_initializer=style.kernel(),
+        name=name,
+    )(x)
+
+
+def global_mean(x: Tensor, *, name: str) -> Tensor:
+    """Means over height and width, `[N, 1, 1, C]`."""
+    return layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+
+
+def quick_sigmoid(x: Tensor, *, name: str) -> Tensor:
+    """`relu6(x + 3) * 0.16667`, the gate of MobileNetV3; not quite a sixth."""
+    x = layers.Rescaling(1.0, offset=3.0, name=f"{name}.shift")(x)
+    x = layers.ReLU(max_value=6.0, name=f"{name}.relu6")(x)
+    return layers.Rescaling(0.16667, name=name)(x)
 
 
 def resize_like(x: Tensor, like: Tensor, *, name: str) -> Tensor:
@@ -150,90 +200,12 @@ def resize_like(x: Tensor, like: Tensor, *, name: str) -> Tensor:
     return ResizeLike(name=name)([x, like])
 
 
-def _pad(
-    x: Tensor, kernel_size: int, style: Style, step: Step, name: str
+def padded(
+    x: Tensor, kernel_size: int, *, style: Style, step: Step, name: str
 ) -> tuple[Tensor, str]:
+    """What a convolution of that size reads, and its `padding` for Keras."""
     if step.stride == 1 or style.padding == "same" or kernel_size == 1:
         return x, "same"
     extent = step.rate * (kernel_size - 1)
     pads = (extent // 2, extent - extent // 2)
     return layers.ZeroPadding2D((pads, pads), name=f"{name}.pad")(x), "valid"
-
-
-@keras.saving.register_keras_serializable("deeplab_tf")
-class ResizeLike(layers.Layer):
-    """Bilinear, corner-aligned: `[x, like]` -> `x` at height and width of `like`."""
-
-    def call(self, inputs: list[Tensor]) -> Tensor:
-        x, like = inputs
-        return resize.bilinear(x, ops.shape(like)[1:3])
-
-    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        x, like = input_shape
-        return (x[0], *like[1:3], x[3])
-
-
-@keras.saving.register_keras_serializable("deeplab_tf")
-class FrozenableBatchNorm(layers.BatchNormalization):
-    """Batch norm as TensorFlow 1 trains it.
-
-    Keras 3 lets a model's `training` override that of a layer, so "frozen" is a
-    property of the layer: statistics stay, scale and offset learn. The moving variance
-    takes the unbiased variance of the batch, where Keras takes the biased one.
-
-    Args:
-        frozen: Normalize by the moving statistics in training, too.
-        replicas: Devices over which the batch is spread; statistics are of all of it.
-        **settings: Of `keras.layers.BatchNormalization`.
-    """
-
-    def __init__(self, *, frozen: bool = False, replicas: int = 1, **settings: Any):
-        settings["synchronized"] = replicas > 1
-        super().__init__(**settings)
-        self.frozen = frozen
-        self.replicas = replicas
-
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if self.frozen or not training:
-            return self._fused(inputs, training=False)[0]
-        if self.synchronized:
-            x, mean, variance = self._over_replicas(inputs)
-        else:
-            x, mean, variance = self._fused(inputs, training=True)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
-        return x
-
-    def _fused(self, x: Tensor, *, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Output, mean and unbiased variance, from TensorFlow's one kernel for it.
-
-        Keras composes batch norm of many passes over memory: a training step of
-        MobileNetV2 takes 1.2 to 1.5 times as long on a CPU (docs/design.md).
-        """
-        return tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=self.moving_mean,
-            variance=self.moving_variance,
-            epsilon=self.epsilon,
-            is_training=training,
-        )[:3]
-
-    def _over_replicas(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = ops.cast(inputs, "float32")
-        mean, variance = ops.moments(x, (0, 1, 2), synchronized=True)
-        count = ops.cast(ops.prod(ops.shape(x)[:3]) * self.replicas, "float32")
-        x = ops.batch_normalization(
-            x, mean, variance, -1, self.beta, self.gamma, self.epsilon
-        )
-        unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
-        return ops.cast(x, self.compute_dtype), mean, unbiased
-
-    def _move(self, statistic: Any, value: Tensor) -> None:
-        statistic.assign(statistic * self.momentum + value * (1.0 - self.momentum))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        del config["synchronized"]
-        return config | {"frozen": self.frozen, "replicas": self.replicas}

@@ -1,11 +1,17 @@
 """Weights by their names in official checkpoints, which follow from the layers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import layers
 
-_NAMES = {"kernel": "weights", "bias": "biases"}
+_NAMES = {
+    "kernel": "weights",
+    "bias": "biases",
+    "depthwise_kernel": "depthwise_weights",  # Of a separable convolution that is one.
+    "pointwise_kernel": "pointwise_weights",
+}
 
 
 def weights_by_name(model: keras.Model) -> dict[str, Any]:
@@ -16,7 +22,7 @@ def weights_by_name(model: keras.Model) -> dict[str, Any]:
     """
     return {
         f"{scope(layer)}/{_variable_name(layer, variable.name)}": variable
-        for layer in model.layers
+        for layer in layers_of(model)
         for variable in layer.weights
         if not isinstance(layer, layers.Dropout)  # Its seed is no weight.
     }
@@ -26,9 +32,18 @@ def dropout_seeds(model: keras.Model) -> dict[str, Any]:
     """Layer name -> state of its random generator, of every dropout."""
     return {
         scope(layer): layer.seed_generator.state
-        for layer in model.layers
+        for layer in layers_of(model)
         if isinstance(layer, layers.Dropout)
     }
+
+
+def layers_of(model: keras.Model) -> Iterator[layers.Layer]:
+    """Yields the layers of a network, those of a network within it, too."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from layers_of(layer)
+        else:
+            yield layer
 
 
 def scope(layer: layers.Layer) -> str:

@@ -1,6 +1,8 @@
 """What every head promises, on the smallest backbones."""
 
+import dataclasses
 import io
+import json
 
 import keras
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.backbones import BACKBONES
-from deeplab_tf.models.build import build
+from deeplab_tf.models.build import build, each_scale
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.names import weights_by_name
 from tests.recorded import SMALL, assign_rule_weights
@@ -35,6 +37,27 @@ OTHERS = {
         atrous_rates=(2, 4),
         aspp_with_batch_norm=False,
         logits_kernel_size=3,
+    ),
+    "sum": dataclasses.replace(SMALL, decoder_use_sum_merge=True),
+    "plain sum": dataclasses.replace(
+        SMALL, decoder_use_sum_merge=True, decoder_use_separable_conv=False
+    ),
+    "bounded": dataclasses.replace(SMALL, use_bounded_activation=True),
+    "cell": ModelConfig(
+        depth_multiplier=0.25,
+        aspp_convs_filters=16,
+        dense_prediction_cell_json=(
+            "deeplab/core/dense_prediction_cell_branch5_top1_cityscapes.json"
+        ),
+    ),
+    "gated": ModelConfig(
+        model_variant="mobilenet_v3_small_seg",
+        aspp_convs_filters=16,
+        aspp_with_concat_projection=False,
+        aspp_with_squeeze_and_excitation=True,
+        image_se_uses_qsigmoid=True,
+        decoder_output_stride=(8,),
+        decoder_use_sum_merge=True,
     ),
     "windows": ModelConfig(
         depth_multiplier=0.25,
@@ -174,8 +197,32 @@ def test_all_layers_with_weights_are_named_after_their_scope():
             ModelConfig(output_stride=8, decoder_output_stride=(16, 4)),
             "--decoder_output_stride=16 is above --output_stride=8",
         ),
-        (ModelConfig(image_pyramid=(0.5, 1.0)), "--image_pyramid is not available"),
-        (ModelConfig(use_bounded_activation=True), "--use_bounded_activation is not"),
+        (
+            ModelConfig(decoder_output_stride=(4,), decoder_output_is_logits=True),
+            "needs --decoder_filters=3",
+        ),
+        (
+            ModelConfig(
+                aspp_with_squeeze_and_excitation=True,
+                aspp_with_concat_projection=False,
+                atrous_rates=(6,),
+            ),
+            "needs --aspp_with_concat_projection",
+        ),
+        (
+            ModelConfig(model_variant="mobilenet_edgetpu", decoder_output_stride=(4,)),
+            "--decoder_output_stride=4: mobilenet_edgetpu has no features",
+        ),
+        (
+            ModelConfig(
+                dense_prediction_cell_json="cell.json", image_pyramid=(0.5, 1.0)
+            ),
+            "--image_pyramid and --dense_prediction_cell_json do not go together",
+        ),
+        (
+            ModelConfig(dense_prediction_cell_json="cell.json", output_stride=32),
+            "needs --output_stride=16 or 8, not 32",
+        ),
     ],
 )
 def test_settings_that_cannot_be_built_name_their_flag(config, message):
@@ -204,3 +251,39 @@ def test_the_summary_of_a_network_can_be_printed():
     text = io.StringIO()
     build(SMALL, 3).summary(print_fn=lambda line: text.write(line))
     assert "concat_projection" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("branches", "message"),
+    [
+        (None, r"cell\.json: no such file"),
+        ({"a": 1}, r"cell\.json: not a list of branches"),
+        ([{"op": "pool", "input": -1}], r'branch 0, .*"op": "pool".* is possible'),
+        (
+            [{"op": "conv", "kernel": 1, "input": 0}],
+            "with the number of an earlier branch as input",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_built_says_why(tmp_path, branches, message):
+    path = tmp_path / "cell.json"
+    if branches is not None:
+        path.write_text(json.dumps(branches))
+    config = ModelConfig(depth_multiplier=0.25, dense_prediction_cell_json=str(path))
+    with pytest.raises(InputError, match=message):
+        build(config, 3)
+
+
+@pytest.mark.parametrize("method", ["max", "avg"])
+def test_a_pyramid_merges_the_logits_of_its_scales(method, rng):
+    config = dataclasses.replace(SMALL, image_pyramid=(0.5, 1.0), merge_method=method)
+    model = build(config, 3)
+    assign_rule_weights(model, 1.3)
+    assert set(weights_by_name(model)) == set(weights_by_name(build(SMALL, 3)))
+    images = rng.uniform(0, 255, (1, 65, 97, 3)).astype(np.float32)
+    half, whole, merged = each_scale(model, config)(images)
+    merge = np.maximum if method == "max" else lambda a, b: (a + b) / 2
+    np.testing.assert_allclose(merged, merge(half, whole), atol=1e-6)
+    plain = build(SMALL, 3)
+    assign_rule_weights(plain, 1.3)
+    np.testing.assert_allclose(whole, plain(images), atol=1e-4)

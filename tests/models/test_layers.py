@@ -8,7 +8,8 @@ from keras import layers
 
 from deeplab_tf import resize
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.layers import FrozenableBatchNorm, ResizeLike, Style, conv
+from deeplab_tf.models.custom import FrozenableBatchNorm, ResizeLike
+from deeplab_tf.models.layers import Style, conv
 
 
 def bilinear_by_hand(image, height, width):

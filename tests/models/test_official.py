@@ -1,21 +1,34 @@
 """The official networks: names of all variables, and logits to float precision."""
 
+import math
+import os
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from deeplab_tf import flags
+from deeplab_tf import flags, resize
 from deeplab_tf.config import ModelConfig, TrainConfig
-from deeplab_tf.models.build import build
+from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.build import build, each_scale
 from deeplab_tf.models.names import weights_by_name
 from tests.recorded import assign_rule_weights, golden, settings
 
-HERE = ["mobilenet_v2_dm05_os16", "mobilenet_v2_os8_even", "resnet_v1_18_os16"]
-BEYOND = [
+pytestmark = pytest.mark.golden
+
+FAST = ["mobilenet_v2_dm05_os16", "mobilenet_v2_os8_even", "resnet_v1_18_os16"]
+SLOW_FILES = [
+    "mobilenet_edgetpu_os32",
     "mobilenet_v2_ade20k_os16",
     "mobilenet_v2_aspp_decoder_os16",
     "mobilenet_v2_os16",
+    "mobilenet_v2_pyramid_max",
+    "mobilenet_v3_large_seg_os32_nc19",
+    "mobilenet_v3_small_seg_os32_even",
+    "nas_hnasnet_os8",
+    "nas_pnasnet_os16",
     "resnet_v1_50_beta_os16_even",
     "resnet_v1_50_os16",
     "xception_41_os16",
@@ -23,7 +36,11 @@ BEYOND = [
     "xception_65_os16_even",
     "xception_65_os16_nosep",
     "xception_65_os16_v2style_nobn",
+    "xception_71_dpc_os16",
 ]
+# Further recorded networks, in a folder of one's own.
+FOLDER = os.environ.get("DEEPLAB_GOLDEN_DIR")
+OTHERS = sorted(Path(FOLDER).glob("*.npz")) if FOLDER else []
 SLOW = ("resnet_v1_101", "resnet_v1_101_beta", "xception_71")
 NAMES = [
     *("mobilenet_v2", "resnet_v1_18", "resnet_v1_50", "resnet_v1_50_beta"),
@@ -32,41 +49,97 @@ NAMES = [
 ]
 
 
-def recorded_config(recorded):
-    """The settings of a recorded network, through its official command line."""
-    rates = [f"--atrous_rates={rate}" for rate in recorded["atrous_rates"] or ()]
-    stride = f"--output_stride={recorded['output_stride']}"
+def config_of(options, output_stride, rates):
+    """Settings through the official command line."""
+    listed = [f"--atrous_rates={rate}" for rate in rates or ()]
     required = ["--train_logdir=run", "--dataset_dir=records"]
-    command = ["train", *required, *recorded["flags"], *rates, stride]
+    stride = f"--output_stride={output_stride}"
+    command = ["train", *required, *options, *listed, stride]
     return flags.parse(TrainConfig, command).model
 
 
+def assert_agrees(data):
+    """Logits, and classes at image size where two are not as good as equal."""
+    recorded = settings(data)
+    config = config_of(
+        recorded["flags"], recorded["output_stride"], recorded["atrous_rates"]
+    )
+    pairs = [i for i in range(2) if f"image{i}" in data]
+    assert pairs
+    for i in pairs:
+        image, logits = data[f"image{i}"], data[f"logits{i}"]
+        keras.backend.clear_session()
+        model = build(config, recorded["num_classes"], input_size=image.shape[:2])
+        assign_rule_weights(model, recorded["gain"])
+        names = weights_by_name(model)
+        shapes = {name: "x".join(map(str, w.shape)) for name, w in names.items()}
+        assert shapes == dict(zip(data["var_names"], data["var_shapes"], strict=True))
+        found = each_scale(model, config)(image[np.newaxis].astype(np.float32))
+        *scales, merged = tf.nest.flatten(found)
+        assert merged.shape == logits.shape
+        assert np.abs(merged - logits).max() < 1e-4 * logits.std()
+        for scale, got in zip(config.image_pyramid, scales, strict=True):
+            expected = data[f"scale_logits_{scale:.2f}_{i}"]
+            assert np.abs(got - expected).max() < 1e-4 * logits.std()
+        wide = resize.bilinear(merged, image.shape[:2]).numpy()
+        second, first = np.moveaxis(np.sort(wide, axis=-1)[..., -2:], -1, 0)
+        sure = first - second > 2e-4 * logits.std()
+        assert (np.argmax(wide, axis=-1) == data[f"argmax{i}"])[sure].all()
+
+
 @pytest.mark.parametrize(
-    "name", [*HERE, *(pytest.param(name, marks=pytest.mark.slow) for name in BEYOND)]
+    "name",
+    [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_FILES)],
 )
 def test_logits_agree_with_the_official_ones(name):
-    data = golden(f"{name}.npz")
-    recorded = settings(data)
-    model = build(recorded_config(recorded), recorded["num_classes"])
-    assign_rule_weights(model, recorded["gain"])
-    pairs = [(f"image{i}", f"logits{i}") for i in range(2) if f"image{i}" in data]
-    assert pairs
-    for image, logits in pairs:
-        got = model(data[image][np.newaxis].astype(np.float32), training=False)
-        assert got.shape == data[logits].shape
-        assert np.abs(got - data[logits]).max() < 1e-4 * data[logits].std()
+    assert_agrees(golden(f"{name}.npz"))
 
 
-def test_no_recorded_network_of_these_families_is_forgotten(shared):
-    families = ("mobilenet_v2", "resnet", "xception")
+@pytest.mark.slow
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_further_recorded_networks_agree(path):
+    assert_agrees(np.load(path))
+
+
+def test_no_recorded_network_is_forgotten(shared):
+    families = ("mobilenet", "resnet", "xception", "nas")
     recorded = {
         path.stem
         for path in (shared / "golden" / "official").glob("*.npz")
         if path.stem.startswith(families)
     }
-    # An image pyramid and a dense prediction cell are not available yet.
-    later = {"mobilenet_v2_pyramid_max", "xception_71_dpc_os16"}
-    assert recorded - later == {*HERE, *BEYOND}
+    assert recorded == {*FAST, *SLOW_FILES}
+
+
+DEEP = ("xception", "resnet_v1_50", "resnet_v1_101", "nas")
+
+
+def rows():
+    """Of the table of official networks."""
+    table = Path(__file__).parents[1] / "golden" / "networks.md"
+    lines = [line for line in table.read_text().splitlines() if line.startswith("| ")]
+    for line in lines[2:]:
+        name, options, stride, rates, classes, *counts = line.strip("| ").split(" | ")
+        config = (options.strip("`").split(), int(stride), eval(rates))
+        marks = pytest.mark.slow if name.startswith(DEEP) else ()
+        expected = list(map(int, counts[:3]))
+        yield pytest.param(config, int(classes), expected, id=name, marks=marks)
+
+
+def test_every_backbone_is_in_the_table():
+    options = " ".join(option for row in rows() for option in row.values[0][0])
+    assert [name for name in BACKBONES if f"variant={name}" not in options] == []
+
+
+@pytest.mark.parametrize(("options", "classes", "counts"), rows())
+def test_networks_have_the_official_number_of_variables_and_parameters(
+    options, classes, counts
+):
+    model = build(config_of(*options), classes)
+    weights = weights_by_name(model).values()
+    total = sum(math.prod(w.shape) for w in weights)
+    trainable = sum(math.prod(w.shape) for w in model.trainable_variables)
+    assert [len(weights), total, trainable] == counts
 
 
 def listed(variant):

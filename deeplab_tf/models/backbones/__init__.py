@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 
-from deeplab_tf.models.backbones import mobilenet_v2, resnet, xception
+from deeplab_tf.models.backbones import (
+    mobilenet_edgetpu,
+    mobilenet_v2,
+    mobilenet_v3,
+    nas,
+    resnet,
+    xception,
+)
 from deeplab_tf.models.backbones.backbone import Backbone
 
 BACKBONES: Mapping[str, Backbone] = {
     **mobilenet_v2.VARIANTS,
+    **mobilenet_v3.VARIANTS,
+    **mobilenet_edgetpu.VARIANTS,
+    **nas.VARIANTS,
     **resnet.VARIANTS,
     **xception.VARIANTS,
 }

@@ -19,11 +19,18 @@ class Backbone:
             "c4": what a decoder at stride 4, 8, 16 takes; "c5": the features at the
             output stride.
         style: Of its layers.
+        multiple: Sides of images, less one, should be one of it; by default of the
+            output stride.
         subtracts_mean: Images enter as `x - MEAN_RGB`, not as `x / 127.5 - 1`.
+        is_boundable: `use_bounded_activation` is for it, not for the head alone.
+        has_paths: Its cells have paths that training may drop.
         mean_pixel: What surrounds an image smaller than the crop, RGB in 0...255.
     """
 
     features: Callable[[Tensor, ModelConfig, Style], Features]
     style: Style
+    multiple: int | None = None
     subtracts_mean: bool = False
+    is_boundable: bool = False
+    has_paths: bool = False
     mean_pixel: tuple[float, float, float] = GREY

@@ -3,6 +3,7 @@
 Reference: Chen et al. 2018, section 3.3, https://arxiv.org/abs/1802.02611.
 """
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -54,7 +55,9 @@ def features(
     strides = [module.stride for module in modules]
     root, *steps = atrous.plan([2, *strides], config.output_stride)
     name = f"{scope}.entry_flow.conv1"
-    x = conv(images, 32, 3, step=root, style=style, name=f"{name}_1")
+    # Its padding stays, where that of the modules is given up for quantization.
+    outer = dataclasses.replace(style, padding="fixed")
+    x = conv(images, 32, 3, step=root, style=outer, name=f"{name}_1")
     x = conv(x, 64, 3, style=style, name=f"{name}_2")
     found: Features = {}
     for module, step in zip(modules, steps, strict=True):
@@ -93,7 +96,7 @@ def _module(
     for i, (filters, rate) in enumerate(zip(module.filters, rates, strict=True), 1):
         scope, step = f"{name}.separable_conv{i}", Step(stride if i == 3 else 1, rate)
         if not inside:
-            y = activated(y, style=style, name=f"{scope}.relu")
+            y = activated(y, style=style, name=f"{scope}.{style.activation}")
         y = separable_conv(
             y, filters, step=step, style=style, name=scope, activation=inside
         )
@@ -104,6 +107,8 @@ def _module(
         x = conv(x, filters, 1, step=step, style=style, name=scope, activation=False)
     if module.shortcut != "none":
         y = layers.Add(name=f"{name}.add")([x, y])
+        if style.bounded:
+            y = activated(y, style=style, name=f"{name}.{style.activation}")
     return y, outputs[1]
 
 
@@ -144,6 +149,7 @@ VARIANTS = {
     scope: Backbone(
         features=functools.partial(features, scope=scope, modules=modules),
         style=_STYLE,
+        is_boundable=True,
     )
     for scope, modules in _SIZES.items()
 }

@@ -13,6 +13,7 @@ from deeplab_tf.models.layers import (
     Features,
     Style,
     Tensor,
+    biased_conv,
     conv,
     resize_like,
     separable_conv,
@@ -32,9 +33,21 @@ def head(
                 f"--decoder_output_stride={stride} is above "
                 f"--output_stride={config.output_stride}"
             )
+        if _LEVELS[stride] not in features:
+            raise FlagError(
+                f"--decoder_output_stride={stride}: {config.model_variant} has no "
+                "features for a decoder there"
+            )
         suffix = f"_{stage}" if stage else ""
         x = decode(x, features[_LEVELS[stride]], config, style, suffix=suffix)
-    return logits(x, num_classes, config)
+    if not config.decoder_output_is_logits:
+        return logits(x, num_classes, config)
+    if config.decoder_filters != num_classes:
+        raise FlagError(
+            f"--decoder_output_is_logits needs --decoder_filters={num_classes}, the "
+            "number of classes"
+        )
+    return x
 
 
 def decode(
@@ -43,17 +56,41 @@ def decode(
     """Refines `x` at the size of `low_level`: `[N, H, W, decoder_filters]`.
 
     Reference: 48 channels of the low level, then two 3x3 convolutions: section 4.1.
+    The sum in place of them: Howard et al. 2019, section 6.4,
+    https://arxiv.org/abs/1905.02244.
     """
+    by_sum = config.decoder_use_sum_merge
     name = f"decoder.feature_projection0{suffix}"
-    low_level = conv(low_level, 48, 1, style=style, name=name)
+    filters = config.decoder_filters if by_sum else 48
+    project = biased_conv if config.decoder_output_is_logits else conv
+    low_level = project(low_level, filters, 1, style=style, name=name)
     x = resize_like(x, low_level, name=f"decoder.resize{suffix}")
+    if by_sum:
+        x = _conv(x, config, style, suffix=suffix)
+        return layers.Add(name=f"decoder.sum{suffix}")([x, low_level])
     x = layers.Concatenate(name=f"decoder.concat{suffix}")([x, low_level])
     for i in range(2):
-        if config.decoder_use_separable_conv:
-            name = f"decoder.decoder_conv{i}{suffix}"
-            x = separable_conv(x, config.decoder_filters, style=style, name=name)
-        else:
-            repeated = f"decoder_conv0{suffix}"
-            name = f"decoder.{repeated}.{repeated}_{i + 1}"
-            x = conv(x, config.decoder_filters, 3, style=style, name=name)
+        x = _conv(x, config, style, suffix=suffix, repeated=i)
     return x
+
+
+def _conv(
+    x: Tensor,
+    config: ModelConfig,
+    style: Style,
+    *,
+    suffix: str,
+    repeated: int | None = None,
+) -> Tensor:
+    """The one convolution before a sum, or one of the two after concatenation."""
+    filters, once = config.decoder_filters, repeated is None
+    if config.decoder_use_separable_conv and not config.decoder_output_is_logits:
+        name = "decoder_split_sep_conv0" if once else f"decoder_conv{repeated}"
+        return separable_conv(x, filters, style=style, name=f"decoder.{name}{suffix}")
+    name = f"decoder_conv0{suffix}"
+    if repeated is not None:
+        name = f"{name}.{name}_{repeated + 1}"
+    name = f"decoder.{name}"
+    if config.decoder_output_is_logits:
+        return biased_conv(x, filters, 1 if once else 3, style=style, name=name)
+    return conv(x, filters, 3, style=style, name=name)

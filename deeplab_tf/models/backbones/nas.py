@@ -1,0 +1,209 @@
+"""Networks of searched cells: PNASNet, and Auto-DeepLab with searched levels, too.
+
+Reference: Liu et al. 2018, https://arxiv.org/abs/1712.00559; Liu et al. 2019,
+https://arxiv.org/abs/1901.02985.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from keras import initializers
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
+from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.backbones.backbone import Backbone
+from deeplab_tf.models.backbones.nas_cell import Operation, Sum, cell
+from deeplab_tf.models.custom import ResizeTo
+from deeplab_tf.models.layers import (
+    Features,
+    Style,
+    Tensor,
+    activated,
+    bare_conv,
+    batch_norm,
+    resize_like,
+)
+
+_STEM = ((64, 2), (64, 1), (128, 2))  # Filters and strides.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """Cells of one kind at several levels; at level n the stride is 4 * 2**n.
+
+    Attributes:
+        scope: Of its weights.
+        sums: What its cells compute.
+        levels: Output stride -> level of each cell; neighbours differ by one at most.
+        taps: Number of a cell, -1 for the stem -> level at which a decoder takes it.
+    """
+
+    scope: str
+    sums: tuple[Sum, ...]
+    levels: Mapping[int, tuple[int, ...]]
+    taps: Mapping[int, str]
+
+
+class Place(NamedTuple):
+    """Where a cell stands.
+
+    Attributes:
+        width: Factor of its filters.
+        entry: Level at which its inputs are; less than before where they are enlarged.
+        level: At which its output is; more than `entry` where the cell strides.
+    """
+
+    width: int
+    entry: int
+    level: int
+
+
+def features(
+    images: Tensor, config: ModelConfig, style: Style, *, network: Network
+) -> Features:
+    """Features of a network of cells; c5 is activated, taps are not."""
+    if config.multi_grid:
+        raise FlagError("--multi_grid: a ResNet or Xception has it, a NAS network not")
+    places = plan(network.levels[config.output_stride], config.nas_remove_os32_stride)
+    _check_size(images, places, config)
+    stem = _stem(images, style, network.scope)
+    found, levels = [*stem], [-1, 0]
+    for i, place in enumerate(places):
+        name = f"{network.scope}.cell_{i}"
+        x, earlier = found[-1], found[-2]
+        if place.entry < levels[-1]:
+            x = ResizeTo(2.0, name=f"{name}.enlarged")([x, x])
+        if place.entry != levels[-2]:
+            earlier = resize_like(earlier, x, name=f"{name}.resize")
+        filters = config.nas_stem_output_num_conv_filters * place.width
+        stride = 2 ** (place.level - place.entry)
+        x = cell(
+            x,
+            earlier,
+            network.sums,
+            filters=filters,
+            stride=stride,
+            style=_of_cell(style, i, len(places)),
+            name=name,
+        )
+        found.append(x)
+        levels.append(place.level)
+    taps = {level: found[i + 2] for i, level in network.taps.items()}
+    name = f"{network.scope}.{style.activation}"
+    return taps | {"c5": activated(x, style=style, name=name)}
+
+
+def _of_cell(style: Style, number: int, cells: int) -> Style:
+    if style.dropping is None:
+        return style
+    dropping = style.dropping.of_cell(number, cells)
+    return dataclasses.replace(style, dropping=dropping)
+
+
+def plan(levels: Sequence[int], remove_last_stride: bool) -> list[Place]:
+    """Turns levels into where the inputs of each cell, and its output, are. Pure.
+
+    Args:
+        levels: Of the cells; the stem before them has level 0.
+        remove_last_stride: Level 3 keeps the stride of level 2, and its own width.
+    """
+    deepest = 2 if remove_last_stride else 3
+    levels = [0, *levels]
+    places = []
+    for before, level in itertools.pairwise(levels):
+        here = min(level, deepest)
+        places.append(Place(2**level, min(before, here), here))
+    return places
+
+
+def _check_size(images: Tensor, places: list[Place], config: ModelConfig) -> None:
+    """Raises where an enlarged image would not lie on the one it came from."""
+    levels = [place.level for place in places]
+    if levels == sorted(levels):
+        return
+    multiple = 4 * 2 ** max(levels)
+    for side in images.shape[1:3]:
+        if side is not None and side % multiple != 1:
+            raise FlagError(
+                f"--model_variant={config.model_variant} needs crops with sides of a "
+                f"multiple of {multiple} plus one, as {4 * multiple + 1}, not {side}"
+            )
+
+
+def _stem(images: Tensor, style: Style, scope: str) -> tuple[Tensor, Tensor]:
+    """Two features that are not activated: at stride 2, and at stride 4."""
+    found: list[Tensor] = []
+    x = images
+    for i, (filters, stride) in enumerate(_STEM):
+        name = f"{scope}.conv{i}"
+        x = bare_conv(x, filters, 3, style=style, name=name, step=Step(stride))
+        found.append(batch_norm(x, style=style, name=f"{name}_bn"))
+        x = activated(found[-1], style=style, name=f"{name}.{style.activation}")
+    return found[-2], found[-1]
+
+
+def _sep(kernel_size: int, state: int) -> Operation:
+    return Operation("separable", kernel_size, state)
+
+
+def _atr(kernel_size: int, state: int) -> Operation:
+    return Operation("atrous", kernel_size, state)
+
+
+def _max(state: int) -> Operation:
+    return Operation("max_pool", 3, state)
+
+
+_PNASNET = Network(
+    scope="pnasnet",
+    sums=(
+        (_sep(5, 1), _max(1)),
+        (_sep(7, 0), _max(0)),
+        (_sep(5, 0), _sep(3, 0)),
+        (_sep(3, 4), _max(0)),
+        (_sep(3, 1), Operation("identity", 1, 0)),
+    ),
+    levels={
+        8: (1,) * 12,
+        16: (1,) * 4 + (2,) * 8,
+        32: (1,) * 4 + (2,) * 4 + (3,) * 4,
+    },
+    taps={-1: "c2", 3: "c3", 7: "c4"},
+)
+_HNASNET = Network(
+    scope="hnasnet",
+    sums=(
+        (_atr(5, 1), _sep(3, 0)),
+        (_sep(3, 1), _atr(3, 0)),
+        (_sep(3, 3), _sep(3, 1)),
+        (_sep(5, 4), _sep(5, 2)),
+        (_sep(5, 3), _atr(5, 5)),
+    ),
+    # It ends at stride 8, whatever was asked for.
+    levels=dict.fromkeys((8, 16, 32), (0, 0, 0, 1, 2, 1, 2, 2, 3, 3, 2, 1)),
+    taps={2: "c2", 5: "c3", 7: "c4"},
+)
+_uniform = functools.partial(
+    initializers.VarianceScaling, scale=1 / 3, mode="fan_in", distribution="uniform"
+)
+_STYLE = Style(
+    epsilon=1e-3,
+    decay=0.9997,
+    kernel=_uniform,
+    depthwise=_uniform,
+    pointwise=_uniform,
+    padding="fixed",
+)
+VARIANTS = {
+    f"nas_{network.scope}": Backbone(
+        features=functools.partial(features, network=network),
+        style=_STYLE,
+        multiple=32 if network is _HNASNET else None,
+        has_paths=True,
+    )
+    for network in (_PNASNET, _HNASNET)
+}
