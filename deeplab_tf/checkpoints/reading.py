@@ -13,6 +13,7 @@ from deeplab_tf.errors import InputError
 # What TensorFlow raises on a damaged checkpoint; IndexError where a file is short.
 DAMAGE = (tf.errors.OpError, IndexError, RuntimeError, OSError)
 _PREFIX, _SUFFIX = "weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
+_OTHERS = ("slots/", "counters/")  # What else of a native one TensorFlow 1 has, too.
 # What an optimizer or a TF1 trainer keeps beside the weights.
 _EXTRAS = ("Momentum", "Adam", "Adam_1", "ExponentialMovingAverage")
 _COUNTERS = ("global_step", "beta1_power", "beta2_power")
@@ -41,6 +42,21 @@ class Stored:
         reader = _reader(self.prefix)
         try:
             return {name: reader.get_tensor(self.keys[name]) for name in names}
+        except DAMAGE as error:
+            raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
+
+    def everything(self) -> dict[str, np.ndarray]:
+        """Weights, slots and counters by TF1 name.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        reader = _reader(self.prefix)
+        keys = reader.get_variable_to_shape_map()
+        if any(key.startswith(_PREFIX) for key in keys):
+            keys = [key for key in keys if key.startswith((_PREFIX, *_OTHERS))]
+        try:
+            return {_official(key): reader.get_tensor(key) for key in keys}
         except DAMAGE as error:
             raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
 
@@ -131,7 +147,8 @@ def _is_weight(key: str, is_native: bool) -> bool:
 
 def _official(key: str) -> str:
     """Undoes the escapes of object-based checkpoints; TF1 names are as they are."""
-    if not key.startswith(_PREFIX):
+    kind = next((k for k in (_PREFIX, *_OTHERS) if key.startswith(k)), None)
+    if kind is None or not key.endswith(_SUFFIX):
         return key
-    name = key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    name = key.removeprefix(kind).removesuffix(_SUFFIX)
     return name.replace(".S", "/").replace("..", ".")

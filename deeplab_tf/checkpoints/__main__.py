@@ -1,0 +1,86 @@
+"""Looks into checkpoints, and writes them as TensorFlow 1 does.
+
+python -m deeplab_tf.checkpoints inspect PATH
+python -m deeplab_tf.checkpoints convert PATH NEW_PREFIX
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deeplab_tf.checkpoints import describing, reading, restoring, rundir, tf1
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import InputError
+from deeplab_tf.models.build import build
+from deeplab_tf.settings import text
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deeplab_tf.checkpoints", description=__doc__
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    path = "training folder, or folder, prefix or .index of a checkpoint"
+    inspect = commands.add_parser("inspect", help="what it holds, and flags to load it")
+    inspect.add_argument("path", help=path)
+    convert = commands.add_parser("convert", help="write it as TensorFlow 1 does")
+    convert.add_argument("path", help=path)
+    convert.add_argument("prefix", help="of the new one, as old/model.ckpt-30000")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "inspect":
+            lines = "\n".join(_lines(given.path))
+        else:
+            count = tf1.convert(given.path, given.prefix)
+            lines = f"Wrote {count} variables to {given.prefix}"
+    except InputError as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return error.exit_code
+    sys.stdout.write(lines + "\n")
+    return 0
+
+
+def _lines(path: str) -> Iterator[str]:
+    """What a checkpoint is, line by line."""
+    stored = reading.open_checkpoint(path)
+    numbers = sum(math.prod(shape) for shape in stored.shapes.values())
+    everything = stored.everything()
+    yield f"checkpoint  {stored.prefix}"
+    yield f"weights     {len(stored.shapes)}, {numbers:,} numbers"
+    yield f"besides     {len(everything) - len(stored.shapes)} of the training"
+    step = everything.get("global_step")
+    yield f"step        {reading.step_of(stored.prefix) if step is None else int(step)}"
+    run = rundir.read(Path(stored.prefix).parent)
+    config = run.model or describing.config(stored)
+    classes = describing.num_classes(stored)
+    yield f"variant     {config.model_variant}"
+    yield f"classes     {classes or 'none: an image classifier'}"
+    yield f"flags       {' '.join(_flags(config)) or '(the defaults)'}"
+    if run.model:
+        yield "            (of config.json, which the commands read)"
+    elif classes:
+        yield f"            {_checked(config, classes, stored.prefix)}"
+
+
+def _flags(config: ModelConfig) -> Iterator[str]:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != field.default or field.name == "model_variant":
+            yield f"--{field.name}={text(value)}"
+
+
+def _checked(config: ModelConfig, classes: int, prefix: str) -> str:
+    """Whether a network of these flags takes all of the checkpoint."""
+    try:
+        restoring.restore(build(config, classes), prefix)
+    except InputError as error:
+        return f"(not all of them: {error})"
+    return "(it has just these weights; rates and strides, here usual, leave no trace)"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
