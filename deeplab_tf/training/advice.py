@@ -6,8 +6,8 @@ from absl import logging
 from deeplab_tf.checkpoints.restoring import Report
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.models.layers import FrozenableBatchNorm
-from deeplab_tf.models.names import scope
+from deeplab_tf.models.custom import FrozenableBatchNorm
+from deeplab_tf.models.names import layers_of, scope
 
 _DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
 
@@ -56,7 +56,7 @@ def _warn_of_unsettled_statistics(
     restored = report.restored if report else ()
     new = [
         layer.momentum
-        for layer in model.layers
+        for layer in layers_of(model)
         if isinstance(layer, FrozenableBatchNorm)
         and not layer.frozen
         and f"{scope(layer)}/moving_mean" not in restored

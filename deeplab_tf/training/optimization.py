@@ -10,6 +10,8 @@ from deeplab_tf.checkpoints.restoring import LAST_LAYERS, LOGITS
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.training.schedules import LearningRate
 
+_DEPTHWISE_DECAYS = ("pnasnet/", "hnasnet/")
+
 
 class Momentum(keras.optimizers.SGD):
     """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
@@ -30,17 +32,12 @@ class Momentum(keras.optimizers.SGD):
         self.assign_sub(variable, velocity * rate)
 
 
-def make_optimizer(
-    config: OptimizerConfig, weights: Mapping[str, Any]
-) -> keras.optimizers.Optimizer:
-    """The update rule, with its slots made for `weights`."""
+def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
+    """The update rule, counting steps; its `build` makes the slots of weights."""
     rate = LearningRate(config)
     if config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(rate, epsilon=config.adam_epsilon)
-    else:
-        optimizer = Momentum(rate, momentum=config.momentum)
-    optimizer.build(list(weights.values()))
-    return optimizer
+        return keras.optimizers.Adam(rate, epsilon=config.adam_epsilon)
+    return Momentum(rate, momentum=config.momentum)
 
 
 def slots(
@@ -73,8 +70,11 @@ def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
 
 
 def decays(name: str) -> bool:
-    """Whether weight decay pulls at a weight: kernels, but not depthwise ones."""
-    return name.rsplit("/", 1)[-1] == "weights"
+    """Whether weight decay pulls at a weight: kernels; depthwise ones of a NAS only."""
+    kind = name.rsplit("/", 1)[-1]
+    if kind == "depthwise_weights":
+        return name.startswith(_DEPTHWISE_DECAYS)
+    return kind in ("weights", "pointwise_weights")
 
 
 def regularization(weights: Mapping[str, Any], config: OptimizerConfig) -> tf.Tensor:

@@ -18,10 +18,10 @@ from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
-from deeplab_tf.models.build import build, find_backbone
+from deeplab_tf.models.build import build, each_scale, find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
-from deeplab_tf.training import advice, devices, optimization, pacing
+from deeplab_tf.training import advice, devices, optimization, pacing, schedules
 from deeplab_tf.training.logs import Logs
 from deeplab_tf.training.step import Trainer
 
@@ -93,26 +93,29 @@ def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
         shards=shards,
         ignore_label=spec.ignore_label,
         mean_pixel=mean_pixel,
-        resize=config.resize,
+        resize=config.compatibility.resize(config.resize),
     )
 
 
 def _make_trainer(
     config: TrainConfig, spec: DatasetSpec, strategy: tf.distribute.Strategy
 ) -> Trainer:
+    optimizer = optimization.make_optimizer(config.optimizer)
     model = build(
         config.model,
         spec.num_classes,
         input_size=config.augment.train_crop_size,
         frozen_batch_norm=not config.fine_tune_batch_norm,
         replicas=strategy.num_replicas_in_sync,
+        dropping=schedules.dropping(config, optimizer.iterations),
     )
     named = weights_by_name(model)
     weights = {name: weight for name, weight in named.items() if weight.trainable}
+    optimizer.build(list(weights.values()))
     return Trainer(
         strategy=strategy,
-        model=model,
-        optimizer=optimization.make_optimizer(config.optimizer, weights),
+        model=each_scale(model, config.model),
+        optimizer=optimizer,
         weights=weights,
         spec=spec,
         loss=config.loss,
@@ -254,8 +257,13 @@ def _show(
         start=step * config.train_batch_size,
     ).take(1)
     looks = inference.Looks(logits_stride=config.model.logits_stride)
-    classes, _ = inference.predict(trainer.model, batch["image"], looks)
+    classes, _ = inference.predict(_merged(trainer.model), batch["image"], looks)
     logs.samples(step, batch, classes.numpy(), trainer.spec)
+
+
+def _merged(model: keras.Model) -> keras.Model:
+    """The network without the logits of single scales."""
+    return keras.Model(model.input, model.outputs[-1])
 
 
 def _profiled(config: TrainConfig, calls: int) -> contextlib.AbstractContextManager:

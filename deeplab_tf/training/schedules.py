@@ -1,9 +1,12 @@
-"""The learning rate of each step."""
+"""The learning rate of each step, and how many paths it drops."""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.config import OptimizerConfig, TrainConfig
+from deeplab_tf.models.drop_path import Dropping
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -43,3 +46,20 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict:
         return {"config": self.config}
+
+
+def dropping(config: TrainConfig, step: Any) -> Dropping | None:
+    """More paths the further training is, from none at its first step.
+
+    Args:
+        config: How many in the end; None are dropped where all are kept.
+        step: Variable that counts the steps.
+    """
+    if config.drop_path_keep_prob == 1:
+        return None
+    total = config.optimizer.training_number_of_steps
+
+    def progress() -> tf.Tensor:
+        return tf.minimum(tf.cast(step.value, tf.float32) / total, 1.0)
+
+    return Dropping(1 - config.drop_path_keep_prob, progress)

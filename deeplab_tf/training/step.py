@@ -21,7 +21,7 @@ class Trainer:
 
     Attributes:
         strategy: On which devices.
-        model: Images -> logits.
+        model: Images -> logits, or a list of them, of all of which the losses count.
         optimizer: Built for `weights`.
         weights: Trainable ones by official name.
         spec: What the labels mean.
@@ -59,11 +59,9 @@ class Trainer:
         context = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
             logits = self.model(batch["image"], training=True)
-            cost, count = losses.loss_and_count(
-                logits, batch["label"], self.spec, self.loss, self.optimizer.iterations
+            cost = tf.add_n(
+                [self._loss(each, batch["label"]) for each in tf.nest.flatten(logits)]
             )
-            count = context.all_reduce("SUM", count)
-            cost /= tf.maximum(count, 1e-5)
             decay = regularization(self.weights, self.update)
             decay /= context.num_replicas_in_sync
             total = cost + decay
@@ -81,3 +79,11 @@ class Trainer:
             "regularization": decay,
             "bad_labels": tf.cast(wrong, tf.float32),
         }
+
+    def _loss(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the loss; a mean over the pixels of all."""
+        cost, count = losses.loss_and_count(
+            logits, label, self.spec, self.loss, self.optimizer.iterations
+        )
+        context = tf.distribute.get_replica_context()
+        return cost / tf.maximum(context.all_reduce("SUM", count), 1e-5)

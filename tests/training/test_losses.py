@@ -32,6 +32,7 @@ def recorded_cases():
     return {name: case for name, case in cases.items() if "scales" in case}
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("name", recorded_cases())
 def test_losses_and_gradients_are_the_official_ones(name):
     data, case = golden("misc_losses.npz"), recorded_cases()[name]

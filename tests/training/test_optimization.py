@@ -13,6 +13,12 @@ def weights(*names):
     return {name: keras.Variable(np.ones((2, 2), np.float32)) for name in names}
 
 
+def make_optimizer(config, named):
+    optimizer = optimization.make_optimizer(config)
+    optimizer.build(list(named.values()))
+    return optimizer
+
+
 def test_momentum_has_the_rate_outside_the_velocity():
     named = weights("a/weights")
     config = OptimizerConfig(
@@ -21,7 +27,7 @@ def test_momentum_has_the_rate_outside_the_velocity():
         learning_rate_decay_step=1,
         momentum=0.5,
     )
-    optimizer = optimization.make_optimizer(config, named)
+    optimizer = make_optimizer(config, named)
     (weight,) = named.values()
     w, v = 1.0, 0.0
     for step in range(3):
@@ -36,7 +42,7 @@ def test_without_momentum_it_is_plain_descent():
     config = OptimizerConfig(
         learning_policy="step", base_learning_rate=0.5, momentum=0.0
     )
-    optimizer = optimization.make_optimizer(config, named)
+    optimizer = make_optimizer(config, named)
     for _ in range(2):
         optimizer.apply([np.full((2, 2), 0.3, np.float32)], list(named.values()))
     np.testing.assert_allclose(named["a/weights"], np.full((2, 2), 0.7), atol=1e-6)
@@ -46,7 +52,7 @@ def test_without_momentum_it_is_plain_descent():
 def test_adam_is_that_of_the_paper():
     named = weights("a/weights")
     config = OptimizerConfig(optimizer="adam", adam_learning_rate=0.01)
-    optimizer = optimization.make_optimizer(config, named)
+    optimizer = make_optimizer(config, named)
     (weight,) = named.values()
     w, m, v = 1.0, 0.0, 0.0
     for step, g in enumerate((0.3, -0.1, 0.5), start=1):
@@ -69,12 +75,19 @@ def test_adam_is_that_of_the_paper():
 )
 def test_slots_have_the_names_of_tensorflow_1(rule, names):
     named = weights("a/weights", "b/biases")
-    optimizer = optimization.make_optimizer(OptimizerConfig(optimizer=rule), named)
+    optimizer = make_optimizer(OptimizerConfig(optimizer=rule), named)
     assert list(optimization.slots(optimizer, named)) == names
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(
-    "graph", ["mobilenet_v2_os16", "resnet_v1_50_beta_os16", "xception_65_os16"]
+    "graph",
+    [
+        "mobilenet_v2_os16",
+        "nas_pnasnet_os16",
+        "resnet_v1_50_beta_os16",
+        "xception_65_os16",
+    ],
 )
 def test_decay_and_multipliers_of_every_variable_are_the_official_ones(graph):
     recorded = golden(f"train_graph/{graph}.json")
@@ -100,6 +113,9 @@ def test_decay_and_multipliers_of_every_variable_are_the_official_ones(graph):
         ("decoder/feature_projection0/BatchNorm/beta", False, 10),
         ("logits/semantic/weights", True, 10),
         ("logits/semantic/biases", False, 20),
+        ("hnasnet/cell_2/comb_iter_1/left/separable_3x3_1/depthwise_weights", True, 1),
+        ("hnasnet/cell_2/comb_iter_1/left/separable_3x3_1/pointwise_weights", True, 1),
+        ("hnasnet/cell_2/comb_iter_0/left/bn_atr_5x5/gamma", False, 1),
         ("MobilenetV3/expanded_conv/squeeze_excite/Conv/biases", False, 2),
     ],
 )

@@ -119,6 +119,26 @@ def test_a_run_that_was_stopped_and_continued_equals_one_that_was_not(
     assert logged(trained, "total_loss")[6] == logged(tmp_path, "total_loss")[6]
 
 
+@pytest.mark.slow
+def test_a_run_that_drops_paths_goes_on(tmp_path, shapes):
+    changes = {
+        "model": dataclasses.replace(
+            SMALL, model_variant="nas_pnasnet", nas_stem_output_num_conv_filters=4
+        ),
+        "drop_path_keep_prob": 0.5,
+    }
+    train(config(tmp_path, shapes, 2, **changes))
+    train(config(tmp_path, shapes, 3, **changes))
+    before, after = (
+        tf.train.load_checkpoint(str(tmp_path / f"model.ckpt-{step}"))
+        for step in (2, 3)
+    )
+    seeds = [name for name in after.get_variable_to_shape_map() if "drop_path" in name]
+    assert len(seeds) == 12 * 9
+    for name in seeds:
+        assert np.any(before.get_tensor(name) != after.get_tensor(name))
+
+
 def test_a_run_that_is_done_is_left_alone(trained, shapes, caplog):
     before = (trained / "model.ckpt-6.index").stat().st_mtime_ns
     train(config(trained, shapes, 6))

@@ -1,9 +1,11 @@
-"""The learning rate of each step."""
+"""The learning rate of each step, and how many paths it drops."""
 
+import keras
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.config import DataConfig, OptimizerConfig, TrainConfig
+from deeplab_tf.training import schedules
 from deeplab_tf.training.schedules import LearningRate
 from tests.recorded import golden
 
@@ -17,6 +19,7 @@ CASES = {
 }
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("name", CASES)
 def test_rates_are_the_official_ones(name):
     case = CASES[name]
@@ -51,3 +54,21 @@ def test_step_falls_by_its_factor_at_its_interval():
 def test_the_rate_of_adam_is_constant():
     rate = LearningRate(OptimizerConfig(optimizer="adam", adam_learning_rate=0.01))
     assert float(rate(tf.constant(5))) == float(rate(tf.constant(20000)))
+
+
+def test_paths_drop_more_with_every_step_within_one_graph():
+    config = TrainConfig(
+        train_logdir="run",
+        data=DataConfig(dataset_dir="records"),
+        optimizer=OptimizerConfig(training_number_of_steps=8),
+        drop_path_keep_prob=0.75,
+    )
+    step = keras.Variable(0, dtype="int64", trainable=False)
+    found = schedules.dropping(config, step)
+    progress = tf.function(found.progress)
+    assert found.rate == 0.25
+    shares = []
+    for number in (0, 2, 8, 9):
+        step.assign(number)
+        shares.append(float(progress()))
+    assert shares == [0, 0.25, 1, 1]
