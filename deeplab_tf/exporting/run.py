@@ -1,10 +1,11 @@
-"""A trained network as a SavedModel, compared with the network before it is done."""
+"""A trained network in another form, compared with the network before it is done."""
 
 import contextlib
 import json
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import images, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.exporting import saved_model
+from deeplab_tf.exporting import frozen_graph, saved_model
 from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
 from deeplab_tf.files import check_writable
 
@@ -36,7 +37,7 @@ def export(config: ExportConfig) -> None:
         InputError: Something given is not usable, or the export does not agree with the
             network; nothing was written.
     """
-    target = _new_folder(config.export_path or "")
+    target = _new_target(config)
     path = config.checkpoint_path or ""
     run = trained.find_run(path)
     picture = _picture(config.check_image, run)
@@ -47,57 +48,79 @@ def export(config: ExportConfig) -> None:
         model=config.model,
         resize=config.resize,
         crop_size=config.crop_size,
+        compatibility=config.compatibility,
     )
     function = saved_model.concrete_function(network, config)
+    write = _write_frozen_graph if config.is_graph else _write_saved_model
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as made:
-        notes, folder = Path(made) / "notes", Path(made) / "model"
-        assets = _assets(notes, network)
-        frozen = saved_model.freeze(function)
-        saved_model.save(saved_model.Serving(frozen, assets), folder)
-        agreement = compare(folder, network, config, picture)
+        exported = write(saved_model.freeze(function), network, Path(made))
+        agreement = min(
+            compare(predict, network, config, picture) for predict in exported
+        )
         if config.save_inference_graph:
             graph = function.graph.as_graph_def()
-            tf.io.write_graph(graph, str(folder), "inference_graph.pbtxt")
-        folder.rename(target)
+            tf.io.write_graph(graph, str(made), _TEXT)
+        (Path(made) / "model").rename(target)
+        if config.save_inference_graph:
+            beside = target if target.is_dir() else target.parent
+            (Path(made) / _TEXT).rename(beside / _TEXT)
     logging.info("Wrote %s: %.2f %% of the pixels agree", target, 100 * agreement)
 
 
+def _write_saved_model(
+    frozen: Any, network: Trained, folder: Path
+) -> list[saved_model.Predict]:
+    """Writes `folder/model`; returns what it predicts, read again."""
+    assets = _assets(folder / "notes", network)
+    saved_model.save(saved_model.Serving(frozen, assets), folder / "model")
+    return saved_model.load(folder / "model")
+
+
+def _write_frozen_graph(
+    frozen: Any, network: Trained, folder: Path
+) -> list[saved_model.Predict]:
+    """Writes `folder/model`; returns what it predicts, read again."""
+    frozen_graph.save(frozen, folder / "model")
+    return [frozen_graph.load(folder / "model")]
+
+
+_TEXT = "inference_graph.pbtxt"
+
+
 def compare(
-    folder: Path, network: Trained, config: ExportConfig, picture: np.ndarray
+    predict: saved_model.Predict,
+    network: Trained,
+    config: ExportConfig,
+    picture: np.ndarray,
 ) -> float:
-    """Share of equal pixels between a SavedModel, read again, and its network.
+    """Share of equal pixels between an export, read again, and its network.
 
     Raises:
         InputError: The two differ.
     """
-    loaded = tf.saved_model.load(str(folder))
-    pixels = loaded.signatures["serving_default"](tf.constant(picture[np.newaxis]))
-    files = loaded.signatures["serving_bytes"](tf.constant([images.png(picture)]))
-    classes, probabilities = network.segment(
+    found = predict(picture[np.newaxis])
+    expected = network.segment(
         picture[np.newaxis], config.inference_scales, flipped=config.add_flipped_images
     )
-    equal = [np.mean(found[CLASSES] == classes) for found in (pixels, files)]
-    gap = float(np.max(np.abs(pixels[PROBABILITIES] - probabilities)))
-    if min(equal) < _AGREEMENT or gap > 0.01:
+    equal = float(np.mean(found[CLASSES] == expected.classes))
+    gap = float(np.max(np.abs(found[PROBABILITIES] - expected.probabilities)))
+    if equal < _AGREEMENT or gap > 0.01:
         raise InputError(
-            f"the SavedModel differs from the network: {min(equal):.2%} of the pixels "
-            f"are equal, probabilities differ by up to {gap:.2g}; nothing was written"
+            f"the export differs from the network: {equal:.2%} of the pixels are "
+            f"equal, probabilities differ by up to {gap:.2g}; nothing was written"
         )
-    return float(min(equal))
+    return equal
 
 
-def _new_folder(path: str) -> Path:
-    target = check_writable("export_path", path)
-    if target.suffix == ".pb":
-        raise InputError(
-            f"--export_path={path}: a SavedModel is a folder; give a name without .pb"
-        )
+def _new_target(config: ExportConfig) -> Path:
+    path = config.export_path or ""
+    target = Path(path)
     if target.exists():
         raise InputError(
             f"--export_path={path} is there already; remove it or take another"
         )
-    return target
+    return check_writable("export_path", path)
 
 
 def _picture(path: str | None, run: rundir.Run) -> np.ndarray:

@@ -1,8 +1,10 @@
 """A frozen network as a SavedModel with two signatures."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
@@ -10,21 +12,23 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import ExportConfig
-from deeplab_tf.data import tfrecord
+from deeplab_tf.data import images, tfrecord
 
+Predict = Callable[[np.ndarray], Mapping[str, Any]]  # Images uint8 `[N, H, W, 3]`.
 IMAGES = "ImageTensor"
 CLASSES, PROBABILITIES = "SemanticPredictions", "SemanticProbabilities"
 
 
 def concrete_function(network: Trained, config: ExportConfig) -> Any:
-    """Images uint8 `[N, H, W, 3]` -> class ids and probabilities at their size."""
+    """Images uint8 `[N, H, W, 3]` -> a `trained.Segmentation`, at their size."""
 
     @tf.function
-    def segment(ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        classes, probabilities = network.segment(
-            ImageTensor, config.inference_scales, flipped=config.add_flipped_images
+    def segment(ImageTensor: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(
+            network.segment(
+                ImageTensor, config.inference_scales, flipped=config.add_flipped_images
+            )
         )
-        return {CLASSES: classes, PROBABILITIES: probabilities}
 
     signature = tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)
     return segment.get_concrete_function(signature)
@@ -53,18 +57,18 @@ class Serving(tf.Module):
     )
     def pixels(self, ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images of one size."""
-        classes, probabilities = self._frozen(ImageTensor)
+        classes, probabilities = self._frozen(ImageTensor)[:2]
         return {CLASSES: classes, PROBABILITIES: probabilities}
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """JPEG or PNG files of images of one size."""
-        images = tf.map_fn(
+        pixels = tf.map_fn(
             tfrecord.decode_image,
             image_bytes,
             fn_output_signature=tf.TensorSpec((None, None, 3), tf.uint8),
         )
-        return self.pixels(images)
+        return self.pixels(pixels)
 
 
 def save(serving: Serving, folder: Path) -> None:
@@ -74,3 +78,14 @@ def save(serving: Serving, folder: Path) -> None:
         "serving_bytes": serving.encoded,
     }
     tf.saved_model.save(serving, str(folder), signatures=signatures)
+
+
+def load(folder: Path) -> list[Predict]:
+    """Functions of a SavedModel, by pixels and by files: images -> what it predicts."""
+    signatures = tf.saved_model.load(str(folder)).signatures
+    return [
+        lambda pixels: signatures["serving_default"](tf.constant(pixels)),
+        lambda pixels: signatures["serving_bytes"](
+            tf.constant([images.png(image) for image in pixels])
+        ),
+    ]

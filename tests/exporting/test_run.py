@@ -143,7 +143,6 @@ def test_an_export_that_differs_from_its_network_is_not_written(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"export_path": "graph.pb"}, "a SavedModel is a folder"),
         ({"export_path": "."}, "is there already"),
         ({"num_classes": 5}, "--num_classes=5, but shapes has 6 classes"),
         ({"checkpoint_path": "nowhere"}, "no such checkpoint"),
