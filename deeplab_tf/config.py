@@ -26,11 +26,6 @@ def _unavailable(record: Any) -> None:
             f"--quantize_delay_step={record.quantize_delay_step}: training does not "
             "quantize; leave it at -1"
         )
-    if getattr(record, "drop_path_keep_prob", 1.0) != 1:
-        raise FlagError(
-            f"--drop_path_keep_prob={record.drop_path_keep_prob}: no network here has "
-            "paths to drop; leave it at 1"
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,9 +82,14 @@ class ModelConfig:
     )
     use_bounded_activation: bool = flag("ReLU6 throughout, for quantization.", False)
     dense_prediction_cell_json: str = flag("A searched cell in place of the ASPP.", "")
-    nas_stem_output_num_conv_filters: int = flag("Width of a NAS network.", 20)
+    nas_stem_output_num_conv_filters: int = flag(
+        "Channels of a NAS cell's sums at stride 4; twice as many at each half size.",
+        20,
+    )
     nas_use_classification_head: bool = flag("Image classifier of a NAS net.", False)
-    nas_remove_os32_stride: bool = flag("No stride in its last branch.", False)
+    nas_remove_os32_stride: bool = flag(
+        "Cells of a NAS network that lie at stride 32 keep the stride 16.", False
+    )
     batch_norm_decay: float | None = flag(
         "Decay of the moving statistics, everywhere, when given; by default as "
         "published (head and Xception 0.9997, MobileNet 0.997, ResNet 0.95).",
@@ -111,6 +111,7 @@ class ModelConfig:
         positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
         positive(
             self,
+            "nas_stem_output_num_conv_filters",
             "image_pooling_crop_size",
             "image_pooling_stride",
             "logits_kernel_size",
@@ -140,6 +141,23 @@ class ResizeConfig:
                 f"--max_resize_value={self.max_resize_value} needs --min_resize_value; "
                 "give both the same number to fit the larger side"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompatibilityConfig:
+    """What is done as research/deeplab does it, though it is wrong."""
+
+    official_bugs: bool = flag(
+        "Numbers and names as research/deeplab has them where they are wrong: softmax "
+        "twice with several scales, no keep_aspect_ratio, files called b'...'.",
+        False,
+    )
+
+    def resize(self, config: ResizeConfig) -> ResizeConfig:
+        """The range of sizes that takes effect."""
+        if not self.official_bugs:
+            return config
+        return dataclasses.replace(config, keep_aspect_ratio=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -249,7 +267,11 @@ class TrainConfig:
         "initial checkpoint.",
         True,
     )
-    drop_path_keep_prob: float = flag("Of NAS networks.", 1.0)
+    drop_path_keep_prob: float = flag(
+        "Share of the images that keep a path of a NAS network's last cell at the end "
+        "of training; earlier ones keep more.",
+        1.0,
+    )
     quantize_delay_step: int = flag("Step at which to train quantized; -1: never.", -1)
     log_steps: int = flag("Steps between two lines of the log.", 10)
     save_interval_secs: int = flag("Seconds between two checkpoints.", 1200)
@@ -264,6 +286,7 @@ class TrainConfig:
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     resize: ResizeConfig = ResizeConfig()
+    compatibility: CompatibilityConfig = CompatibilityConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -273,6 +296,10 @@ class TrainConfig:
         required(self.data, "dataset_dir")
         positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
         not_negative(self, "seed")
+        if not 0 < self.drop_path_keep_prob <= 1:
+            raise FlagError(
+                f"--drop_path_keep_prob={self.drop_path_keep_prob}: a share, as 0.8"
+            )
         _unavailable(self)
 
 
@@ -314,6 +341,7 @@ class EvalConfig:
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+    compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:
@@ -351,6 +379,7 @@ class VisConfig:
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+    compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:
@@ -368,7 +397,9 @@ class ExportConfig:
     checkpoint_path: str | None = flag(
         "Training folder, or a checkpoint's folder, prefix or .index.", None
     )
-    export_path: str | None = flag("Folder of the SavedModel, made new.", None)
+    export_path: str | None = flag(
+        "Folder of the SavedModel, or name of the frozen graph; new.", None
+    )
     num_classes: int | None = flag(
         "Classes of a checkpoint without dataset.json.", None, official=21
     )
@@ -379,6 +410,11 @@ class ExportConfig:
     )
     inference_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
     add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+    format: Literal["saved_model", "frozen_graph"] | None = flag(
+        "A SavedModel, or a TensorFlow 1 GraphDef; by default the latter where "
+        "export_path ends in .pb.",
+        None,
+    )
     save_inference_graph: bool = flag("Write the graph as text, too.", False)
     dataset: str | None = flag(
         "Data set that names the classes of a checkpoint without dataset.json.", None
@@ -391,8 +427,15 @@ class ExportConfig:
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig(output_stride=8))
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+    compatibility: CompatibilityConfig = CompatibilityConfig()
 
     def __post_init__(self) -> None:
         required(self, "checkpoint_path", "export_path", "inference_scales")
         positive(self, "crop_size", "inference_scales", "num_classes")
         _unavailable(self)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether a frozen graph is wanted."""
+        named = str(self.export_path).endswith(".pb")
+        return self.format == "frozen_graph" or (self.format is None and named)

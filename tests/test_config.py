@@ -79,10 +79,15 @@ def test_settings_that_cannot_be_meant_name_their_flag(make, message):
 
 def test_training_refuses_what_no_network_here_has():
     data = DataConfig(dataset_dir="records")
-    with pytest.raises(FlagError, match=r"--drop_path_keep_prob=0.8: no network"):
-        TrainConfig(train_logdir="run", data=data, drop_path_keep_prob=0.8)
     with pytest.raises(FlagError, match=r"--quantize_delay_step=5: .* leave it at -1"):
         TrainConfig(train_logdir="run", data=data, quantize_delay_step=5)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5])
+def test_some_paths_are_kept(share):
+    data = DataConfig(dataset_dir="records")
+    with pytest.raises(FlagError, match=f"--drop_path_keep_prob={share}: a share, as"):
+        TrainConfig(train_logdir="run", data=data, drop_path_keep_prob=share)
 
 
 def test_a_seed_is_not_negative():

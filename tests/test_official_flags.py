@@ -2,11 +2,12 @@
 
 import dataclasses
 import re
+import shlex
 import typing
 
 import pytest
 
-from deeplab_tf import commands
+from deeplab_tf import commands, flags
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Of research/deeplab, as "name default"; None and lists as Python has them.
@@ -207,3 +208,63 @@ def _inner(record):
         for default in defaults
         if dataclasses.is_dataclass(default)
     ]
+
+
+# Of the official pages on VOC, Cityscapes, ADE20K and export.
+NETWORK = """--model_variant="xception_65" --atrous_rates=6 --atrous_rates=12
+ --atrous_rates=18 --output_stride=16 --decoder_output_stride=4"""
+COMMANDS = {
+    "train voc": f"""train.py --logtostderr --training_number_of_steps=30000
+ --train_split="train" {NETWORK} --train_crop_size="513,513" --train_batch_size=1
+ --dataset="pascal_voc_seg" --tf_initial_checkpoint=init/model.ckpt
+ --train_logdir=train --dataset_dir=tfrecord""",
+    "train cityscapes": f"""train.py --logtostderr --training_number_of_steps=90000
+ --train_split="train_fine" {NETWORK} --train_crop_size="769,769"
+ --train_batch_size=1 --dataset="cityscapes" --tf_initial_checkpoint=init/model.ckpt
+ --train_logdir=train --dataset_dir=tfrecord --num_clones=4 --clone_on_cpu=false""",
+    "train ade20k": f"""train.py --logtostderr --training_number_of_steps=150000
+ --train_split="train" {NETWORK} --train_crop_size="513,513" --train_batch_size=4
+ --min_resize_value=513 --max_resize_value=513 --resize_factor=16 --dataset="ade20k"
+ --tf_initial_checkpoint=init/model.ckpt --train_logdir=train
+ --dataset_dir=tfrecord""",
+    "eval voc": f"""eval.py --logtostderr --eval_split="val" {NETWORK}
+ --eval_crop_size="513,513" --dataset="pascal_voc_seg" --checkpoint_dir=train
+ --eval_logdir=eval --dataset_dir=tfrecord --max_number_of_evaluations=1""",
+    "eval cityscapes": f"""eval.py --logtostderr --eval_split="val_fine" {NETWORK}
+ --eval_crop_size="1025,2049" --dataset="cityscapes" --checkpoint_dir=train
+ --eval_logdir=eval --dataset_dir=tfrecord --eval_scales=0.5 --eval_scales=0.75
+ --eval_scales=1.0 --add_flipped_images=true""",
+    "vis cityscapes": f"""vis.py --logtostderr --vis_split="val_fine" {NETWORK}
+ --vis_crop_size="1025,2049" --dataset="cityscapes" --colormap_type="cityscapes"
+ --checkpoint_dir=train --vis_logdir=vis --dataset_dir=tfrecord --master=''""",
+    "export": f"""export_model.py --logtostderr --checkpoint_path=train/model.ckpt-10
+ --export_path=export/frozen_inference_graph.pb {NETWORK} --num_classes=21
+ --crop_size=513 --crop_size=513 --inference_scales=1.0""",
+}
+RECORDS = {
+    "train": (TrainConfig, commands._RETIRED),
+    "eval": (EvalConfig, commands._RETIRED_AFTER_TRAINING),
+    "vis": (VisConfig, commands._RETIRED_AFTER_TRAINING),
+    "export": (ExportConfig, commands._RETIRED_AFTER_TRAINING),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_of_the_official_pages_are_taken_as_they_are(name):
+    record, retired = RECORDS[name.split()[0]]
+    config = flags.parse(record, shlex.split(COMMANDS[name]), retired=retired)
+    model = config.model
+    if name.split()[0] != "train":
+        model = model.onto(None)
+    assert model.model_variant == "xception_65"
+    assert model.atrous_rates == (6, 12, 18)
+    assert model.decoder_output_stride == (4,)
+    if name == "train ade20k":
+        assert config.resize.resize_factor == 16
+        assert config.optimizer.training_number_of_steps == 150000
+    if name == "eval cityscapes":
+        assert config.eval_crop_size == (1025, 2049)
+        assert config.inference.eval_scales == (0.5, 0.75, 1.0)
+    if name == "export":
+        assert config.crop_size == (513, 513)
+        assert config.is_graph

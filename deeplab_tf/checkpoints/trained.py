@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -12,7 +13,12 @@ from absl import logging
 
 from deeplab_tf import resize as resizing
 from deeplab_tf.checkpoints import reading, restoring, rundir
-from deeplab_tf.config import InferenceConfig, ModelConfig, ResizeConfig
+from deeplab_tf.config import (
+    CompatibilityConfig,
+    InferenceConfig,
+    ModelConfig,
+    ResizeConfig,
+)
 from deeplab_tf.data import transforms
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
@@ -21,6 +27,18 @@ from deeplab_tf.prediction import inference
 from deeplab_tf.settings import Overrides
 
 CROP_SIZE = (513, 513)  # Of the official commands.
+
+
+class Segmentation(NamedTuple):
+    """Class ids, int32 `[N, H, W]`, and probabilities, float32 `[N, H, W, C]`.
+
+    The raw ones are those of the padded image, as the network saw it.
+    """
+
+    classes: tf.Tensor
+    probabilities: tf.Tensor
+    raw_classes: tf.Tensor
+    raw_probabilities: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +52,7 @@ class Trained:
         resize: Range of sizes into which images are to be brought.
         crop_size: Height, width to which smaller images are to be padded.
         checkpoint: Prefix of the file.
+        softmax_twice: See `inference.Looks`.
     """
 
     model: keras.Model
@@ -42,11 +61,17 @@ class Trained:
     resize: ResizeConfig
     crop_size: tuple[int, int]
     checkpoint: str
+    softmax_twice: bool = False
 
     @property
     def mean_pixel(self) -> tuple[float, float, float]:
         """The colour around smaller images."""
         return find_backbone(self.config).mean_pixel
+
+    @property
+    def multiple(self) -> int:
+        """Corners stay aligned where a side is a multiple of it plus one."""
+        return find_backbone(self.config).multiple or self.config.output_stride
 
     def predict(
         self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
@@ -63,12 +88,13 @@ class Trained:
             flipped=flipped,
             upsample_logits=self.config.prediction_with_upsampled_logits,
             logits_stride=self.config.logits_stride,
+            softmax_twice=self.softmax_twice,
         )
         return inference.predict(self.model, images, looks)
 
     def segment(
         self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> Segmentation:
         """As `predict`, of images of any size, at that size.
 
         Images are brought into the range of sizes, if there is one, and padded as
@@ -80,16 +106,15 @@ class Trained:
             inner = transforms.size_in_range(size, self.resize)
             pixels = resizing.bilinear(pixels, inner)
         padded = transforms.network_size(
-            inner, crop_size=self.crop_size, output_stride=self.config.output_stride
+            inner, crop_size=self.crop_size, multiple=self.multiple
         )
         pixels = transforms.pad_image(pixels, padded - inner, self.mean_pixel)
-        classes, probabilities = self.predict(pixels, scales, flipped=flipped)
-        classes = classes[:, : inner[0], : inner[1]]
-        probabilities = probabilities[:, : inner[0], : inner[1]]
+        raw = self.predict(pixels, scales, flipped=flipped)
+        classes, probabilities = (found[:, : inner[0], : inner[1]] for found in raw)
         if self.resize.min_resize_value is not None:
             classes = resizing.nearest(classes[..., tf.newaxis], size)[..., 0]
             probabilities = resizing.bilinear(probabilities, size)
-        return classes, probabilities
+        return Segmentation(classes, probabilities, *raw)
 
     def classifier(self, looks: InferenceConfig) -> Callable[[tf.Tensor], tf.Tensor]:
         """A compiled function: padded images -> class ids; see `predict`."""
@@ -148,6 +173,7 @@ def load(
     model: Overrides[ModelConfig],
     resize: Overrides[ResizeConfig],
     crop_size: tuple[int, int] | None = None,
+    compatibility: CompatibilityConfig = CompatibilityConfig(),
 ) -> Trained:
     """Builds a network and takes its weights from a checkpoint.
 
@@ -158,6 +184,7 @@ def load(
         model: Settings of the network.
         resize: Settings of the resizing.
         crop_size: Or that of the run, or 513, 513.
+        compatibility: Which mistakes to make.
 
     Raises:
         InputError: The checkpoint is not of this network, or of other classes.
@@ -176,7 +203,8 @@ def load(
         model=network,
         config=config,
         spec=spec,
-        resize=resize.onto(run.resize),
+        resize=compatibility.resize(resize.onto(run.resize)),
         crop_size=crop_size or run.crop_size or CROP_SIZE,
         checkpoint=prefix,
+        softmax_twice=compatibility.official_bugs,
     )

@@ -140,7 +140,7 @@ def _training_crop(
 
 
 def evaluation_batches(
-    source: Source, batch_size: int, *, crop_size: tuple[int, int], output_stride: int
+    source: Source, batch_size: int, *, crop_size: tuple[int, int], multiple: int
 ) -> tf.data.Dataset:
     """Every image of a split once, padded as `transforms.network_size` says.
 
@@ -149,7 +149,7 @@ def evaluation_batches(
     """
     records = tf.data.TFRecordDataset(list(source.shards))
     frame = functools.partial(
-        _framed, source=source, crop_size=crop_size, output_stride=output_stride
+        _framed, source=source, crop_size=crop_size, multiple=multiple
     )
     samples = records.map(frame, tf.data.AUTOTUNE, deterministic=True)
     if batch_size == 1:
@@ -196,7 +196,7 @@ def _framed(
     *,
     source: Source,
     crop_size: tuple[int, int],
-    output_stride: int,
+    multiple: int,
 ) -> Sample:
     sample = tfrecord.parse(serialized)
     image, label = source.pair(sample)
@@ -204,9 +204,7 @@ def _framed(
     image, label = transforms.padded(
         image,
         label,
-        transforms.network_size(
-            shape[:2], crop_size=crop_size, output_stride=output_stride
-        ),
+        transforms.network_size(shape[:2], crop_size=crop_size, multiple=multiple),
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )

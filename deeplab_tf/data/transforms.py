@@ -99,16 +99,16 @@ def pad_image(
     return tf.pad(image - mean, pads) + mean
 
 
-def network_size(
-    size: Size, *, crop_size: tuple[int, int], output_stride: int
-) -> tf.Tensor:
+def network_size(size: Size, *, crop_size: tuple[int, int], multiple: int) -> tf.Tensor:
     """To what (height, width) an image of `size` is padded before prediction.
 
-    At least the crop size, which image pooling was trained to see; beyond it, the next
-    multiple of the output stride plus one, so that corners stay aligned.
+    A side up to the crop size, which image pooling was trained to see, to that; a
+    longer one to the next multiple of `multiple`, the output stride, plus one, so that
+    corners stay aligned.
     """
-    aligned = (tf.stack(size) + output_stride - 2) // output_stride * output_stride + 1
-    return tf.maximum(aligned, crop_size)
+    size = tf.stack(size)
+    aligned = (size + multiple - 2) // multiple * multiple + 1
+    return tf.where(size <= crop_size, crop_size, aligned)
 
 
 def random_crop(

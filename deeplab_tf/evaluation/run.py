@@ -54,6 +54,7 @@ def _evaluate(config: EvalConfig, path: str) -> dict[str, Any]:
         model=config.model,
         resize=config.resize,
         crop_size=config.eval_crop_size,
+        compatibility=config.compatibility,
     )
     confusion, num_images = confusion_of(
         network, shards, config.inference, batch_size=config.eval_batch_size
@@ -82,7 +83,7 @@ def confusion_of(
         source,
         batch_size,
         crop_size=network.crop_size,
-        output_stride=network.config.output_stride,
+        multiple=network.multiple,
     )
     classes = network.classifier(looks)
     spec, confusion = network.spec, np.zeros((network.spec.num_classes,) * 2, np.int64)

@@ -19,12 +19,14 @@ class Looks:
         flipped: Look at the mirror image of each, too.
         upsample_logits: Bring logits to image size, then classify; or classify first.
         logits_stride: Image size over logits size.
+        softmax_twice: As the official code makes probabilities of several looks.
     """
 
     scales: tuple[float, ...] = (1.0,)
     flipped: bool = False
     upsample_logits: bool = True
     logits_stride: int = 16
+    softmax_twice: bool = False
 
     @property
     def single(self) -> bool:
@@ -57,7 +59,10 @@ def predict(
         for flip in ([False, True] if looks.flipped else [False])
     ]
     probabilities = tf.add_n(found) / len(found)
-    return _classes(probabilities), probabilities
+    classes = _classes(probabilities)
+    if looks.softmax_twice:
+        probabilities = tf.nn.softmax(probabilities)
+    return classes, probabilities
 
 
 def _logits(

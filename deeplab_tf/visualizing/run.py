@@ -75,6 +75,7 @@ def _visualize(config: VisConfig, path: str) -> None:
         model=config.model,
         resize=config.resize,
         crop_size=config.vis_crop_size,
+        compatibility=config.compatibility,
     )
     found = (
         _of_files(files, network, config)
@@ -86,7 +87,10 @@ def _visualize(config: VisConfig, path: str) -> None:
     for prediction in tqdm(found, total=total, unit="image", disable=None):
         _draw(folder / "segmentation_results", prediction, spec, palette)
         if config.also_save_raw_predictions:
-            _write_raw(folder / "raw_segmentation_results", prediction, spec)
+            raw = prediction
+            if config.compatibility.official_bugs:
+                raw = dataclasses.replace(raw, name=str(raw.name.encode()))
+            _write_raw(folder / "raw_segmentation_results", raw, spec)
     logging.info("Drew %d images in %s", total, folder / "segmentation_results")
 
 
@@ -160,7 +164,7 @@ def _of_records(
         source,
         config.vis_batch_size,
         crop_size=network.crop_size,
-        output_stride=network.config.output_stride,
+        multiple=network.multiple,
     )
     classes = network.classifier(config.inference)
     for batch in pipeline.readable(batches, source):

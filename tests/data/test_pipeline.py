@@ -94,7 +94,7 @@ def test_an_image_is_augmented_anew_in_each_epoch(shapes):
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_evaluation_takes_every_image_once_padded(shapes, batch_size):
     batches = pipeline.evaluation_batches(
-        source(shapes, "val"), batch_size, crop_size=(97, 97), output_stride=16
+        source(shapes, "val"), batch_size, crop_size=(97, 97), multiple=16
     )
     found = list(batches.as_numpy_iterator())
     assert sorted(names(found)) == [f"val_{i:04d}".encode() for i in range(7)]
@@ -113,9 +113,7 @@ def test_evaluation_takes_every_image_once_padded(shapes, batch_size):
 
 def test_images_can_be_brought_into_a_range_first(shapes):
     ranged = source(shapes, "val", min_resize_value=33, max_resize_value=33)
-    batches = pipeline.evaluation_batches(
-        ranged, 1, crop_size=(33, 33), output_stride=16
-    )
+    batches = pipeline.evaluation_batches(ranged, 1, crop_size=(33, 33), multiple=16)
     for batch in batches.as_numpy_iterator():
         assert max(batch["height"][0], batch["width"][0]) == 33
         assert batch["image"].shape[1:3] == (33, 33)
@@ -130,6 +128,6 @@ def test_a_split_without_labels_is_all_ignored(rng, tmp_path):
     )
     tfrecord.write([unlabelled], tmp_path, "test", per_shard=[1])
     (batch,) = pipeline.evaluation_batches(
-        source(tmp_path, "test"), 1, crop_size=(17, 17), output_stride=16
+        source(tmp_path, "test"), 1, crop_size=(17, 17), multiple=16
     )
     assert (batch["label"].numpy() == 255).all()

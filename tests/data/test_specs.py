@@ -37,6 +37,7 @@ def test_published_facts(name, classes, ignored, split, size):
     assert len(set(spec.classes)) == len(spec.palette) == classes
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(
     ("name", "recorded"),
     [("pascal_voc_seg", "pascal"), ("cityscapes", "cityscapes"), ("ade20k", "ade20k")],
@@ -47,6 +48,7 @@ def test_palettes_are_the_official_ones(name, recorded):
     np.testing.assert_array_equal(palette, colors[: len(palette)])
 
 
+@pytest.mark.golden
 def test_colours_of_unnamed_classes_are_those_of_voc():
     colors = golden("misc_colormaps.npz")["pascal"]
     np.testing.assert_array_equal(distinct_colors(256), colors[:256])

@@ -39,6 +39,7 @@ def recorded_cases():
     }
 
 
+@pytest.mark.golden
 def test_evaluation_and_training_frames_are_the_official_ones():
     data, cases = recorded_cases()
     assert len(cases) > 20
@@ -68,6 +69,7 @@ def test_evaluation_and_training_frames_are_the_official_ones():
         np.testing.assert_array_equal(label, recorded, err_msg=name)
 
 
+@pytest.mark.golden
 def test_sizes_in_a_range_are_the_official_ones():
     cases = settings(golden(RECORDED), "meta_json")["resize_to_range_sizes"]
     assert len(cases) > 50
@@ -184,7 +186,7 @@ def test_a_step_of_zero_means_any_scale():
     ],
 )
 def test_an_image_grows_to_the_crop_or_to_the_next_aligned_size(size, crop, padded):
-    found = transforms.network_size(size, crop_size=crop, output_stride=16)
+    found = transforms.network_size(size, crop_size=crop, multiple=16)
     assert tuple(found.numpy()) == padded
 
 

@@ -57,6 +57,7 @@ def test_no_pixels_give_no_score_and_no_warning():
     assert np.isnan(metrics.frequency_weighted_iou(nothing))
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("ignored", [255, 0])
 def test_scores_are_the_official_ones(ignored):
     data = golden("misc_metrics.npz")

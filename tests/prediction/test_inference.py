@@ -61,6 +61,20 @@ def test_probabilities_of_several_looks_sum_to_one(images):
     np.testing.assert_array_equal(classes, np.argmax(probabilities, -1))
 
 
+def test_the_official_bug_takes_softmax_twice_of_several_looks_alone(images):
+    several = Looks(scales=(0.5, 1.0), logits_stride=4)
+    twice = Looks(scales=(0.5, 1.0), logits_stride=4, softmax_twice=True)
+    classes, probabilities = predict(network, images, several)
+    same, squeezed = predict(network, images, twice)
+    np.testing.assert_array_equal(classes, same)
+    expected = np.exp(probabilities) / np.exp(probabilities).sum(-1, keepdims=True)
+    np.testing.assert_allclose(squeezed, expected, atol=1e-6)
+    _, once = predict(network, images, Looks())
+    _, bug = predict(network, images, Looks(softmax_twice=True))
+    np.testing.assert_array_equal(once, bug)
+
+
+@pytest.mark.golden
 @pytest.mark.parametrize("flipped", [False, True])
 def test_multi_scale_classes_are_the_official_ones(flipped):
     data = golden("multiscale_mobilenet_v2_os16_6.npz")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.checkpoints import trained
-from deeplab_tf.config import DataConfig, ResizeConfig, VisConfig
+from deeplab_tf.config import CompatibilityConfig, DataConfig, ResizeConfig, VisConfig
 from deeplab_tf.data import images
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import FlagError, InputError
@@ -165,3 +165,19 @@ def test_two_images_of_one_name_are_an_error(run, tmp_path, rng):
         Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / name)
     with pytest.raises(InputError, match=r"a\.png and .*a\.jpg: two images of one"):
         visualize(config(run, tmp_path / "vis", image=str(folder)))
+
+
+def test_the_official_bugs_come_back_when_asked(run, shapes, tmp_path):
+    compatibility = CompatibilityConfig(official_bugs=True)
+    settings = config(
+        run,
+        tmp_path,
+        data=DataConfig(dataset_dir=str(shapes)),
+        compatibility=compatibility,
+    )
+    visualize(settings)
+    raw = files(tmp_path / "raw_segmentation_results")
+    assert raw[0] == "b'val_0000'.png"
+    wide = ResizeConfig(min_resize_value=65, keep_aspect_ratio=False)
+    assert compatibility.resize(wide).keep_aspect_ratio
+    assert not CompatibilityConfig().resize(wide).keep_aspect_ratio
