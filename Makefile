@@ -44,7 +44,7 @@ demo: .venv/ready
 	@echo "SavedModel  $(DEMO)/exported"
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu" --numprocesses=2 --dist=loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

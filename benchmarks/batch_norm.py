@@ -18,7 +18,7 @@ from absl import logging
 
 from deeplab_tf import program
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models import layers
+from deeplab_tf.models import custom
 from deeplab_tf.models.build import build
 from deeplab_tf.settings import flag
 
@@ -37,7 +37,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     for size in config.sizes:
         fused = _step(size, config.batch_size)
         composed_call = keras.layers.BatchNormalization.call
-        with mock.patch.object(layers.FrozenableBatchNorm, "call", composed_call):
+        with mock.patch.object(custom.FrozenableBatchNorm, "call", composed_call):
             composed = _step(size, config.batch_size)
         pairs = [(_seconds(composed), _seconds(fused)) for _ in range(config.rounds)]
         logging.info(
