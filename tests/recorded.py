@@ -42,3 +42,15 @@ def assign_rule_weights(model, gain):
     """Gives a network the weights of the recorded runs."""
     for name, variable in weights_by_name(model).items():
         variable.assign(weight(name, tuple(variable.shape), gain))
+
+
+def assert_all_learn(model, tape, cost):
+    """Every trainable weight has a gradient that is not zero."""
+    weights = {n: w for n, w in weights_by_name(model).items() if w.trainable}
+    gradients = tape.gradient(cost, [w.value for w in weights.values()])
+    assert weights
+    assert not [
+        name
+        for name, g in zip(weights, gradients, strict=True)
+        if g is None or not np.abs(g).max() > 0
+    ]

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from deeplab_tf.config import (
     ModelConfig,
     ResizeConfig,
 )
-from deeplab_tf.data import transforms
+from deeplab_tf.data import pipeline, transforms
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build, find_backbone
@@ -115,6 +115,25 @@ class Trained:
             classes = resizing.nearest(classes[..., tf.newaxis], size)[..., 0]
             probabilities = resizing.bilinear(probabilities, size)
         return Segmentation(classes, probabilities, *raw)
+
+    def batches(
+        self, shards: Sequence[str], batch_size: int
+    ) -> Iterator[pipeline.Sample]:
+        """Yields every image of a split once, padded as `segment` pads it.
+
+        Raises:
+            InputError: A record cannot be read.
+        """
+        source = pipeline.Source(
+            shards=shards,
+            ignore_label=self.spec.ignore_label,
+            mean_pixel=self.mean_pixel,
+            resize=self.resize,
+        )
+        batches = pipeline.evaluation_batches(
+            source, batch_size, crop_size=self.crop_size, multiple=self.multiple
+        )
+        return pipeline.readable(batches, source)
 
     def classifier(self, looks: InferenceConfig) -> Callable[[tf.Tensor], tf.Tensor]:
         """A compiled function: padded images -> class ids; see `predict`."""

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from deeplab_tf.checkpoints import trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
-from deeplab_tf.data import pipeline, specs, tfrecord, validation
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data import specs, tfrecord, validation
+from deeplab_tf.data.pipeline import Sample
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import metrics, report
@@ -73,33 +73,19 @@ def confusion_of(
     network: Trained, shards: list[str], looks: InferenceConfig, *, batch_size: int
 ) -> tuple[np.ndarray, int]:
     """Confusion matrix of a network over records, `[C, C]`, and their number."""
-    source = Source(
-        shards=shards,
-        ignore_label=network.spec.ignore_label,
-        mean_pixel=network.mean_pixel,
-        resize=network.resize,
-    )
-    batches = pipeline.evaluation_batches(
-        source,
-        batch_size,
-        crop_size=network.crop_size,
-        multiple=network.multiple,
-    )
     classes = network.classifier(looks)
     spec, confusion = network.spec, np.zeros((network.spec.num_classes,) * 2, np.int64)
     total = sum(tfrecord.count(path) for path in shards)
     num_images = 0
     with tqdm(total=total, unit="image", disable=None) as bar:
-        for batch in pipeline.readable(batches, source):
+        for batch in network.batches(shards, batch_size):
             confusion += _confusion(batch, classes(batch["image"]).numpy(), spec)
             num_images += len(batch["name"])
             bar.update(len(batch["name"]))
     return confusion, num_images
 
 
-def _confusion(
-    batch: pipeline.Sample, predicted: np.ndarray, spec: DatasetSpec
-) -> np.ndarray:
+def _confusion(batch: Sample, predicted: np.ndarray, spec: DatasetSpec) -> np.ndarray:
     label = batch["label"].numpy()[..., 0]
     try:
         return metrics.confusion_matrix(

@@ -12,8 +12,7 @@ from tqdm import tqdm
 from deeplab_tf.checkpoints import trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import VisConfig
-from deeplab_tf.data import images, pipeline, specs, tfrecord
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data import images, specs, tfrecord
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
@@ -154,20 +153,8 @@ def _of_files(
 def _of_records(
     shards: list[str], network: Trained, config: VisConfig
 ) -> Iterator[Prediction]:
-    source = Source(
-        shards=shards,
-        ignore_label=network.spec.ignore_label,
-        mean_pixel=network.mean_pixel,
-        resize=network.resize,
-    )
-    batches = pipeline.evaluation_batches(
-        source,
-        config.vis_batch_size,
-        crop_size=network.crop_size,
-        multiple=network.multiple,
-    )
     classes = network.classifier(config.inference)
-    for batch in pipeline.readable(batches, source):
+    for batch in network.batches(shards, config.vis_batch_size):
         found = classes(batch["image"]).numpy()
         for i, predicted in enumerate(found):
             height, width = batch["height"][i], batch["width"][i]

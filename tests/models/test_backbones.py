@@ -12,7 +12,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
 from deeplab_tf.models.names import weights_by_name
-from tests.recorded import assign_rule_weights
+from tests.recorded import assert_all_learn, assign_rule_weights
 
 # The largest of each family take long to build; the smallest stand for them elsewhere.
 LARGE = {
@@ -88,15 +88,7 @@ def test_every_weight_learns(variant, rng):
     with tf.GradientTape() as tape:
         features = model(images, training=True)
         cost = tf.add_n([tf.reduce_sum(level**2) for level in features.values()])
-    weights = {n: w for n, w in weights_by_name(model).items() if w.trainable}
-    gradients = tape.gradient(cost, [w.value for w in weights.values()])
-    still = [
-        name
-        for name, g in zip(weights, gradients, strict=True)
-        if g is None or not np.abs(g).max() > 0
-    ]
-    assert weights
-    assert not still
+    assert_all_learn(model, tape, cost)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

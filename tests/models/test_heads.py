@@ -15,7 +15,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build, each_scale
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.names import weights_by_name
-from tests.recorded import SMALL, assign_rule_weights
+from tests.recorded import SMALL, assert_all_learn, assign_rule_weights
 
 CONFIGS = {
     "deeplab_v3": ModelConfig(depth_multiplier=0.25, atrous_rates=(2, 4)),
@@ -91,14 +91,7 @@ def test_every_weight_learns(config, rng):
     images = rng.uniform(0, 255, (2, 65, 65, 3)).astype(np.float32)
     with tf.GradientTape() as tape:
         cost = tf.reduce_sum(model(images, training=True) ** 2)
-    weights = {n: w for n, w in weights_by_name(model).items() if w.trainable}
-    gradients = tape.gradient(cost, [w.value for w in weights.values()])
-    still = [
-        name
-        for name, g in zip(weights, gradients, strict=True)
-        if g is None or not np.abs(g).max() > 0
-    ]
-    assert not still
+    assert_all_learn(model, tape, cost)
 
 
 @pytest.mark.parametrize("config", ALL.values(), ids=ALL)
