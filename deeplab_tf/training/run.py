@@ -1,7 +1,6 @@
 """The loop, and when to save, to log and to stop."""
 
 import contextlib
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +15,12 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable
 from deeplab_tf.models.build import build, each_scale, find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
-from deeplab_tf.training import advice, devices, optimization, pacing, schedules
+from deeplab_tf.training import advice, devices, guards, optimization, pacing, schedules
 from deeplab_tf.training.logs import Logs
 from deeplab_tf.training.step import Trainer
 
@@ -174,50 +173,22 @@ def _loop(
     with pacing.signals() as stop, _logs(config, step) as logs:
         while step < total and not stop:
             count = pace.count(step, total)
-            with _profiled(config, pace.calls), _kept(trainer, keeper, source):
+            with _profiled(config, pace.calls), guards.kept(trainer, keeper, source):
                 metrics = _fetched(trainer.run(batches, tf.constant(count)))
             step += count
             pace.took(count)
-            _check(metrics, step)
+            guards.check(metrics, step)
             logs.add(metrics)
             if step % config.log_steps == 0 or step == total:
                 logs.tell(step, float(trainer.optimizer.learning_rate.numpy()))
             if save.due() and step < total:
-                _save(trainer, keeper)
+                guards.save(trainer, keeper)
             if config.save_summaries_images and show.due():
                 _show(config, trainer, source, logs, step)
-        _save(trainer, keeper)
+        guards.save(trainer, keeper)
     if stop:
         logging.info("Stopped at step %d; the same command goes on from here", step)
         sys.exit(128 + stop[0])
-
-
-@contextlib.contextmanager
-def _kept(trainer: Trainer, keeper: Keeper, source: Source) -> Iterator[None]:
-    """Saves the steps before a record that cannot be read."""
-    try:
-        with pipeline.damage_told(source):
-            yield
-    except InputError:
-        _save(trainer, keeper)
-        raise
-
-
-def _save(trainer: Trainer, keeper: Keeper) -> None:
-    """Saves the run, unless the last update broke it."""
-    step = int(trainer.optimizer.iterations.numpy())
-    values = [weight.value for weight in weights_by_name(trainer.model).values()]
-    if not all(bool(tf.reduce_all(tf.math.is_finite(value))) for value in values):
-        raise InputError(_broken(step, "a weight is not finite"))
-    logging.info("Saved %s", keeper.save(step))
-
-
-def _broken(step: int, what: str) -> str:
-    return (
-        f"step {step}: {what}; the last checkpoint stands. Usual causes: "
-        "--base_learning_rate is too high, or batch norm has too small a batch "
-        "(--fine_tune_batch_norm=false from trained weights)"
-    )
 
 
 def _logs(config: TrainConfig, first: int) -> Logs:
@@ -231,18 +202,6 @@ def _logs(config: TrainConfig, first: int) -> Logs:
 
 def _fetched(metrics: Mapping[str, tf.Tensor]) -> dict[str, list[float]]:
     return {name: values.numpy().tolist() for name, values in metrics.items()}
-
-
-def _check(metrics: Mapping[str, list[float]], step: int) -> None:
-    """Raises where going on, or saving, would do harm."""
-    if any(metrics["bad_labels"]):
-        raise InputError(
-            f"step {step}: labels with ids that are no class; --validate_labels=full "
-            "names the record"
-        )
-    bad = [loss for loss in metrics["loss"] if not math.isfinite(loss)]
-    if bad:
-        raise InputError(_broken(step, f"the loss is {bad[0]}"))
 
 
 def _show(
