@@ -77,14 +77,29 @@ def test_three_steps_with_frozen_batch_norm_are_the_official_ones():
         assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max(), key
 
 
+RUNS = ["momentum", "momentum_ll10", "momentum_frozenbn"]
+
+
 @pytest.mark.golden
-def test_the_first_loss_with_learning_batch_norm_is_the_official_one():
-    """Later ones amplify rounding: image pooling normalizes two numbers a channel."""
-    _, recorded, trainer, batches = recorded_run("momentum")
+@pytest.mark.parametrize("name", RUNS)
+def test_the_first_loss_and_gradients_are_the_official_ones(name):
+    """Later ones of learning batch norm amplify rounding.
+
+    Image pooling normalizes two numbers a channel there.
+    """
+    _, recorded, trainer, batches = recorded_run(name)
     metrics = trainer.run(batches, tf.constant(1))
     assert float(metrics["loss"][0]) == pytest.approx(
         recorded["history"][0]["clone_loss"], rel=1e-5
     )
+    # After one step, the velocity is the gradient, multiplied and with its decay.
+    slots = optimization.slots(trainer.optimizer, trainer.weights)
+    expected = recorded["grad_norm_after_multiplier"]
+    assert len(expected) == len(slots)
+    for weight, norm in expected.items():
+        found = float(tf.norm(slots[f"{weight}/Momentum"].value))
+        # Before batch norm, an offset has no gradient but rounding.
+        assert found == pytest.approx(norm, rel=1e-3, abs=1e-4), weight
 
 
 def random_batches(rng, count, size=33):
