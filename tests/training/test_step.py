@@ -83,10 +83,11 @@ RUNS = ["momentum", "momentum_ll10", "momentum_frozenbn"]
 @pytest.mark.golden
 @pytest.mark.parametrize("name", RUNS)
 def test_the_first_loss_and_gradients_are_the_official_ones(name):
-    """Later ones of learning batch norm amplify rounding.
+    """Learning batch norm amplifies rounding, in later steps the more.
 
     Image pooling normalizes two numbers a channel there.
     """
+    exactness = 1e-3 if "frozen" in name else 1e-2
     _, recorded, trainer, batches = recorded_run(name)
     metrics = trainer.run(batches, tf.constant(1))
     assert float(metrics["loss"][0]) == pytest.approx(
@@ -99,7 +100,7 @@ def test_the_first_loss_and_gradients_are_the_official_ones(name):
     for weight, norm in expected.items():
         found = float(tf.norm(slots[f"{weight}/Momentum"].value))
         # Before batch norm, an offset has no gradient but rounding.
-        assert found == pytest.approx(norm, rel=1e-3, abs=1e-4), weight
+        assert found == pytest.approx(norm, rel=exactness, abs=1e-4), weight
 
 
 def random_batches(rng, count, size=33):
