@@ -124,11 +124,8 @@ def find_backbone(config: ModelConfig) -> Backbone:
     """The backbone of `model_variant`.
 
     Raises:
-        FlagError: There is none of that name, or it lacks a setting.
+        FlagError: There is none of that name.
     """
-    for field in dataclasses.fields(config):
-        if field.name in _UNAVAILABLE and getattr(config, field.name) != field.default:
-            raise FlagError(f"--{field.name} is not available yet: leave it out")
     if config.model_variant not in BACKBONES:
         raise FlagError(
             f"--model_variant={config.model_variant}: one of "
@@ -148,9 +145,6 @@ def _warn_of_rates(config: ModelConfig) -> None:
             stride,
             text(rates),
         )
-
-
-_UNAVAILABLE = {"nas_use_classification_head"}
 
 
 def _bounded(style: Style) -> Style:

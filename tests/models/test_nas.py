@@ -78,10 +78,25 @@ def test_a_nas_network_has_no_multi_grid():
         build(config, 3)
 
 
-def test_the_classification_head_is_refused():
-    config = ModelConfig(model_variant="nas_pnasnet", nas_use_classification_head=True)
-    with pytest.raises(FlagError, match="--nas_use_classification_head is not avail"):
-        build(config, 3)
+@pytest.mark.parametrize(
+    ("output_stride", "strides", "rates"), [(8, (1, 1), (2, 4)), (32, (2, 2), (1, 1))]
+)
+def test_the_layers_of_a_classifier_stride_or_dilate(output_stride, strides, rates):
+    model = features(
+        "nas_hnasnet",
+        (97, 97),
+        output_stride=output_stride,
+        nas_use_classification_head=True,
+    )
+    added = [
+        model.get_layer(f"hnasnet.downsample_os{level}_conv") for level in (16, 32)
+    ]
+    assert tuple(layer.strides[0] for layer in added) == strides
+    assert tuple(layer.dilation_rate[0] for layer in added) == rates
+    assert [layer.filters for layer in added] == [512, 1024]
+    side = 96 // output_stride + 1
+    assert model.output["c5"].shape == (None, side, side, 2048)
+    assert "hnasnet/classification_head_bn/gamma" in weights_by_name(model)
 
 
 @pytest.mark.parametrize(

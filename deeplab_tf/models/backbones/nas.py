@@ -28,6 +28,7 @@ from deeplab_tf.models.layers import (
     resize_like,
 )
 
+_CLASSIFIER = {8: 256, 16: 512, 32: 1024}  # Stride -> filters.
 _STEM = ((64, 2), (64, 1), (128, 2))  # Filters and strides.
 
 
@@ -93,8 +94,41 @@ def features(
         found.append(x)
         levels.append(place.level)
     taps = {level: found[i + 2] for i, level in network.taps.items()}
-    name = f"{network.scope}.{style.activation}"
-    return taps | {"c5": activated(x, style=style, name=name)}
+    x = activated(x, style=style, name=f"{network.scope}.{style.activation}")
+    if config.nas_use_classification_head:
+        x = _as_of_a_classifier(x, 4 * 2 ** levels[-1], config, style, network.scope)
+    return taps | {"c5": x}
+
+
+def _as_of_a_classifier(
+    x: Tensor, stride: int, config: ModelConfig, style: Style, scope: str
+) -> Tensor:
+    """What an image classifier appends: convolutions down to stride 32, dilated here.
+
+    Args:
+        x: Features at `stride`.
+        stride: Of the last cell.
+        config: The output stride that is wanted.
+        style: Of the layers.
+        scope: Of the network.
+    """
+    rate, left = 1, config.output_stride // stride
+    for level, filters in _CLASSIFIER.items():
+        if level <= stride:
+            continue
+        step = Step(2, rate)
+        if left <= 1:
+            rate *= 2
+            step = Step(1, rate)
+        left //= 2
+        name = f"{scope}.downsample_os{level}"
+        x = bare_conv(x, filters, 3, style=style, name=f"{name}_conv", step=step)
+        x = batch_norm(x, style=style, name=f"{name}_bn")
+        x = activated(x, style=style, name=f"{name}.{style.activation}")
+    name = f"{scope}.classification_head"
+    x = bare_conv(x, 2048, 1, style=style, name=f"{name}_conv")
+    x = batch_norm(x, style=style, name=f"{name}_bn")
+    return activated(x, style=style, name=f"{name}.{style.activation}")
 
 
 def _of_cell(style: Style, number: int, cells: int) -> Style:
