@@ -110,7 +110,16 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+LARGE = ("edgetpu", "resnet", "xception")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        for name in CONFIGS
+    ],
+)
 def test_flags_are_told_that_load_a_checkpoint(name, tmp_path, capsys, monkeypatch):
     expected = CONFIGS[name]
     folder = rule_checkpoint(tmp_path, expected, 7)

@@ -133,7 +133,8 @@ def scenes(builder, count, size=65):
     return {"image": images, "label": labels}
 
 
-@pytest.mark.parametrize("frozen", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [True, False])
 def test_two_devices_train_as_one(builder, two_devices, frozen):
     update = OptimizerConfig(base_learning_rate=0.001)
     data = tf.data.Dataset.from_tensor_slices(scenes(builder, 8)).repeat()
