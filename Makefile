@@ -44,7 +44,7 @@ demo: .venv/ready
 	@echo "SavedModel  $(DEMO)/exported"
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not gpu" --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest -m "not gpu"
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
