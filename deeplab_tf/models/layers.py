@@ -1,7 +1,7 @@
 """The layers that all networks are made of, named after the official scopes.
 
 A layer's name is its scope in the official checkpoints with `.` for `/`, since Keras
-forbids slashes; so every TF1 variable name follows from a layer (`checkpoints.tf1`).
+forbids slashes; so every TF1 variable name follows from a layer (`models.names`).
 """
 
 import dataclasses
