@@ -28,9 +28,9 @@ _AGREEMENT = 0.999  # Share of equal pixels below which an export has failed.
 def export(config: ExportConfig) -> None:
     """Writes a SavedModel, or a frozen graph, with all preprocessing inside.
 
-    Signatures of a SavedModel: `serving_default` takes `ImageTensor`, uint8 `[N, H, W, 3]`;
-    `serving_bytes` takes `image_bytes`, JPEG or PNG files `[N]`. Both give
-    `SemanticPredictions`, int32 `[N, H, W]`, and `SemanticProbabilities`, float32
+    Signatures of a SavedModel: `serving_default` takes `ImageTensor`, uint8
+    `[N, H, W, 3]`; `serving_bytes` takes `image_bytes`, JPEG or PNG files `[N]`. Both
+    give `SemanticPredictions`, int32 `[N, H, W]`, and `SemanticProbabilities`, float32
     `[N, H, W, C]`, at the size of the images.
 
     Raises:
