@@ -7,6 +7,7 @@ defaults are those of research/deeplab; what differs says so in its help.
 import dataclasses
 from typing import Any, Literal
 
+from deeplab_tf.architectures import ARCHITECTURES, Architecture
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import (
     Overrides,
@@ -32,10 +33,21 @@ def _unavailable(record: Any) -> None:
 class ModelConfig:
     """The network, as far as a flag can change it."""
 
-    model_variant: str = flag("Feature extractor.", "mobilenet_v2")
-    output_stride: Literal[8, 16, 32] = flag(
-        "Input size over feature size; 8 or 16 in evaluation, whatever was trained.",
-        16,
+    architecture: str = flag(
+        "Network, as listed by python -m deeplab_tf.models; by default DeepLab v3, or "
+        "v3+ where decoder_output_stride is given.",
+        "",
+    )
+    model_variant: str = flag(
+        "Feature extractor; by default the architecture's own.",
+        "",
+        official="mobilenet_v2",
+    )
+    output_stride: int = flag(
+        "Input size over feature size; by default the architecture's own. 8 or 16 in "
+        "evaluation of DeepLab v3, whatever was trained.",
+        0,
+        official=16,
     )
     atrous_rates: tuple[int, ...] = flag(
         "Dilations of the ASPP's 3x3 branches: 6,12,18 at output stride 16, 12,24,36 "
@@ -45,7 +57,7 @@ class ModelConfig:
     multi_grid: tuple[int, ...] = flag(
         "Dilations within the last block of a ResNet or Xception, as 1,2,4.", ()
     )
-    depth_multiplier: float = flag("Width of a MobileNet, as a factor.", 1.0)
+    depth_multiplier: float = flag("Width of a MobileNet or VGG, as a factor.", 1.0)
     divisible_by: int | None = flag(
         "Channels of a MobileNet are multiples of it; by default as published.", None
     )
@@ -98,6 +110,7 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
+        self._take_defaults()
         strides = self.decoder_output_stride
         if (
             not set(strides) <= {4, 8, 16}
@@ -119,10 +132,51 @@ class ModelConfig:
         if (decay := self.batch_norm_decay) is not None and not 0 <= decay < 1:
             raise FlagError(f"--batch_norm_decay={decay}: between 0 and 1, as 0.99")
 
+    def _take_defaults(self) -> None:
+        """Fills what was not given with what the architecture has."""
+        if self.head not in ARCHITECTURES:
+            raise FlagError(
+                f"--architecture={self.architecture}: one of "
+                f"{', '.join(ARCHITECTURES)} is needed"
+            )
+        if self.architecture == "deeplab_v3plus" and not self.decoder_output_stride:
+            object.__setattr__(self, "decoder_output_stride", (4,))
+        if self.decoder_output_stride and self.head != "deeplab_v3plus":
+            raise FlagError(
+                f"--decoder_output_stride: {self.head} has no such decoder; leave it "
+                "out, or take --architecture=deeplab_v3plus"
+            )
+        possible = self.facts.output_strides
+        if not self.model_variant:
+            object.__setattr__(self, "model_variant", self.facts.model_variant)
+        if not self.output_stride:
+            object.__setattr__(self, "output_stride", possible[0])
+        if self.output_stride not in possible:
+            wanted = ", ".join(map(str, sorted(possible)))
+            network = f" for --architecture={self.head}" if self.architecture else ""
+            raise FlagError(
+                f"--output_stride={self.output_stride}: one of {wanted} is needed"
+                f"{network}"
+            )
+
+    @property
+    def head(self) -> str:
+        """Name of the architecture, also where it was not given."""
+        plain = "deeplab_v3plus" if self.decoder_output_stride else "deeplab_v3"
+        return self.architecture or plain
+
+    @property
+    def facts(self) -> Architecture:
+        """What is known of the architecture."""
+        return ARCHITECTURES[self.head]
+
     @property
     def logits_stride(self) -> int:
         """Input size over logits size."""
-        return min((*self.decoder_output_stride, self.output_stride))
+        if self.facts.full_size:
+            return 1
+        own = self.facts.score_stride or self.output_stride
+        return min((*self.decoder_output_stride, own))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -12,11 +12,12 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
-from deeplab_tf.models.backbones.backbone import MEAN_RGB, Backbone
+from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.custom import ResizeTo
 from deeplab_tf.models.drop_path import Dropping
-from deeplab_tf.models.heads import HEADS
-from deeplab_tf.models.layers import Style, Tensor
+from deeplab_tf.models.heads import AUXILIARY, HEADS
+from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.names import layers_of, scope
 from deeplab_tf.settings import text
 
 
@@ -28,6 +29,7 @@ def build(
     frozen_batch_norm: bool = False,
     replicas: int = 1,
     dropping: Dropping | None = None,
+    training_form: bool = False,
 ) -> keras.Model:
     """A network from images to logits.
 
@@ -38,25 +40,42 @@ def build(
         frozen_batch_norm: Train with the moving statistics as they are.
         replicas: Devices over which a training batch is spread.
         dropping: Of paths in the cells of a NAS network, in training.
+        training_form: The graph that learns, where it differs from the one that
+            predicts with the same weights; auxiliary logits are outputs, too.
 
     Returns:
-        Images `[N, H, W, 3]`, RGB in 0...255 -> logits `[N, h, w, num_classes]` at the
-        output stride, or that of the decoder. Bring them to image size with
-        `resize.bilinear`.
+        Images `[N, H, W, 3]`, RGB in 0...255 -> logits `[N, h, w, num_classes]` at
+        `config.logits_stride`. Bring them to image size with `resize.bilinear`.
 
     Raises:
         FlagError: An unknown variant, or settings that cannot be had together.
     """
-    if dropping and not find_backbone(config).has_paths:
+    backbone = find_backbone(config)
+    if dropping and not backbone.has_paths:
         raise FlagError(
             f"--drop_path_keep_prob: {config.model_variant} has no paths to drop, a "
             "NAS network has; leave it at 1"
         )
+    if backbone.only_for not in ("", config.head):
+        raise FlagError(
+            f"--model_variant={config.model_variant} is for "
+            f"--architecture={backbone.only_for}, not for {config.head}"
+        )
     _warn_of_rates(config)
-    training = {"frozen": frozen_batch_norm, "replicas": replicas, "dropping": dropping}
+    training = {
+        "frozen": frozen_batch_norm,
+        "replicas": replicas,
+        "dropping": dropping,
+        "training_form": training_form,
+    }
     make = functools.partial(_network, config, num_classes, training)
     if config.image_pyramid in ((), (1.0,)):
         return make(input_size)
+    if training_form and config.head in AUXILIARY:
+        raise FlagError(
+            f"--image_pyramid: {config.head} learns from auxiliary logits at one "
+            "scale; leave it out"
+        )
     if config.dense_prediction_cell_json:
         raise FlagError(
             "--image_pyramid and --dense_prediction_cell_json do not go together: the "
@@ -77,16 +96,51 @@ def _network(
     if config.use_bounded_activation:
         head_style = _bounded(head_style)
         own = _bounded(own) if backbone.is_boundable else own
-    style = _changed(head_style, config, training)
+    style, own = (_changed(each, config, training) for each in (head_style, own))
+    if config.facts.frozen_batch_norm:
+        own = dataclasses.replace(own, frozen=True, fixed=True)
     images = keras.Input((*input_size, 3), name="images")
-    features = backbone.features(
-        _normalized(images, backbone), config, _changed(own, config, training)
-    )
-    head = HEADS["deeplab_v3plus" if config.decoder_output_stride else "deeplab_v3"]
-    logits = head(features, num_classes, config, style)
-    # Scores stay in float32 where the layers before compute in less.
-    logits = layers.Activation("linear", dtype="float32", name="logits.float32")(logits)
-    return keras.Model(images, logits, name=config.model_variant)
+    normalized = _normalized(images, backbone)
+    features = backbone.features(normalized, config, own)
+    features |= {"images": images, "normalized": normalized}
+    logits = [
+        # Scores stay in float32 where the layers before compute in less.
+        layers.Activation("linear", dtype="float32", name=f"{name}.float32")(scores)
+        for name, scores in _scores(features, num_classes, config, style)
+    ]
+    outputs = logits if len(logits) > 1 else logits[0]
+    model = keras.Model(images, outputs, name=_name(config))
+    _freeze(model, config)
+    return model
+
+
+def _scores(
+    features: Features, num_classes: int, config: ModelConfig, style: Style
+) -> Iterator[tuple[str, Tensor]]:
+    """Yields names and logits of what learns, those of the network itself last."""
+    try:
+        if style.training_form and config.head in AUXILIARY:
+            yield (
+                "auxiliary",
+                AUXILIARY[config.head](features, num_classes, config, style),
+            )
+        yield "logits", HEADS[config.head](features, num_classes, config, style)
+    except KeyError as missing:
+        raise FlagError(
+            f"--model_variant={config.model_variant} has no features {missing}, which "
+            f"--architecture={config.head} needs; {config.facts.model_variant} has"
+        ) from None
+
+
+def _freeze(model: keras.Model, config: ModelConfig) -> None:
+    """Lets weights stay that the architecture does not train."""
+    for layer in layers_of(model):
+        if config.facts.frozen and scope(layer).startswith(config.facts.frozen):
+            layer.trainable = False
+
+
+def _name(config: ModelConfig) -> str:
+    return f"{config.architecture}.{config.model_variant}".lstrip(".")
 
 
 def _on_a_pyramid(
@@ -99,13 +153,22 @@ def _on_a_pyramid(
     images = keras.Input((*input_size, 3), name="images")
     size = max(1.0, *config.image_pyramid) / config.logits_stride
     found = []
-    for scale in config.image_pyramid:
-        scaled = ResizeTo(scale, name=f"image.{scale:g}")([images, images])
+    for scale, name in zip(config.image_pyramid, _pyramid_names(config), strict=True):
+        scaled = ResizeTo(scale, name=f"image.{name}")([images, images])
         logits = network(scaled)
-        found.append(ResizeTo(size, name=f"logits.{scale:g}")([logits, images]))
+        found.append(ResizeTo(size, name=f"logits.{name}")([logits, images]))
     merge = layers.Maximum if config.merge_method == "max" else layers.Average
     merged = merge(name="merged_logits")(found) if len(found) > 1 else found[0]
-    return keras.Model(images, merged, name=f"{config.model_variant}.pyramid")
+    return keras.Model(images, merged, name=f"{_name(config)}.pyramid")
+
+
+def _pyramid_names(config: ModelConfig) -> list[str]:
+    """A name for each scale: the scale, and its number where one comes twice."""
+    scales = config.image_pyramid
+    return [
+        f"{scale:g}" + (f"_{i}" if scale in scales[:i] else "")
+        for i, scale in enumerate(scales)
+    ]
 
 
 def each_scale(model: keras.Model, config: ModelConfig) -> keras.Model:
@@ -115,7 +178,7 @@ def each_scale(model: keras.Model, config: ModelConfig) -> keras.Model:
     """
     if len(config.image_pyramid) < 2:
         return model
-    names = [f"logits.{scale:g}" for scale in config.image_pyramid]
+    names = [f"logits.{name}" for name in _pyramid_names(config)]
     outputs = [model.get_layer(name).output for name in names]
     return keras.Model(model.input, [*outputs, model.output], name=model.name)
 
@@ -138,6 +201,8 @@ def _warn_of_rates(config: ModelConfig) -> None:
     """Rates of the other output stride halve or double what the ASPP sees."""
     usual = {8: (12, 24, 36), 16: (6, 12, 18)}
     stride, rates = config.output_stride, config.atrous_rates
+    if config.head not in ("deeplab_v3", "deeplab_v3plus"):
+        return
     if stride in usual and rates != usual[stride] and rates in usual.values():
         logging.warning(
             "--atrous_rates are usually %s at --output_stride=%d, not %s",
@@ -159,7 +224,7 @@ def _changed(style: Style, config: ModelConfig, training: Mapping[str, Any]) -> 
 
 
 def _normalized(images: Tensor, backbone: Backbone) -> Tensor:
-    if backbone.subtracts_mean:
-        offset = [-mean for mean in MEAN_RGB]
+    if backbone.mean:
+        offset = [-mean for mean in backbone.mean]
         return layers.Rescaling(1.0, offset=offset, name="normalized")(images)
     return layers.Rescaling(2.0 / 255.0, offset=-1.0, name="normalized")(images)

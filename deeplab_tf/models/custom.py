@@ -3,8 +3,9 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import initializers, layers, ops
 
 from deeplab_tf import resize
 
@@ -49,6 +50,48 @@ class ResizeTo(layers.Layer):
 
     def get_config(self) -> dict:
         return super().get_config() | {"factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("deeplab_tf")
+class CropLike(layers.Layer):
+    """`[x, like]` -> the part of `x` from row and column `offset`, as large as `like`.
+
+    Args:
+        offset: 0 or more.
+        **settings: Of a layer.
+    """
+
+    def __init__(self, offset: int, **settings: Any):
+        super().__init__(**settings)
+        self.offset = offset
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        x, like = inputs
+        height, width = ops.shape(like)[1:3]
+        return x[:, self.offset : self.offset + height, self.offset :][:, :, :width]
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        x, like = input_shape
+        return (x[0], *like[1:3], x[3])
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("deeplab_tf")
+class BilinearKernel(initializers.Initializer):
+    """The kernel of a deconvolution that interpolates each channel for itself.
+
+    Reference: Long et al. 2015, section 3.3, https://arxiv.org/abs/1411.4038.
+    """
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        size, _, channels, _ = shape
+        half = (size + 1) // 2
+        center = half - 1 if size % 2 else half - 0.5
+        line = 1 - np.abs(np.arange(size) - center) / half
+        kernel = np.einsum("i,j,cd->ijcd", line, line, np.eye(channels))
+        return ops.convert_to_tensor(kernel, dtype or "float32")
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from keras import initializers, layers
 
+from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.custom import Clip, FrozenableBatchNorm, ResizeLike, Tensor
 from deeplab_tf.models.drop_path import Dropping
@@ -28,6 +29,11 @@ def truncated_normal(stddev: float) -> Initializer:
     return functools.partial(initializers.TruncatedNormal, stddev=stddev)
 
 
+def normal(stddev: float) -> Initializer:
+    """Normal values."""
+    return functools.partial(initializers.RandomNormal, stddev=stddev)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Style:
     """What the layers of a family have in common.
@@ -41,10 +47,13 @@ class Style:
         activation: After batch norm.
         bounded: Where there is none, values are clipped to -6...6, for quantization.
         padding: Zeros around a strided convolution: "same" as TensorFlow places them,
-            by the parity of the input; "fixed" as the kernel alone asks.
+            by the parity of the input; "fixed" as the kernel alone asks. "valid": none
+            around any convolution.
         frozen: Normalize by the moving statistics in training, too.
+        fixed: Scale and offset of batch norm do not learn.
         replicas: Devices over which the batch is spread.
         dropping: Of the paths of a cell, in training.
+        training_form: Build the graph that learns, where it is another.
     """
 
     epsilon: float = 1e-5
@@ -54,10 +63,16 @@ class Style:
     pointwise: Initializer = truncated_normal(0.06)
     activation: Activation = "relu"
     bounded: bool = False
-    padding: Literal["same", "fixed"] = "same"
+    padding: Literal["same", "fixed", "valid"] = "same"
     frozen: bool = False
+    fixed: bool = False
     replicas: int = 1
     dropping: Dropping | None = None
+    training_form: bool = False
+
+    def with_padding(self, padding: Literal["same", "fixed", "valid"]) -> "Style":
+        """The same with other zeros."""
+        return dataclasses.replace(self, padding=padding)
 
 
 def conv(
@@ -157,6 +172,7 @@ def batch_norm(x: Tensor, *, style: Style, name: str) -> Tensor:
         momentum=style.decay,
         epsilon=style.epsilon,
         frozen=style.frozen,
+        trainable=not style.fixed,
         replicas=style.replicas,
         name=name,
     )(x)
@@ -171,16 +187,32 @@ def activated(x: Tensor, *, style: Style, name: str) -> Tensor:
 
 
 def biased_conv(
-    x: Tensor, filters: int, kernel_size: int, *, style: Style, name: str
+    x: Tensor,
+    filters: int,
+    kernel_size: int,
+    *,
+    style: Style,
+    name: str,
+    step: Step = Step(),
+    activation: bool = False,
 ) -> Tensor:
-    """Convolution with a bias, without batch norm or activation."""
-    return layers.Conv2D(
+    """Convolution with a bias, without batch norm and, unless asked for, activation."""
+    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
+    x = layers.Conv2D(
         filters,
         kernel_size,
-        padding="same",
+        strides=step.stride,
+        dilation_rate=step.rate,
+        padding=padding,
         kernel_initializer=style.kernel(),
         name=name,
     )(x)
+    return activated(x, style=style, name=f"{name}.relu") if activation else x
+
+
+def width(filters: int, config: ModelConfig) -> int:
+    """Channels of a layer in a network whose width `depth_multiplier` changes."""
+    return max(1, int(filters * config.depth_multiplier))
 
 
 def global_mean(x: Tensor, *, name: str) -> Tensor:
@@ -204,6 +236,8 @@ def padded(
     x: Tensor, kernel_size: int, *, style: Style, step: Step, name: str
 ) -> tuple[Tensor, str]:
     """What a convolution of that size reads, and its `padding` for Keras."""
+    if style.padding == "valid":
+        return x, "valid"
     if step.stride == 1 or style.padding == "same" or kernel_size == 1:
         return x, "same"
     extent = step.rate * (kernel_size - 1)

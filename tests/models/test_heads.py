@@ -235,7 +235,7 @@ def test_images_are_normalized_inside(variant):
     normalized = keras.Model(model.input, model.get_layer("normalized").output)
     pixel = normalized(np.array([[[[0.0, 127.5, 255.0]]]], np.float32))
     expected = [-1.0, 0.0, 1.0]
-    if BACKBONES[variant].subtracts_mean:
+    if BACKBONES[variant].mean:
         expected = [-123.15, 127.5 - 115.90, 255 - 103.06]
     np.testing.assert_allclose(np.ravel(pixel), expected, atol=1e-5)
 

@@ -8,6 +8,7 @@ from deeplab_tf.models.backbones import (
     mobilenet_v3,
     nas,
     resnet,
+    vgg,
     xception,
 )
 from deeplab_tf.models.backbones.backbone import Backbone
@@ -18,5 +19,6 @@ BACKBONES: Mapping[str, Backbone] = {
     **mobilenet_edgetpu.VARIANTS,
     **nas.VARIANTS,
     **resnet.VARIANTS,
+    **vgg.VARIANTS,
     **xception.VARIANTS,
 }

@@ -144,7 +144,7 @@ def _variants(depth: Depth, root: tuple[int, ...], mean_pixel: tuple) -> dict:
     beta = functools.partial(features, depth=depth, root=root)
     return {
         depth.scope: Backbone(
-            features=plain, style=style, subtracts_mean=True, mean_pixel=mean_pixel
+            features=plain, style=style, mean=MEAN_RGB, mean_pixel=mean_pixel
         ),
         f"{depth.scope}_beta": Backbone(features=beta, style=style),
     }

@@ -1,14 +1,26 @@
-"""Heads by name: what makes logits of features."""
+"""Heads by name of the architecture: what makes logits of features."""
 
 from collections.abc import Callable, Mapping
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.heads import deeplab_v3, deeplab_v3plus
+from deeplab_tf.models.heads import (
+    deeplab_v1,
+    deeplab_v2,
+    deeplab_v3,
+    deeplab_v3plus,
+    fcn,
+)
 from deeplab_tf.models.layers import Features, Style, Tensor
 
 Head = Callable[[Features, int, ModelConfig, Style], Tensor]
 
 HEADS: Mapping[str, Head] = {
+    **fcn.HEADS,
+    **deeplab_v1.HEADS,
+    **deeplab_v2.HEADS,
     "deeplab_v3": deeplab_v3.head,
     "deeplab_v3plus": deeplab_v3plus.head,
 }
+
+# Logits from earlier features, which only the training sees.
+AUXILIARY: Mapping[str, Head] = {}

@@ -1,0 +1,67 @@
+"""Facts on each architecture that `--architecture` names; what builds it is a head."""
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network as published.
+
+    Attributes:
+        model_variant: Its feature extractor, unless another is asked for.
+        output_strides: Input size over feature size: those possible, its own first.
+        score_stride: Input size over that of its finest scores, where the head fuses
+            scores finer than the features.
+        full_size: The head brings its logits to the size of the image.
+        trunk: Form of a feature extractor that has several, as VGG has.
+        frozen: Scopes of weights that training leaves as they are.
+        frozen_batch_norm: Statistics, scale and offset of the feature extractor stay.
+    """
+
+    model_variant: str = "mobilenet_v2"
+    output_strides: tuple[int, ...] = (16, 8, 32)
+    score_stride: int | None = None
+    full_size: bool = False
+    trunk: str = ""
+    frozen: tuple[str, ...] = ()
+    frozen_batch_norm: bool = False
+
+
+def _fcn(score_stride: int) -> Architecture:
+    return Architecture(
+        model_variant="vgg_16",
+        output_strides=(32,),
+        score_stride=score_stride,
+        full_size=True,
+        trunk="fcn",
+    )
+
+
+_LARGE_FOV = Architecture(
+    model_variant="vgg_16", output_strides=(8,), trunk="large_fov"
+)
+_V2 = Architecture(
+    model_variant="resnet_101",
+    output_strides=(8, 16, 32),
+    trunk="large_fov",
+    frozen_batch_norm=True,
+)
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "fcn32s": _fcn(32),
+    "fcn16s": _fcn(16),
+    "fcn8s": _fcn(8),
+    "fcn8s_at_once": _fcn(8),
+    "deeplab_v1": dataclasses.replace(_LARGE_FOV, trunk="deeplab_v1"),
+    "deeplab_v1_7x7": _LARGE_FOV,
+    "deeplab_v1_msc": dataclasses.replace(_LARGE_FOV, frozen=("vgg_16",)),
+    "deeplab_v1_largefov": _LARGE_FOV,
+    "deeplab_v1_msc_largefov": dataclasses.replace(
+        _LARGE_FOV, frozen=("vgg_16", "logits/fc8")
+    ),
+    "deeplab_v2_aspp": _V2,
+    "deeplab_v2_largefov": _V2,
+    "deeplab_v3": Architecture(),
+    "deeplab_v3plus": Architecture(),
+}

@@ -1,0 +1,172 @@
+"""VGG-16 in the forms in which segmentation networks took it over.
+
+Reference: Simonyan, Zisserman 2014, https://arxiv.org/abs/1409.1556. Which form, says
+the architecture; the convolutions and so the weights are the same in all. Sizes follow
+Caffe, whose pooling rounds up: a pool sees zeros around its input, which changes
+nothing after a ReLU.
+"""
+
+from typing import NamedTuple
+
+from keras import initializers, layers
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models import atrous
+from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
+from deeplab_tf.models.layers import (
+    Features,
+    Step,
+    Style,
+    Tensor,
+    biased_conv,
+    width,
+)
+
+
+class Pool(NamedTuple):
+    """A max pooling over zeros `before` and `after` its input."""
+
+    kernel_size: int
+    stride: int
+    before: int
+    after: int
+
+
+class Form(NamedTuple):
+    """What differs between the trunks.
+
+    Attributes:
+        pools: After each block; None where a network has removed it.
+        pad: Zeros around the image.
+        rate: Dilation of the last block.
+        valid: Convolutions read no zeros.
+    """
+
+    pools: tuple[Pool | None, ...]
+    pad: int = 0
+    rate: int = 1
+    valid: bool = False
+
+
+_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # Filters, convolutions.
+_HALVE, _HALVE_3X3 = Pool(2, 2, 0, 1), Pool(3, 2, 1, 2)
+_KEEP_3X3 = Pool(3, 1, 1, 1)
+
+FORMS = {
+    # Long et al. 2015: an image of one pixel passes, too.
+    "fcn": Form((_HALVE,) * 5, pad=100),
+    # Chen et al. 2014 as released, section 3.1: two pools keep the size.
+    "large_fov": Form((_HALVE_3X3,) * 3 + (_KEEP_3X3,) * 2, rate=2),
+    # Its first network alone has pools of 2x2, padded by one.
+    "deeplab_v1": Form((Pool(2, 2, 1, 1),) * 3 + (Pool(2, 1, 1, 1), _KEEP_3X3), rate=2),
+    "deeplab_v1_training": Form(
+        (Pool(2, 2, 1, 1),) * 3 + (Pool(2, 1, 0, 0), _KEEP_3X3), rate=2
+    ),
+    # Yu, Koltun 2015, section 4.
+    "dilation": Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True),
+}
+
+
+def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
+    """Features of VGG-16.
+
+    Args:
+        images: `[N, H, W, 3]`.
+        config: Architecture, and the output stride where its form leaves it open.
+        style: Of the layers.
+
+    Returns:
+        "conv1" to "conv5" and "pool1" to "pool5", each before and after pooling, beside
+        "c2" to "c5".
+    """
+    form = _form(config, style)
+    if form is None:
+        found = _atrous(images, config, style)
+    else:
+        found = _fixed(images, form, config, style)
+    levels = {"c2": "conv3", "c3": "conv4", "c4": "conv5", "c5": "pool5"}
+    return found | {level: found[name] for level, name in levels.items()}
+
+
+def _form(config: ModelConfig, style: Style) -> Form | None:
+    trunk = config.facts.trunk
+    if trunk == "deeplab_v1" and style.training_form:
+        trunk = "deeplab_v1_training"
+    return FORMS[trunk] if trunk else None
+
+
+def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
+    """The trunk as a network was published."""
+    x, found = images, {}
+    if form.pad:
+        # The first convolution reads one more.
+        x = layers.ZeroPadding2D(form.pad - 1, name="vgg_16.pad")(x)
+    if form.valid:
+        style = style.with_padding("valid")
+    for block, pool in enumerate(form.pools, start=1):
+        rate = form.rate if block == 5 else 1
+        found[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
+        if pool:
+            x = _pooled(x, pool, name=f"vgg_16.pool{block}")
+        found[f"pool{block}"] = x
+    return found
+
+
+def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
+    """The trunk at any output stride: pools that keep the size dilate what follows."""
+    x, found = images, {}
+    for block, step in enumerate(atrous.plan((2,) * 5, config.output_stride), start=1):
+        found[f"conv{block}"] = x = _block(x, block, config, style, rate=step.rate)
+        name = f"vgg_16.pool{block}"
+        if step.stride > 1:
+            x = _pooled(x, _HALVE, name=name)
+        else:
+            x = _dense_pool(x, step.rate, name=name)
+        found[f"pool{block}"] = x
+    return found
+
+
+def _block(
+    x: Tensor, block: int, config: ModelConfig, style: Style, *, rate: int
+) -> Tensor:
+    filters, count = _BLOCKS[block - 1]
+    for i in range(1, count + 1):
+        x = biased_conv(
+            x,
+            width(filters, config),
+            3,
+            style=style,
+            step=Step(1, rate),
+            activation=True,
+            name=f"vgg_16.conv{block}.conv{block}_{i}",
+        )
+    return x
+
+
+def _pooled(x: Tensor, pool: Pool, *, name: str) -> Tensor:
+    if pool.before or pool.after:
+        pads = (pool.before, pool.after)
+        x = layers.ZeroPadding2D((pads, pads), name=f"{name}.pad")(x)
+    return layers.MaxPooling2D(pool.kernel_size, pool.stride, name=name)(x)
+
+
+def _dense_pool(x: Tensor, rate: int, *, name: str) -> Tensor:
+    """The maximum of 2x2 pixels that lie `rate` apart, at every pixel."""
+    for axis, shift in (("rows", (rate, 0)), ("columns", (0, rate))):
+        pads = tuple((0, length) for length in shift)
+        crops = tuple((length, 0) for length in shift)
+        moved = layers.ZeroPadding2D(pads, name=f"{name}.{axis}.pad")(x)
+        moved = layers.Cropping2D(crops, name=f"{name}.{axis}.moved")(moved)
+        x = layers.Maximum(name=f"{name}.{axis}")([x, moved])
+    return x
+
+
+VARIANTS = {
+    "vgg_16": Backbone(
+        features=features,
+        style=Style(kernel=initializers.HeNormal),
+        multiple=1,
+        mean=CAFFE_MEAN,
+        mean_pixel=CAFFE_MEAN,
+    )
+}
