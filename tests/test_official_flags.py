@@ -196,7 +196,9 @@ def test_defaults_that_act_otherwise_than_they_show_are_these():
         "crop_size",
         "dataset",
         "eval_crop_size",
+        "model_variant",
         "num_classes",
+        "output_stride",
         "vis_crop_size",
     }
 

@@ -107,6 +107,7 @@ def _make_trainer(
         frozen_batch_norm=not config.fine_tune_batch_norm,
         replicas=strategy.num_replicas_in_sync,
         dropping=schedules.dropping(config, optimizer.iterations),
+        training_form=True,
     )
     named = weights_by_name(model)
     weights = {name: weight for name, weight in named.items() if weight.trainable}

@@ -164,7 +164,7 @@ def _dense_pool(x: Tensor, rate: int, *, name: str) -> Tensor:
 VARIANTS = {
     "vgg_16": Backbone(
         features=features,
-        style=Style(kernel=initializers.HeNormal),
+        style=Style(kernel=initializers.HeNormal, padding="fixed"),
         multiple=1,
         mean=CAFFE_MEAN,
         mean_pixel=CAFFE_MEAN,
