@@ -231,19 +231,34 @@ class OptimizerConfig:
     """Steps, rates and what is updated how fast."""
 
     training_number_of_steps: int = flag("Steps to train.", 30000)
-    optimizer: Literal["momentum", "adam"] = flag("Update rule.", "momentum")
-    momentum: float = flag("Of the momentum rule.", 0.9)
+    optimizer: Literal["momentum", "sgd", "adam"] = flag(
+        "Update rule: momentum with the rate outside the velocity, as TensorFlow 1 has "
+        "it; with the rate inside, as Caffe's SGD; or Adam.",
+        "momentum",
+    )
+    momentum: float = flag("Of the first two rules.", 0.9)
     adam_learning_rate: float = flag("Rate of Adam, constant.", 0.001)
     adam_epsilon: float = flag("Epsilon of Adam.", 1e-8)
-    learning_policy: Literal["poly", "step"] = flag("How the rate falls.", "poly")
+    learning_policy: Literal["poly", "step", "fixed", "inv", "multistep"] = flag(
+        "How the rate falls: by a power of the steps left; by a factor at an interval; "
+        "not at all; as base * (1 + gamma * step) ** -power; by a factor at given "
+        "steps.",
+        "poly",
+    )
     base_learning_rate: float = flag("Rate at the start.", 0.0001)
-    learning_power: float = flag("Exponent of the poly policy.", 0.9)
+    learning_power: float = flag("Exponent of the policies poly and inv.", 0.9)
     end_learning_rate: float = flag("Rate at the end of the poly policy.", 0.0)
     decay_steps: float = flag(
         "Steps of the poly policy; 0 for all after the slow start.", 0.0
     )
-    learning_rate_decay_factor: float = flag("Factor of the step policy.", 0.1)
+    learning_rate_decay_factor: float = flag(
+        "Factor of the policies step and multistep.", 0.1
+    )
     learning_rate_decay_step: int = flag("Interval of the step policy.", 2000)
+    learning_rate_steps: tuple[int, ...] = flag(
+        "Steps of the multistep policy, after the slow start, as 20000,40000.", ()
+    )
+    learning_rate_gamma: float = flag("Gamma of the inv policy.", 0.0001)
     slow_start_step: int = flag("Steps at slow_start_learning_rate, first.", 0)
     slow_start_learning_rate: float = flag("Rate of the slow start.", 0.0001)
     weight_decay: float = flag("L2 decay of convolutions; 1e-4 for ResNet.", 0.00004)
@@ -256,13 +271,28 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         positive(self, "training_number_of_steps", "learning_rate_decay_step")
+        positive(self, "learning_rate_steps")
         not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
+        not_negative(self, "learning_rate_gamma")
+        self._check_steps()
         if not 0 <= self.momentum < 1:
             raise FlagError(f"--momentum={self.momentum}: between 0 and 1, as 0.9")
         if self.slow_start_step >= self.training_number_of_steps:
             raise FlagError(
                 f"--slow_start_step={self.slow_start_step} is not below "
                 f"--training_number_of_steps={self.training_number_of_steps}"
+            )
+
+    def _check_steps(self) -> None:
+        steps = self.learning_rate_steps
+        if list(steps) != sorted(set(steps)):
+            raise FlagError(
+                f"--learning_rate_steps={text(steps)}: from small to large, each once"
+            )
+        if self.learning_policy == "multistep" and not steps:
+            raise FlagError(
+                "--learning_policy=multistep needs --learning_rate_steps, as "
+                "20000,40000"
             )
 
 

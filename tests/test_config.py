@@ -63,6 +63,16 @@ def test_logits_have_the_least_stride(strides, stride):
         (lambda: AugmentConfig(scale_factor_step_size=-0.25), "0 or more is needed"),
         (lambda: OptimizerConfig(momentum=1.5), "--momentum=1.5: between 0 and 1"),
         (lambda: OptimizerConfig(decay_steps=-1.0), "--decay_steps=-1.0: 0 or more"),
+        (
+            lambda: OptimizerConfig(learning_policy="multistep"),
+            "--learning_policy=multistep needs --learning_rate_steps",
+        ),
+        (
+            lambda: OptimizerConfig(learning_rate_steps=(20, 10)),
+            "--learning_rate_steps=20,10: from small to large",
+        ),
+        (lambda: OptimizerConfig(learning_rate_steps=(0,)), "_steps=0: more than 0"),
+        (lambda: OptimizerConfig(learning_rate_gamma=-1.0), "_gamma=-1.0: 0 or more"),
         (lambda: LossConfig(hard_example_mining_step=-1), "_step=-1: 0 or more"),
         (lambda: ModelConfig(logits_kernel_size=0), "--logits_kernel_size=0: more"),
         (lambda: InferenceConfig(eval_scales=()), "--eval_scales is missing"),

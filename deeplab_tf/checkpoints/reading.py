@@ -15,7 +15,7 @@ DAMAGE = (tf.errors.OpError, IndexError, RuntimeError, OSError)
 _PREFIX, _SUFFIX = "weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
 _OTHERS = ("slots/", "counters/")  # What else of a native one TensorFlow 1 has, too.
 # What an optimizer or a TF1 trainer keeps beside the weights.
-_EXTRAS = ("Momentum", "Adam", "Adam_1", "ExponentialMovingAverage")
+_EXTRAS = ("Momentum", "Velocity", "Adam", "Adam_1", "ExponentialMovingAverage")
 _COUNTERS = ("global_step", "beta1_power", "beta2_power")
 
 

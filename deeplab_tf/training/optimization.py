@@ -32,19 +32,39 @@ class Momentum(keras.optimizers.SGD):
         self.assign_sub(variable, velocity * rate)
 
 
+class CaffeMomentum(Momentum):
+    """Momentum with the learning rate inside the velocity, as Caffe's SGD has it.
+
+    `v = momentum * v + rate * g; w = w - v`. After the rate fell, the velocity still
+    carries the steps of the higher one. So trained FCN, DeepLab v1 and v2, SegNet.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = tf.cast(learning_rate, variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum + gradient * rate)
+        self.assign_sub(variable, velocity)
+
+
 def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
     """The update rule, counting steps; its `build` makes the slots of weights."""
     rate = LearningRate(config)
     if config.optimizer == "adam":
         return keras.optimizers.Adam(rate, epsilon=config.adam_epsilon)
-    return Momentum(rate, momentum=config.momentum)
+    rule = CaffeMomentum if config.optimizer == "sgd" else Momentum
+    return rule(rate, momentum=config.momentum)
 
 
 def slots(
     optimizer: keras.optimizers.Optimizer, weights: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The optimizer's memory of each weight, named as TensorFlow 1 names it."""
-    if isinstance(optimizer, Momentum):
+    """The optimizer's memory of each weight, named as TensorFlow 1 names it.
+
+    It has no name for Caffe's velocity, which is another number than its "Momentum".
+    """
+    if isinstance(optimizer, CaffeMomentum):
+        kinds = {"Velocity": optimizer.momentums}
+    elif isinstance(optimizer, Momentum):
         kinds = {"Momentum": optimizer.momentums}
     else:
         kinds = {"Adam": optimizer._momentums, "Adam_1": optimizer._velocities}

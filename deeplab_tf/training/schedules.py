@@ -10,9 +10,11 @@ from deeplab_tf.models.drop_path import Dropping
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Poly or step policy after a slow start; Adam's rate is constant.
+    """A policy after a slow start, from whose end its steps count; Adam has none.
 
-    Reference: Chen et al. 2017, section 4.1, https://arxiv.org/abs/1706.05587.
+    References: poly, Chen et al. 2017, section 4.1, https://arxiv.org/abs/1706.05587;
+    step, fixed, inv and multistep are those of Caffe's solver, where the step policy is
+    that of Chen et al. 2014, section 4, https://arxiv.org/abs/1412.7062.
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
@@ -24,9 +26,14 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
             return tf.constant(config.adam_learning_rate)
         step = tf.cast(step, tf.float32)
         after = tf.maximum(step - config.slow_start_step, 0.0)
-        rate = (
-            self._poly(after) if config.learning_policy == "poly" else self._step(after)
-        )
+        policies = {
+            "poly": self._poly,
+            "step": self._step,
+            "fixed": self._fixed,
+            "inv": self._inv,
+            "multistep": self._multistep,
+        }
+        rate = policies[config.learning_policy](after)
         slow = tf.constant(config.slow_start_learning_rate)
         return tf.where(step < config.slow_start_step, slow, rate)
 
@@ -42,6 +49,20 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
     def _step(self, step: tf.Tensor) -> tf.Tensor:
         config = self.config
         drops = tf.floor(step / config.learning_rate_decay_step)
+        return config.base_learning_rate * config.learning_rate_decay_factor**drops
+
+    def _fixed(self, step: tf.Tensor) -> tf.Tensor:
+        return self.config.base_learning_rate * tf.ones_like(step)
+
+    def _inv(self, step: tf.Tensor) -> tf.Tensor:
+        config = self.config
+        divisor = (1.0 + config.learning_rate_gamma * step) ** config.learning_power
+        return config.base_learning_rate / divisor
+
+    def _multistep(self, step: tf.Tensor) -> tf.Tensor:
+        config = self.config
+        reached = tf.constant(config.learning_rate_steps, tf.float32) <= step
+        drops = tf.reduce_sum(tf.cast(reached, tf.float32))
         return config.base_learning_rate * config.learning_rate_decay_factor**drops
 
     def get_config(self) -> dict:

@@ -37,16 +37,36 @@ def test_momentum_has_the_rate_outside_the_velocity():
         np.testing.assert_allclose(weight, np.full((2, 2), w), atol=1e-6)
 
 
-def test_without_momentum_it_is_plain_descent():
+def test_sgd_has_the_rate_inside_the_velocity():
+    """Caffe's: the step after the rate fell to a tenth still carries the first one."""
     named = weights("a/weights")
     config = OptimizerConfig(
-        learning_policy="step", base_learning_rate=0.5, momentum=0.0
+        optimizer="sgd",
+        learning_policy="step",
+        base_learning_rate=1.0,
+        learning_rate_decay_step=1,
+        momentum=0.5,
+    )
+    optimizer = make_optimizer(config, named)
+    # v: 0.3; 0.5 * 0.3 + 0.1 * 0.3 = 0.18; 0.5 * 0.18 + 0.01 * 0.3 = 0.093.
+    for expected in (0.7, 0.52, 0.427):
+        gradient = np.full((2, 2), 0.3, np.float32)
+        optimizer.apply([gradient], list(named.values()))
+        found = named["a/weights"]
+        np.testing.assert_allclose(found, np.full((2, 2), expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["momentum", "sgd"])
+def test_without_momentum_it_is_plain_descent(rule):
+    named = weights("a/weights")
+    config = OptimizerConfig(
+        optimizer=rule, learning_policy="step", base_learning_rate=0.5, momentum=0.0
     )
     optimizer = make_optimizer(config, named)
     for _ in range(2):
         optimizer.apply([np.full((2, 2), 0.3, np.float32)], list(named.values()))
     np.testing.assert_allclose(named["a/weights"], np.full((2, 2), 0.7), atol=1e-6)
-    assert list(optimization.slots(optimizer, named)) == ["a/weights/Momentum"]
+    assert len(optimization.slots(optimizer, named)) == 1
 
 
 def test_adam_is_that_of_the_paper():
@@ -67,6 +87,7 @@ def test_adam_is_that_of_the_paper():
     ("rule", "names"),
     [
         ("momentum", ["a/weights/Momentum", "b/biases/Momentum"]),
+        ("sgd", ["a/weights/Velocity", "b/biases/Velocity"]),
         (
             "adam",
             ["a/weights/Adam", "b/biases/Adam", "a/weights/Adam_1", "b/biases/Adam_1"],

@@ -51,6 +51,87 @@ def test_step_falls_by_its_factor_at_its_interval():
     assert [float(rate(tf.constant(s))) for s in (0, 9, 10, 25)] == [1, 1, 0.5, 0.25]
 
 
+def rates(config, steps):
+    rate = LearningRate(config)
+    return [float(rate(tf.constant(step, tf.int64))) for step in steps]
+
+
+# Of the published solvers. In float32, 1 - 89999 / 90000 is off by some permille.
+@pytest.mark.parametrize(
+    ("base", "total", "quarters", "last"),
+    [
+        (0.007, 30000, [0.007, 0.0054032265, 0.0037512071, 0.0020102221], 6.5416742e-7),
+        (
+            2.5e-4,
+            20000,
+            [2.5e-4, 1.9297238e-4, 1.3397168e-4, 7.1793647e-5],
+            3.365217e-8,
+        ),
+        (1e-3, 20000, [1e-3, 7.7188951e-4, 5.3588673e-4, 2.8717459e-4], 1.3460866e-7),
+        (0.01, 90000, [0.01, 0.0077188951, 0.0053588673, 0.0028717459], 3.4768163e-7),
+    ],
+)
+def test_poly_falls_as_in_the_papers(base, total, quarters, last):
+    config = OptimizerConfig(base_learning_rate=base, training_number_of_steps=total)
+    found = rates(config, [i * total // 4 for i in range(4)])
+    assert found == pytest.approx(quarters, rel=1e-6)
+    assert rates(config, [total - 1]) == [pytest.approx(last, rel=5e-3)]
+
+
+def test_step_falls_as_in_deeplab_v1():
+    config = OptimizerConfig(learning_policy="step", base_learning_rate=1e-3)
+    found = rates(config, (0, 1999, 2000, 3999, 4000, 5999))
+    assert found == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rel=1e-5)
+
+
+def test_inv_falls_as_in_caffe():
+    config = OptimizerConfig(
+        learning_policy="inv",
+        base_learning_rate=0.01,
+        learning_rate_gamma=1e-4,
+        learning_power=0.75,
+    )
+    found = rates(config, (0, 10000, 100000))
+    assert found == pytest.approx([0.01, 0.0059460356, 0.0016556003], rel=1e-6)
+
+
+def test_multistep_falls_at_each_of_its_steps():
+    config = OptimizerConfig(
+        learning_policy="multistep",
+        base_learning_rate=1.0,
+        learning_rate_decay_factor=0.5,
+        learning_rate_steps=(10, 15),
+    )
+    assert rates(config, (0, 9, 10, 14, 15, 999)) == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_fixed_stays():
+    config = OptimizerConfig(learning_policy="fixed", base_learning_rate=1e-10)
+    assert rates(config, (0, 99999)) == pytest.approx([1e-10, 1e-10], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("fixed", [0.25, 0.25, 1.0, 1.0, 1.0]),
+        ("inv", [0.25, 0.25, 1.0, 0.5, 0.2]),
+        ("multistep", [0.25, 0.25, 1.0, 0.5, 0.5]),
+    ],
+)
+def test_a_slow_start_comes_before_every_policy(policy, expected):
+    config = OptimizerConfig(
+        learning_policy=policy,
+        base_learning_rate=1.0,
+        slow_start_step=2,
+        slow_start_learning_rate=0.25,
+        learning_rate_decay_factor=0.5,
+        learning_rate_steps=(1,),
+        learning_rate_gamma=1.0,
+        learning_power=1.0,
+    )
+    assert rates(config, (0, 1, 2, 3, 6)) == pytest.approx(expected)
+
+
 def test_the_rate_of_adam_is_constant():
     rate = LearningRate(OptimizerConfig(optimizer="adam", adam_learning_rate=0.01))
     assert float(rate(tf.constant(5))) == float(rate(tf.constant(20000)))
