@@ -301,6 +301,11 @@ class LossConfig:
     """What a wrong pixel costs."""
 
     upsample_logits: bool = flag("Compare at label size, or at logits size.", True)
+    loss_normalization: Literal["pixels", "images"] = flag(
+        "Mean over the pixels that count, or FCN's sum over those of an image, which "
+        "wants rates like 1e-10.",
+        "pixels",
+    )
     label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
     top_k_percent_pixels: float = flag("Share of the hardest pixels that count.", 1.0)
     hard_example_mining_step: int = flag("Step at which that share is reached.", 0)

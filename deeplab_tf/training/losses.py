@@ -65,15 +65,18 @@ def loss_and_count(
     config: LossConfig,
     step: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of the losses, and the number of pixels to divide it by.
+    """Sum of the losses, and the number of pixels, or images, to divide it by.
 
     Divide once, by the counts of all devices together. All pixels that are kept count,
-    whatever they weigh; of the hardest, those with a loss.
+    whatever they weigh; of the hardest, those with a loss. Over images, the loss is
+    that of FCN, whose released solvers do not normalize: the sum over an image.
     """
     losses, kept = pixel_losses(logits, label, spec, config)
     if config.top_k_percent_pixels < 1.0:
         losses = hardest(losses, config, step)
         kept = tf.cast(tf.not_equal(losses, 0.0), tf.float32)
+    if config.loss_normalization == "images":
+        return tf.reduce_sum(losses), tf.cast(tf.shape(label)[0], tf.float32)
     return tf.reduce_sum(losses), tf.reduce_sum(kept)
 
 

@@ -68,6 +68,24 @@ def test_equal_scores_cost_the_logarithm_of_the_number_of_classes():
     assert float(found) == pytest.approx(np.log(5), abs=1e-6)
 
 
+SUM = LossConfig(loss_normalization="images")
+
+
+def test_the_sum_of_fcn_over_an_image_without_void():
+    label = np.zeros((1, 500, 500, 1), np.int32)
+    found = mean_loss(tf.zeros((1, 500, 500, 21)), label, spec(21), SUM)
+    assert float(found) == pytest.approx(761_130.6, rel=1e-5)  # 250,000 ln 21
+
+
+def test_the_sum_is_divided_by_the_images_whatever_is_ignored():
+    label = np.zeros((2, 3, 4, 1), np.int32)
+    label[1, :2] = 255  # 12 and 4 pixels count: 16 ln 5, over 2 images.
+    found = mean_loss(tf.zeros((2, 3, 4, 5)), label, spec(), SUM)
+    assert float(found) == pytest.approx(8 * np.log(5), rel=1e-6)
+    label[:] = 255
+    assert float(mean_loss(tf.zeros((2, 3, 4, 5)), label, spec(), SUM)) == 0
+
+
 def test_ignored_pixels_change_nothing(rng):
     logits = rng.normal(size=(1, 4, 4, 5)).astype(np.float32)
     label = rng.integers(0, 5, (1, 4, 4, 1)).astype(np.int32)
