@@ -309,9 +309,13 @@ class LossConfig:
     label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
     top_k_percent_pixels: float = flag("Share of the hardest pixels that count.", 1.0)
     hard_example_mining_step: int = flag("Step at which that share is reached.", 0)
+    auxiliary_loss_weight: float = flag(
+        "What the loss of auxiliary logits counts, beside 1 of the last; of PSPNet.",
+        0.4,
+    )
 
     def __post_init__(self) -> None:
-        not_negative(self, "hard_example_mining_step")
+        not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
         if not 0 < self.top_k_percent_pixels <= 1:
             raise FlagError(
                 f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"

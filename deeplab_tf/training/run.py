@@ -112,9 +112,11 @@ def _make_trainer(
     named = weights_by_name(model)
     weights = {name: weight for name, weight in named.items() if weight.trainable}
     optimizer.build(list(weights.values()))
+    model = each_scale(model, config.model)
     return Trainer(
         strategy=strategy,
-        model=each_scale(model, config.model),
+        model=model,
+        loss_weights=(1.0,) * len(model.outputs),
         optimizer=optimizer,
         weights=weights,
         spec=spec,

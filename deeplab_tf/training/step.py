@@ -22,6 +22,7 @@ class Trainer:
     Attributes:
         strategy: On which devices.
         model: Images -> logits, or a list of them, of all of which the losses count.
+        loss_weights: What the loss of each of the logits counts.
         optimizer: Built for `weights`.
         weights: Trainable ones by official name.
         spec: What the labels mean.
@@ -31,6 +32,7 @@ class Trainer:
 
     strategy: tf.distribute.Strategy
     model: keras.Model
+    loss_weights: tuple[float, ...]
     optimizer: keras.optimizers.Optimizer
     weights: Mapping[str, Any]
     spec: DatasetSpec
@@ -58,10 +60,12 @@ class Trainer:
         """One step; what it returns sums over the replicas to that of the batch."""
         context = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
-            logits = self.model(batch["image"], training=True)
-            cost = tf.add_n(
-                [self._loss(each, batch["label"]) for each in tf.nest.flatten(logits)]
-            )
+            found = tf.nest.flatten(self.model(batch["image"], training=True))
+            costs = [
+                weight * self._loss(logits, batch["label"])
+                for weight, logits in zip(self.loss_weights, found, strict=True)
+            ]
+            cost = tf.add_n(costs)
             decay = regularization(self.weights, self.update)
             decay /= context.num_replicas_in_sync
             total = cost + decay

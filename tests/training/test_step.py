@@ -14,6 +14,7 @@ from deeplab_tf.training.step import Trainer
 from tests.recorded import SMALL, assign_rule_weights, golden, settings
 
 STRATEGY = tf.distribute.get_strategy()
+PLAIN = LossConfig()
 
 
 def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
@@ -33,12 +34,80 @@ def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
         return Trainer(
             strategy=strategy,
             model=model,
+            loss_weights=(1.0,),
             optimizer=optimizer,
             weights=weights,
             spec=spec,
             loss=LossConfig(),
             update=update,
         )
+
+
+def linear_trainer(loss_weights, *, loss=PLAIN, strategy=STRATEGY):
+    """One 1x1 convolution to zero logits for each weight; the second at half size."""
+    update = OptimizerConfig(base_learning_rate=0.01, weight_decay=0.0)
+    with strategy.scope():
+        images = keras.Input((None, None, 3))
+        outputs = [
+            keras.layers.Conv2D(
+                6, 1, strides=1 + i % 2, kernel_initializer="zeros", name=f"c{i}"
+            )(images)
+            for i, _ in enumerate(loss_weights)
+        ]
+        model = keras.Model(images, outputs)
+        weights = weights_by_name(model)
+        optimizer = optimization.make_optimizer(update)
+        optimizer.build(list(weights.values()))
+        return Trainer(
+            strategy=strategy,
+            model=model,
+            loss_weights=loss_weights,
+            optimizer=optimizer,
+            weights=weights,
+            spec=shapes.SPEC,
+            loss=loss,
+            update=update,
+        )
+
+
+def test_an_auxiliary_loss_counts_as_much_as_its_weight(rng):
+    """PSPNet: with zero classifiers 1.4 ln C, and the gradient of one is 0.4 times."""
+    trainer = linear_trainer((0.4, 1.0, 1.0))
+    batches = iter(tf.data.Dataset.from_tensors(random_batches(rng, 2)).repeat())
+    metrics = trainer.run(batches, tf.constant(1))
+    assert float(metrics["loss"][0]) == pytest.approx(2.4 * np.log(6), rel=1e-5)
+    slots = optimization.slots(trainer.optimizer, trainer.weights)
+    auxiliary, main = (
+        slots[f"{name}/weights/Momentum"].numpy() for name in ("c0", "c2")
+    )
+    np.testing.assert_allclose(auxiliary, 0.4 * main, atol=1e-5)
+    assert np.abs(main).max() > 0.1
+
+
+def test_a_loss_too_many_is_an_error(rng):
+    trainer = linear_trainer((1.0, 1.0))
+    trainer.loss_weights = (1.0,)
+    batches = iter(tf.data.Dataset.from_tensors(random_batches(rng, 2)))
+    with pytest.raises(ValueError, match="zip"):
+        trainer.run(batches, tf.constant(1))
+
+
+@pytest.mark.parametrize("normalization", ["pixels", "images"])
+def test_two_devices_divide_by_what_all_of_them_have(rng, two_devices, normalization):
+    loss = LossConfig(loss_normalization=normalization)
+    data = random_batches(rng, 4)
+    data["label"][:2, 5:] = 255  # The first device has fewer pixels that count.
+    pixels = (2 * 5 + 2 * 33) * 33
+    trainer = linear_trainer((1.0,), loss=loss, strategy=two_devices)
+    batches = iter(
+        two_devices.distribute_datasets_from_function(
+            lambda context: tf.data.Dataset.from_tensor_slices(data).batch(2)
+        )
+    )
+    metrics = trainer.run(batches, tf.constant(1))
+    divisor = pixels if normalization == "pixels" else 4
+    expected = pixels * np.log(6) / divisor
+    assert float(metrics["loss"][0]) == pytest.approx(expected, rel=1e-5)
 
 
 def recorded_run(name):
