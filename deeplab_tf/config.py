@@ -307,6 +307,11 @@ class LossConfig:
         "pixels",
     )
     label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
+    class_weights: str = flag(
+        "Weights by how often the classes occur in the records, median_frequency or "
+        "inverse_log; or a file of them, one a line, with or without a name before it.",
+        "",
+    )
     top_k_percent_pixels: float = flag("Share of the hardest pixels that count.", 1.0)
     hard_example_mining_step: int = flag("Step at which that share is reached.", 0)
     auxiliary_loss_weight: float = flag(
@@ -316,6 +321,11 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
+        if self.class_weights and self.label_weights:
+            raise FlagError(
+                f"--class_weights={self.class_weights} and --label_weights="
+                f"{text(self.label_weights)}: one of them"
+            )
         if not 0 < self.top_k_percent_pixels <= 1:
             raise FlagError(
                 f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"

@@ -74,6 +74,10 @@ def test_logits_have_the_least_stride(strides, stride):
         (lambda: OptimizerConfig(learning_rate_steps=(0,)), "_steps=0: more than 0"),
         (lambda: OptimizerConfig(learning_rate_gamma=-1.0), "_gamma=-1.0: 0 or more"),
         (lambda: LossConfig(hard_example_mining_step=-1), "_step=-1: 0 or more"),
+        (
+            lambda: LossConfig(class_weights="inverse_log", label_weights=(1.0, 2.0)),
+            "--class_weights=inverse_log and --label_weights=1.0,2.0: one of them",
+        ),
         (lambda: LossConfig(auxiliary_loss_weight=-1.0), "_weight=-1.0: 0 or more"),
         (lambda: ModelConfig(logits_kernel_size=0), "--logits_kernel_size=0: more"),
         (lambda: InferenceConfig(eval_scales=()), "--eval_scales is missing"),

@@ -11,7 +11,7 @@ from absl import logging
 
 from deeplab_tf.checkpoints import restoring, rundir
 from deeplab_tf.checkpoints.native import Keeper
-from deeplab_tf.config import TrainConfig
+from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
@@ -20,7 +20,15 @@ from deeplab_tf.files import check_writable
 from deeplab_tf.models.build import build, each_scale, find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
-from deeplab_tf.training import advice, devices, guards, optimization, pacing, schedules
+from deeplab_tf.training import (
+    advice,
+    class_weights,
+    devices,
+    guards,
+    optimization,
+    pacing,
+    schedules,
+)
 from deeplab_tf.training.logs import Logs
 from deeplab_tf.training.step import Trainer
 
@@ -42,11 +50,12 @@ def train(
     folder = check_writable("train_logdir", config.train_logdir)
     spec, source = _open_data(config)
     rundir.check(folder, config, spec)
+    loss = class_weights.weigh(config.loss, spec, source)
     strategy = strategy or devices.make_strategy()
     batch_size = devices.per_replica(config.train_batch_size, strategy)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        trainer = _make_trainer(config, spec, strategy)
+        trainer = _make_trainer(config, spec, loss, strategy)
     keeper = Keeper(folder, _state(trainer), keep=config.max_checkpoints_to_keep)
     start = _start(config, trainer, keeper)
     if start >= config.optimizer.training_number_of_steps:
@@ -57,6 +66,8 @@ def train(
         )
         return
     rundir.write(folder, config, spec)
+    if how := config.loss.class_weights:
+        class_weights.write(folder, spec, loss, how)
     batches = strategy.distribute_datasets_from_function(
         lambda context: pipeline.training_batches(
             source,
@@ -97,7 +108,10 @@ def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
 
 
 def _make_trainer(
-    config: TrainConfig, spec: DatasetSpec, strategy: tf.distribute.Strategy
+    config: TrainConfig,
+    spec: DatasetSpec,
+    loss: LossConfig,
+    strategy: tf.distribute.Strategy,
 ) -> Trainer:
     optimizer = optimization.make_optimizer(config.optimizer)
     model = build(
@@ -120,7 +134,7 @@ def _make_trainer(
         optimizer=optimizer,
         weights=weights,
         spec=spec,
-        loss=config.loss,
+        loss=loss,
         update=config.optimizer,
     )
 

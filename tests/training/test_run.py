@@ -18,6 +18,7 @@ from deeplab_tf.checkpoints import reading
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
+    LossConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -185,6 +186,15 @@ def test_class_weights_of_another_number_are_an_error(tmp_path, shapes):
     loss = dataclasses.replace(config(tmp_path, shapes, 1).loss, label_weights=(1, 2))
     with pytest.raises(FlagError, match="2 weights for 6 classes of shapes"):
         train(config(tmp_path, shapes, 1, loss=loss))
+
+
+def test_class_weights_of_the_records_stay_when_a_run_goes_on(tmp_path, shapes):
+    loss = LossConfig(class_weights="median_frequency")
+    train(config(tmp_path, shapes, 2, loss=loss))
+    kept = (tmp_path / "class_weights.txt").read_text()
+    assert kept.startswith("# --class_weights=median_frequency\n")
+    train(config(tmp_path, shapes, 4, loss=loss))
+    assert (tmp_path / "class_weights.txt").read_text() == kept
 
 
 def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes):
