@@ -5,6 +5,8 @@ defaults are those of research/deeplab; what differs says so in its help.
 """
 
 import dataclasses
+import math
+import re
 from typing import Any, Literal
 
 from deeplab_tf.architectures import ARCHITECTURES, Architecture
@@ -226,6 +228,26 @@ class DataConfig:
     dataset_dir: str | None = flag("Folder of the TFRecord shards.", None)
 
 
+def _factor(given: str) -> tuple[re.Pattern[str], float]:
+    """`PATTERN=FACTOR` in two."""
+    pattern, _, factor = given.rpartition("=")
+    try:
+        found = re.compile(pattern), float(factor)
+    except re.error as error:
+        raise FlagError(
+            f"--gradient_multipliers={given}: {pattern} is no regular expression "
+            f"({error})"
+        ) from None
+    except ValueError:
+        found = None
+    if not (pattern and found and 0 <= found[1] < math.inf):
+        raise FlagError(
+            f"--gradient_multipliers={given}: PATTERN=FACTOR is needed, as logits=10, "
+            "the factor 0 or more"
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Steps, rates and what is updated how fast."""
@@ -268,6 +290,12 @@ class OptimizerConfig:
     last_layers_contain_logits_only: bool = flag(
         "The last layers are the logits alone, not ASPP and decoder too.", False
     )
+    gradient_multipliers: tuple[str, ...] = flag(
+        "Further factors of gradients, PATTERN=FACTOR,...: of a weight in whose name, "
+        "as logits/semantic/weights, the regular expression (without comma) is found; "
+        "the first counts, and 0 keeps it as it is.",
+        (),
+    )
 
     def __post_init__(self) -> None:
         positive(self, "training_number_of_steps", "learning_rate_decay_step")
@@ -275,6 +303,7 @@ class OptimizerConfig:
         not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
         not_negative(self, "learning_rate_gamma")
         self._check_steps()
+        _ = self.factors  # Raises where a multiplier cannot be understood.
         if not 0 <= self.momentum < 1:
             raise FlagError(f"--momentum={self.momentum}: between 0 and 1, as 0.9")
         if self.slow_start_step >= self.training_number_of_steps:
@@ -282,6 +311,11 @@ class OptimizerConfig:
                 f"--slow_start_step={self.slow_start_step} is not below "
                 f"--training_number_of_steps={self.training_number_of_steps}"
             )
+
+    @property
+    def factors(self) -> tuple[tuple[re.Pattern[str], float], ...]:
+        """Pattern and factor of each of the gradient multipliers."""
+        return tuple(map(_factor, self.gradient_multipliers))
 
     def _check_steps(self) -> None:
         steps = self.learning_rate_steps

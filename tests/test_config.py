@@ -73,6 +73,22 @@ def test_logits_have_the_least_stride(strides, stride):
         ),
         (lambda: OptimizerConfig(learning_rate_steps=(0,)), "_steps=0: more than 0"),
         (lambda: OptimizerConfig(learning_rate_gamma=-1.0), "_gamma=-1.0: 0 or more"),
+        (
+            lambda: OptimizerConfig(gradient_multipliers=("conv(=2",)),
+            r"_multipliers=conv\(=2: conv\( is no regular expression \(missing",
+        ),
+        (
+            lambda: OptimizerConfig(gradient_multipliers=("logits",)),
+            "=logits: PATTERN=FACTOR is needed, as logits=10",
+        ),
+        (
+            lambda: OptimizerConfig(gradient_multipliers=("a=1", "logits=ten")),
+            "=logits=ten: PATTERN=FACTOR is needed",
+        ),
+        (
+            lambda: OptimizerConfig(gradient_multipliers=("logits=-1",)),
+            "=logits=-1: PATTERN=FACTOR is needed",
+        ),
         (lambda: LossConfig(hard_example_mining_step=-1), "_step=-1: 0 or more"),
         (
             lambda: LossConfig(class_weights="inverse_log", label_weights=(1.0, 2.0)),

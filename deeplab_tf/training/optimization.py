@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from deeplab_tf.checkpoints.restoring import LAST_LAYERS, LOGITS
 from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.errors import FlagError
 from deeplab_tf.training.schedules import LearningRate
 
 _DEPTHWISE_DECAYS = ("pnasnet/", "hnasnet/")
@@ -78,15 +79,41 @@ def slots(
 def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
     """How much faster a weight learns: last layers by the flag, biases twice that.
 
+    On top of it comes the first pattern that is found in the name.
+
     Args:
         name: Official name of the weight.
-        config: The flag, and which layers are last.
+        config: The flags, and which layers are last.
     """
     last = LOGITS if config.last_layers_contain_logits_only else LAST_LAYERS
     factor = 2.0 if "biases" in name else 1.0
     if any(scope in name for scope in last):
         factor *= config.last_layer_gradient_multiplier
-    return factor
+    found = (own for pattern, own in config.factors if pattern.search(name))
+    return factor * next(found, 1.0)
+
+
+def learning(named: Mapping[str, Any], config: OptimizerConfig) -> dict[str, Any]:
+    """Those of the named weights that learn; no other has gradient, decay or slot.
+
+    Raises:
+        FlagError: A gradient multiplier is of no weight, or none learns.
+    """
+    for pattern, _ in config.factors:
+        if not any(map(pattern.search, named)):
+            scopes = dict.fromkeys("/".join(name.split("/")[:-1][:2]) for name in named)
+            raise FlagError(
+                f"--gradient_multipliers: {pattern.pattern} is in the name of no "
+                f"weight; their scopes are {', '.join(scopes)}"
+            )
+    found = {
+        name: weight
+        for name, weight in named.items()
+        if weight.trainable and gradient_multiplier(name, config) != 0
+    }
+    if not found:
+        raise FlagError("--gradient_multipliers: all are 0, and no weight learns")
+    return found
 
 
 def decays(name: str) -> bool:
@@ -100,4 +127,4 @@ def decays(name: str) -> bool:
 def regularization(weights: Mapping[str, Any], config: OptimizerConfig) -> tf.Tensor:
     """The decay as a loss, half the squared weights times `weight_decay`."""
     squares = [tf.nn.l2_loss(w.value) for name, w in weights.items() if decays(name)]
-    return config.weight_decay * tf.add_n(squares)
+    return config.weight_decay * tf.add_n(squares) if squares else tf.constant(0.0)

@@ -123,8 +123,7 @@ def _make_trainer(
         dropping=schedules.dropping(config, optimizer.iterations),
         training_form=True,
     )
-    named = weights_by_name(model)
-    weights = {name: weight for name, weight in named.items() if weight.trainable}
+    weights = optimization.learning(weights_by_name(model), config.optimizer)
     optimizer.build(list(weights.values()))
     model = each_scale(model, config.model)
     return Trainer(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deeplab_tf.config import OptimizerConfig
+from deeplab_tf.errors import FlagError
 from deeplab_tf.training import optimization
 from tests.recorded import golden
 
@@ -144,6 +145,49 @@ def test_kernels_decay_and_last_layers_learn_faster(name, decays, multiplier):
     config = OptimizerConfig(last_layer_gradient_multiplier=10.0)
     assert optimization.decays(name) == decays
     assert optimization.gradient_multiplier(name, config) == multiplier
+
+
+@pytest.mark.parametrize(
+    ("name", "multiplier"),
+    [
+        ("logits/semantic/weights", 5),  # The last layers' 10, times the first match.
+        ("logits/semantic/biases", 10),
+        ("resnet_101/conv1/BatchNorm/gamma", 0),
+        ("vgg_16/fc6_1/biases", 6),
+        ("vgg_16/conv1/conv1_1/weights", 1),
+    ],
+)
+def test_the_first_pattern_in_a_name_multiplies_on_top(name, multiplier):
+    config = OptimizerConfig(
+        last_layer_gradient_multiplier=10.0,
+        gradient_multipliers=("BatchNorm=0", "^logits=.5", "logits=7", r"fc[67]_\d=3"),
+    )
+    assert optimization.gradient_multiplier(name, config) == multiplier
+
+
+def test_what_is_multiplied_by_zero_does_not_learn():
+    named = weights("a/weights", "a/biases", "b/weights")
+    config = OptimizerConfig(gradient_multipliers=("^a/=0",))
+    assert list(optimization.learning(named, config)) == ["b/weights"]
+    frozen = OptimizerConfig(gradient_multipliers=("weights=0",))
+    learning = optimization.learning(named, frozen)
+    assert list(learning) == ["a/biases"]
+    assert float(optimization.regularization(learning, frozen)) == 0
+
+
+def test_a_pattern_of_no_weight_lists_the_scopes():
+    named = weights("vgg_16/fc6/weights", "vgg_16/fc7/weights", "logits/weights")
+    config = OptimizerConfig(gradient_multipliers=("fc6=2", "fc9=2"))
+    with pytest.raises(
+        FlagError, match=r"fc9 is in .* no weight; .* vgg_16/fc6, .*, logits$"
+    ):
+        optimization.learning(named, config)
+
+
+def test_that_nothing_learns_is_an_error():
+    config = OptimizerConfig(gradient_multipliers=("weights=0",))
+    with pytest.raises(FlagError, match="no weight learns"):
+        optimization.learning(weights("a/weights"), config)
 
 
 def test_decay_is_half_the_squares_of_the_kernels():

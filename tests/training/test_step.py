@@ -43,9 +43,11 @@ def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
         )
 
 
-def linear_trainer(loss_weights, *, loss=PLAIN, strategy=STRATEGY):
+UPDATE = OptimizerConfig(base_learning_rate=0.01, weight_decay=0.0)
+
+
+def linear_trainer(loss_weights, *, loss=PLAIN, update=UPDATE, strategy=STRATEGY):
     """One 1x1 convolution to zero logits for each weight; the second at half size."""
-    update = OptimizerConfig(base_learning_rate=0.01, weight_decay=0.0)
     with strategy.scope():
         images = keras.Input((None, None, 3))
         outputs = [
@@ -55,7 +57,7 @@ def linear_trainer(loss_weights, *, loss=PLAIN, strategy=STRATEGY):
             for i, _ in enumerate(loss_weights)
         ]
         model = keras.Model(images, outputs)
-        weights = weights_by_name(model)
+        weights = optimization.learning(weights_by_name(model), update)
         optimizer = optimization.make_optimizer(update)
         optimizer.build(list(weights.values()))
         return Trainer(
@@ -82,6 +84,21 @@ def test_an_auxiliary_loss_counts_as_much_as_its_weight(rng):
     )
     np.testing.assert_allclose(auxiliary, 0.4 * main, atol=1e-5)
     assert np.abs(main).max() > 0.1
+
+
+@pytest.mark.parametrize("rule", ["momentum", "sgd", "adam"])
+def test_a_weight_multiplied_by_zero_does_not_move_at_all(rng, rule):
+    update = OptimizerConfig(
+        optimizer=rule, weight_decay=0.5, gradient_multipliers=("^c0/=0",)
+    )
+    trainer = linear_trainer((1.0, 1.0), update=update)
+    weights = weights_by_name(trainer.model)
+    for weight in weights.values():
+        weight.assign(weight + 1.0)  # That decay has something to pull at.
+    batches = iter(tf.data.Dataset.from_tensors(random_batches(rng, 2)).repeat())
+    trainer.run(batches, tf.constant(2))
+    moved = {name for name, w in weights.items() if np.any(w.numpy() != 1.0)}
+    assert moved == {"c1/weights", "c1/biases"}
 
 
 def test_a_loss_too_many_is_an_error(rng):
