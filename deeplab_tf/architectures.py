@@ -15,6 +15,8 @@ class Architecture:
             scores finer than the features.
         full_size: The head brings its logits to the size of the image.
         trunk: Form of a feature extractor that has several, as VGG has.
+        label_grid: First pixel, and distance to the next, of those that its training
+            form scores; by default it scores a grid from corner to corner.
         frozen: Scopes of weights that training leaves as they are.
         frozen_batch_norm: Statistics, scale and offset of the feature extractor stay.
     """
@@ -24,6 +26,7 @@ class Architecture:
     score_stride: int | None = None
     full_size: bool = False
     trunk: str = ""
+    label_grid: tuple[int, int] | None = None
     frozen: tuple[str, ...] = ()
     frozen_batch_norm: bool = False
 
@@ -53,12 +56,16 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "fcn16s": _fcn(16),
     "fcn8s": _fcn(8),
     "fcn8s_at_once": _fcn(8),
-    "deeplab_v1": dataclasses.replace(_LARGE_FOV, trunk="deeplab_v1"),
+    "deeplab_v1": dataclasses.replace(
+        _LARGE_FOV, trunk="deeplab_v1", full_size=True, label_grid=(1, 8)
+    ),
     "deeplab_v1_7x7": _LARGE_FOV,
-    "deeplab_v1_msc": dataclasses.replace(_LARGE_FOV, frozen=("vgg_16",)),
+    "deeplab_v1_msc": dataclasses.replace(
+        _LARGE_FOV, full_size=True, frozen=("vgg_16",)
+    ),
     "deeplab_v1_largefov": _LARGE_FOV,
     "deeplab_v1_msc_largefov": dataclasses.replace(
-        _LARGE_FOV, frozen=("vgg_16", "logits/fc8")
+        _LARGE_FOV, full_size=True, frozen=("vgg_16", "logits/fc8")
     ),
     "deeplab_v2_aspp": _V2,
     "deeplab_v2_largefov": _V2,

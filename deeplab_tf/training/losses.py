@@ -80,6 +80,19 @@ def loss_and_count(
     return tf.reduce_sum(losses), tf.reduce_sum(kept)
 
 
+def on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
+    """The labels `[N, H, W, 1]` of the pixels that a network scores in training.
+
+    Args:
+        label: Of every pixel.
+        grid: First row and column, and distance between two; None for all pixels.
+    """
+    if grid is None:
+        return label
+    first, distance = grid
+    return label[:, first::distance, first::distance]
+
+
 def bad_labels(label: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
     """How many pixels are neither a class nor ignored, int32."""
     known = tf.logical_and(label >= 0, label < spec.num_classes)

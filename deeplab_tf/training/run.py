@@ -18,6 +18,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable
 from deeplab_tf.models.build import build, each_scale, find_backbone
+from deeplab_tf.models.heads import AUXILIARY
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
 from deeplab_tf.training import (
@@ -129,13 +130,21 @@ def _make_trainer(
     return Trainer(
         strategy=strategy,
         model=model,
-        loss_weights=(1.0,) * len(model.outputs),
+        loss_weights=(*_extra_weights(config, model), 1.0),
+        label_grid=config.model.facts.label_grid,
         optimizer=optimizer,
         weights=weights,
         spec=spec,
         loss=loss,
         update=config.optimizer,
     )
+
+
+def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
+    """What the losses of logits before the last count: auxiliary ones, or scales."""
+    is_auxiliary = config.model.head in AUXILIARY
+    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
+    return (weight,) * (len(model.outputs) - 1)
 
 
 def _state(trainer: Trainer) -> dict[str, dict]:

@@ -23,6 +23,7 @@ class Trainer:
         strategy: On which devices.
         model: Images -> logits, or a list of them, of all of which the losses count.
         loss_weights: What the loss of each of the logits counts.
+        label_grid: Which pixels the network scores; see `losses.on_grid`.
         optimizer: Built for `weights`.
         weights: Trainable ones by official name.
         spec: What the labels mean.
@@ -33,6 +34,7 @@ class Trainer:
     strategy: tf.distribute.Strategy
     model: keras.Model
     loss_weights: tuple[float, ...]
+    label_grid: tuple[int, int] | None = None
     optimizer: keras.optimizers.Optimizer
     weights: Mapping[str, Any]
     spec: DatasetSpec
@@ -61,8 +63,9 @@ class Trainer:
         context = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
             found = tf.nest.flatten(self.model(batch["image"], training=True))
+            label = losses.on_grid(batch["label"], self.label_grid)
             costs = [
-                weight * self._loss(logits, batch["label"])
+                weight * self._loss(logits, label)
                 for weight, logits in zip(self.loss_weights, found, strict=True)
             ]
             cost = tf.add_n(costs)

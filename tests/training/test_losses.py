@@ -32,6 +32,23 @@ def recorded_cases():
     return {name: case for name, case in cases.items() if "scales" in case}
 
 
+def test_a_grid_of_labels_begins_where_the_network_scores():
+    label = tf.reshape(tf.range(306 * 306), (1, 306, 306, 1))
+    grid = losses.on_grid(label, (1, 8))[0, ..., 0]
+    assert grid.shape == (39, 39)
+    assert grid[0, 0] == 306 + 1
+    assert grid[38, 2] == (1 + 38 * 8) * 306 + 1 + 2 * 8
+    assert losses.on_grid(label, None) is label
+
+
+def test_shrunken_labels_are_every_eighth(rng):
+    """As Caffe shrinks those of a crop of 8 k + 1, for networks of output stride 8."""
+    label = tf.constant(rng.integers(0, 5, (1, 321, 321, 1)), tf.int32)
+    logits = tf.one_hot(label[:, ::8, ::8, 0], 5) * 100.0
+    config = LossConfig(upsample_logits=False)
+    assert mean_loss(logits, label, spec(), config) == pytest.approx(0.0, abs=1e-6)
+
+
 @pytest.mark.golden
 @pytest.mark.parametrize("name", recorded_cases())
 def test_losses_and_gradients_are_the_official_ones(name):

@@ -1,0 +1,79 @@
+"""Every architecture from the first step to the export, at reduced width."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deeplab_tf.architectures import ARCHITECTURES
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    EvalConfig,
+    ExportConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from deeplab_tf.evaluation.run import evaluate
+from deeplab_tf.exporting import saved_model
+from deeplab_tf.exporting.run import export
+from deeplab_tf.models.heads import HEADS
+from deeplab_tf.training.run import train
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_architecture_has_a_head():
+    assert ARCHITECTURES.keys() == HEADS.keys()
+
+
+def small(name):
+    """The network of the architecture, as narrow as it can be had."""
+    variant = "resnet_v1_18" if name == "deeplab_v3_cascade" else ""
+    return ModelConfig(
+        architecture=name,
+        model_variant=variant,
+        depth_multiplier=1 / 16,
+        aspp_convs_filters=16,
+        decoder_filters=16,
+    )
+
+
+def train_config(model, shapes, folder):
+    return TrainConfig(
+        train_logdir=str(folder),
+        train_batch_size=2,
+        model=model,
+        data=DataConfig(dataset_dir=str(shapes)),
+        augment=AugmentConfig(train_crop_size=(65, 65)),
+        loss=LossConfig(upsample_logits=False),
+        optimizer=OptimizerConfig(
+            training_number_of_steps=2, base_learning_rate=1e-6
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_network_trains_evaluates_and_is_exported(name, shapes, tmp_path):
+    run = tmp_path / "run"
+    train(train_config(small(name), shapes, run))
+    scores = evaluate(
+        EvalConfig(
+            checkpoint_dir=str(run),
+            eval_logdir=str(tmp_path / "eval"),
+            data=DataConfig(dataset_dir=str(shapes)),
+        )
+    )
+    assert 0 <= scores["miou"] <= 1
+    saved = json.loads((run / "config.json").read_text())["model"]
+    assert saved["architecture"] == name
+    # It compares what is written with the network, or fails.
+    config = ExportConfig(
+        checkpoint_path=str(run), export_path=str(tmp_path / "exported")
+    )
+    export(config)
+    predict = saved_model.load(tmp_path / "exported")[0]
+    found = predict(np.full((1, 50, 70, 3), 200, np.uint8))
+    assert found["SemanticPredictions"].shape == (1, 50, 70)
