@@ -7,7 +7,7 @@ defaults are those of research/deeplab; what differs says so in its help.
 import dataclasses
 import math
 import re
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from deeplab_tf.architectures import ARCHITECTURES, Architecture
 from deeplab_tf.errors import FlagError
@@ -35,6 +35,10 @@ def _unavailable(record: Any) -> None:
 class ModelConfig:
     """The network, as far as a flag can change it."""
 
+    follows: ClassVar = {
+        "model_variant": "architecture",
+        "output_stride": "architecture",
+    }
     architecture: str = flag(
         "Network, as listed by python -m deeplab_tf.models; by default DeepLab v3, or "
         "v3+ where decoder_output_stride is given.",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from absl import flags, logging
 
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import text
+from deeplab_tf.settings import changed, text
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -91,7 +91,7 @@ def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
             settings[field.name] = dataclasses.replace(default, given=given)
         else:
             given = _given(type(default), values)
-            settings[field.name] = dataclasses.replace(default, **given)
+            settings[field.name] = changed(default, given)
     return settings
 
 

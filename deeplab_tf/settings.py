@@ -36,8 +36,29 @@ class Overrides(Generic[T]):
 
     def onto(self, saved: T | None) -> T:
         """The saved record, or the default one, with what was given."""
-        base: Any = saved or self.defaults
-        return dataclasses.replace(base, **self.given)
+        return changed(saved or self.defaults, self.given)
+
+
+def changed(record: Any, given: Mapping[str, Any]) -> Any:
+    """A record with other settings; what followed from one of them follows anew.
+
+    Args:
+        record: Its `follows`, if it has some, tells from which setting another gets its
+            value where none is given.
+        given: Settings by name.
+    """
+    plain, follows = type(record), getattr(record, "follows", {})
+    anew = {
+        name: _default(plain, name)
+        for name, source in follows.items()
+        if source in given and getattr(record, name) == getattr(plain(), name)
+    }
+    return dataclasses.replace(record, **(anew | dict(given)))
+
+
+def _default(record: type, name: str) -> Any:
+    (field,) = (field for field in dataclasses.fields(record) if field.name == name)
+    return field.default
 
 
 def positive(record: Any, *names: str) -> None:

@@ -13,6 +13,7 @@ from deeplab_tf.config import (
     VisConfig,
 )
 from deeplab_tf.errors import FlagError
+from deeplab_tf.settings import Overrides
 
 TRAIN = ("--train_logdir=run", "--dataset_dir=records")
 
@@ -101,7 +102,7 @@ def test_booleans_take_words_and_numbers(text):
         (["--train_crop_size=big"], "--train_crop_size=big: a whole number is needed"),
         (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
         (["--output_stride=10"], "--output_stride=10: one of 8, 16, 32 is needed"),
-        (["--learning_policy=cosine"], "one of poly, step is needed"),
+        (["--learning_policy=cosine"], "one of poly, step, fixed, inv,"),
         (["--flagfile=no.flags"], "--flagfile=no.flags: no such file"),
         (["--momentum"], "Missing value for flag --momentum"),
         (["--base_learning_rate=nan"], "--base_learning_rate=nan: a number is needed"),
@@ -154,3 +155,31 @@ def test_two_commands_fit_in_one_process():
     for record in (TrainConfig, EvalConfig, TrainConfig):
         with pytest.raises(FlagError, match="is missing"):
             flags.parse(record, ["program"])
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], ("mobilenet_v2", 16)),
+        (["--architecture=fcn8s"], ("vgg_16", 32)),
+        (["--architecture=deeplab_v2_aspp"], ("resnet_101", 8)),
+        (
+            ["--model_variant=vgg_16", "--architecture=deeplab_v2_aspp"],
+            ("vgg_16", 8),
+        ),
+        (
+            ["--architecture=deeplab_v3", "--output_stride=8"],
+            ("mobilenet_v2", 8),
+        ),
+    ],
+)
+def test_what_is_not_given_follows_from_the_architecture(args, expected):
+    required = ["train", "--train_logdir=run", "--dataset_dir=records"]
+    model = flags.parse(TrainConfig, [*required, *args]).model
+    assert (model.model_variant, model.output_stride) == expected
+
+
+def test_a_saved_network_keeps_its_own_where_the_architecture_is_named_again():
+    saved = ModelConfig(architecture="deeplab_v2_aspp", model_variant="vgg_16")
+    given = {"architecture": "deeplab_v2_aspp"}
+    assert Overrides(ModelConfig(), given).onto(saved) == saved

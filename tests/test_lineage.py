@@ -49,9 +49,7 @@ def train_config(model, shapes, folder):
         data=DataConfig(dataset_dir=str(shapes)),
         augment=AugmentConfig(train_crop_size=(65, 65)),
         loss=LossConfig(upsample_logits=False),
-        optimizer=OptimizerConfig(
-            training_number_of_steps=2, base_learning_rate=1e-6
-        ),
+        optimizer=OptimizerConfig(training_number_of_steps=2, base_learning_rate=1e-6),
     )
 
 
