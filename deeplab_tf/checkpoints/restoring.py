@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from deeplab_tf.checkpoints.initial import open_initial
+from deeplab_tf.checkpoints.keras_applications import is_file
 from deeplab_tf.checkpoints.reading import Stored, open_checkpoint
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.names import weights_by_name
@@ -79,17 +81,23 @@ def initialize(
 
     Args:
         model: Any network of the same backbone.
-        path: Of a network trained on these or other classes, or of an image classifier.
+        path: Of a network trained on these or other classes, or of an image classifier,
+            which may be an `.h5` of Keras Applications.
         exclude: Scopes that keep their initial values, as `LOGITS` or `LAST_LAYERS`.
 
     Raises:
-        InputError: Less than half of the backbone is there, or a shape differs.
+        InputError: Neither half of the backbone is there, nor half of what is there of
+            the backbone; or a shape differs.
     """
-    stored, weights = open_checkpoint(path), weights_by_name(model)
+    weights = weights_by_name(model)
+    stored = open_initial(path, weights)
     report = _compare(stored, weights, exclude=exclude)
-    backbone = [name for name in weights if not name.startswith(LAST_LAYERS)]
-    found = [name for name in report.restored if not name.startswith(LAST_LAYERS)]
-    if len(found) < len(backbone) / 2:
+    backbone, offered, found = (
+        [name for name in names if not name.startswith(LAST_LAYERS)]
+        for names in (weights, stored.keys, report.restored)
+    )
+    # A network may be its backbone several times over, as SegNet with its decoder.
+    if not found or len(found) < min(len(backbone), len(offered)) / 2:
         raise InputError(
             f"{stored.prefix}: has {len(found)} of {len(backbone)} weights of "
             f"{model.name}: it is of {_scopes(stored.keys)}; set --model_variant"
@@ -134,6 +142,8 @@ def _check_shapes(
         )
     else:
         hint = "set --depth_multiplier and --model_variant as it was trained"
+        if is_file(stored.prefix):
+            hint += "; MobileNets of Keras want --divisible_by=8, too"
     raise InputError(
         f"{stored.prefix}: {name} is {_shape(has)} there, {_shape(needs)} here, and so "
         f"{len(wrong)} weights: {hint}"
