@@ -104,19 +104,29 @@ def strides(dimensions: int) -> np.ndarray:
     return 2 ** (_COORDINATE_BITS // dimensions * np.arange(dimensions, dtype=np.int64))
 
 
-def fits(extent: np.ndarray) -> bool:
-    """Whether no two vertices share a key.
+def reach(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest coordinates of points in a box, float64 `[d]` each.
 
     Args:
-        extent: Largest difference of two points in each feature, `[d]`.
+        extent: Greatest value of each feature, `[d]`; the least is 0.
     """
     dimensions = len(extent)
-    scaled = np.abs(extent) * scales(dimensions)
-    reached = np.append(np.cumsum(scaled[::-1])[::-1], 0.0)
-    reached[1:] += np.arange(1, dimensions + 1) * scaled
-    reached = (reached[:-1] + reached[-1]) / (dimensions + 1)
+    scaled = extent * scales(dimensions).astype(np.float64)
+    sums = np.cumsum(scaled[::-1])[::-1]
+    ranked = np.arange(1, dimensions + 1) * scaled
+    low = -np.append(0.0, ranked[:-1]) / (dimensions + 1)
+    return low, (sums + ranked[-1]) / (dimensions + 1)
+
+
+def fits(extent: np.ndarray) -> bool:
+    """Whether the keys of all vertices around points in a box are different.
+
+    Args:
+        extent: Of `reach`.
+    """
+    low, high = reach(extent)
     # A corner lies within one step of its point, and a neighbor within two.
-    return bool(reached.max() + 4 < 2 ** (_COORDINATE_BITS // dimensions))
+    return bool((high - low).max() + 4 < 2 ** (_COORDINATE_BITS // len(extent)))
 
 
 def _quotient(values: tf.Tensor, sigma: float | tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,36 @@
+"""The fastest engine of the fully connected CRF; needs numba."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from deeplab_tf.prediction.crf_compiled import Kernels
+
+
+def kernels(
+    image: np.ndarray,
+    *,
+    sigma_alpha: float,
+    sigma_beta: float,
+    sigma_gamma: float,
+    normalization: Literal["after", "symmetric"],
+) -> "Kernels":
+    """The kernels of an image, as of `crf_tensorflow.kernels`.
+
+    The first call compiles for half a minute; numba keeps the result on disk.
+
+    Raises:
+        ImportError: There is no numba.
+    """
+    try:
+        from deeplab_tf.prediction import crf_compiled
+    except ImportError as error:
+        raise ImportError(
+            "the CRF's numba engine needs numba: pip install 'deeplab-tf[fast]'"
+        ) from error
+    return crf_compiled.kernels(
+        image,
+        sigmas=(sigma_alpha, sigma_beta, sigma_gamma),
+        symmetric=normalization == "symmetric",
+    )
