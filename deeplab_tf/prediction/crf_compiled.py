@@ -1,20 +1,22 @@
 """Mean field of the fully connected CRF: lattices, and who computes which part.
 
-The loops let go of the interpreter, so plain threads share them out; numba's own threads
-would end the process where two Python threads start them at once.
+The loops let go of the interpreter, so plain threads share them out; numba's own would
+end the process where two Python threads start them at once.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 
 from deeplab_tf import permutohedral
-from deeplab_tf.prediction import crf_loops
+from deeplab_tf.prediction import crf_loops, lattice_loops
 from deeplab_tf.prediction.crf_loops import Lattice
+from deeplab_tf.prediction.lattice_loops import Corners
 
 _PARTS = 4  # For each thread, so that none waits long for one that was held up.
 _LANES = 8  # Numbers in a vector register; classes are padded to whole ones.
@@ -41,7 +43,7 @@ class Kernels:
         """As `crf_tensorflow.Kernels.infer`."""
         classes = logits.shape[-1]
         width = -(-classes // _LANES) * _LANES
-        unaries = np.full((self.order.size, width), -np.inf, np.float32)
+        unaries = np.full((self.order.size, width), -1e30, np.float32)
         unaries[:, :classes] = logits.reshape(-1, classes)[self.order]
         lattices = self.bilateral, self.spatial
         tables = tuple(_tables(lattice, width) for lattice in lattices)
@@ -78,51 +80,45 @@ def kernels(
     features = np.concatenate([positions / alpha, colors / beta], -1, dtype=np.float32)
     with _threads() as pool:
         corners = _corners(pool, features)
-        order = crf_loops.ascending(corners.keys[:, 0], corners.bound)
+        order = lattice_loops.ascending(corners.keys[:, 0], corners.bound)
         features = (positions[order] / gamma).astype(np.float32)
         both = _ordered(corners, order), _corners(pool, features)
         bilateral, spatial = (
-            _normalized(pool, lattice, symmetric) for lattice in pool.map(_lattice, both)
+            _normalized(pool, lattice, symmetric)
+            for lattice in pool.map(_lattice, both)
         )
     return Kernels(bilateral=bilateral, spatial=spatial, order=order)
 
 
-class _Corners(NamedTuple):
-    """Of the simplices of P points; keys are less than `bound`."""
-
-    keys: np.ndarray
-    weights: np.ndarray
-    strides: np.ndarray
-    bound: int
-
-
-def _corners(pool: Executor, features: np.ndarray) -> _Corners:
+def _corners(pool: Executor, features: np.ndarray) -> Corners:
     count, dimensions = features.shape
     low, high = permutohedral.reach(features.max(axis=0))
     # Room for corners and their neighbors, and for rounding.
     low, high = np.floor(low).astype(np.int64) - 2, np.floor(high).astype(np.int64) + 4
     bounds = np.cumprod(high - low)
-    strides = np.append(1, bounds[:-1])
-    keys = np.empty((count, dimensions + 1), np.int64)
-    weights = np.empty((count, dimensions + 1), np.float32)
-    scales = permutohedral.scales(dimensions)
-    state = features, scales, low, strides, keys, weights
-    _share(pool, crf_loops.corners, count, *state)
-    return _Corners(keys, weights, strides, int(bounds[-1]))
+    corners = Corners(
+        keys=np.empty((count, dimensions + 1), np.int64),
+        weights=np.empty((count, dimensions + 1), np.float32),
+        strides=np.append(1, bounds[:-1]),
+        bound=int(bounds[-1]),
+    )
+    state = features, permutohedral.scales(dimensions), low, corners
+    _share(pool, lattice_loops.find_corners, count, *state)
+    return corners
 
 
-def _ordered(corners: _Corners, order: np.ndarray) -> _Corners:
+def _ordered(corners: Corners, order: np.ndarray) -> Corners:
     return corners._replace(keys=corners.keys[order], weights=corners.weights[order])
 
 
-def _lattice(corners: _Corners) -> Lattice:
+def _lattice(corners: Corners) -> Lattice:
     keys, dimensions = corners.keys.reshape(-1), len(corners.strides)
-    entries = crf_loops.ascending(keys, corners.bound)
-    rows, begins, unique = crf_loops.numbered(keys, entries)
+    entries = lattice_loops.ascending(keys, corners.bound)
+    rows, begins, unique = lattice_loops.numbered(keys, entries)
     steps = np.append(corners.strides, corners.strides.sum())
     neighbors = np.empty((len(steps), 2, len(unique) + 1), np.int32)
     for step, found in zip(steps, neighbors, strict=True):
-        crf_loops.neighbors(unique, step, found)
+        lattice_loops.neighbors(unique, step, found)
     inner = max(dimensions - 2, 1)
     changes = np.diff(unique // corners.strides[inner], prepend=-1)
     return Lattice(
@@ -177,15 +173,13 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)
 
 
-def _share(
-    pool: Executor, loop: Callable[..., None], count: int, *state: Any
-) -> None:
+def _share(pool: Executor, loop: Callable[..., None], count: int, *state: Any) -> None:
     """Runs `loop(*state, first, last)` over parts of 0...count, each in some thread."""
     bounds = np.linspace(0, count, _PARTS * numba.config.NUMBA_NUM_THREADS + 1)
     parts = [int(bound) for bound in bounds]
     running = [
         pool.submit(loop, *state, first, last)
-        for first, last in zip(parts, parts[1:], strict=False)
+        for first, last in itertools.pairwise(parts)
         if first < last
     ]
     for part in running:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from deeplab_tf.prediction.crf_tensorflow import refuse_too_small
+
 if TYPE_CHECKING:
     from deeplab_tf.prediction.crf_compiled import Kernels
 
@@ -22,7 +24,9 @@ def kernels(
 
     Raises:
         ImportError: There is no numba.
+        InputError: A deviation is too small for the lattice.
     """
+    refuse_too_small(image, sigma_alpha, sigma_beta, sigma_gamma)
     try:
         from deeplab_tf.prediction import crf_compiled
     except ImportError as error:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_tf import permutohedral
+from deeplab_tf.errors import InputError
 from deeplab_tf.permutohedral import Lattice
 
 
@@ -60,11 +61,31 @@ def kernels(
         sigma_gamma: Deviation of the spatial kernel in pixels.
         normalization: Divide by the filter's answer to ones after filtering, or by its
             root before and after.
+
+    Raises:
+        InputError: A deviation is too small for the lattice.
     """
+    refuse_too_small(image, sigma_alpha, sigma_beta, sigma_gamma)
     images = tf.constant(image[np.newaxis])
     sigmas = tf.constant([sigma_alpha, sigma_beta, sigma_gamma], tf.float32)
     bilateral, spatial = _kernels(images, sigmas, normalization == "symmetric")
     return Kernels(bilateral=bilateral, spatial=spatial)
+
+
+def refuse_too_small(
+    image: np.ndarray, sigma_alpha: float, sigma_beta: float, sigma_gamma: float
+) -> None:
+    """Raises an InputError where an image has too many deviations to be told apart."""
+    height, width = image.shape[:2]
+    positions, colors = np.array([width, height], float), np.full(3, 255.0)
+    bilateral = np.append(positions / sigma_alpha, colors / sigma_beta)
+    if not permutohedral.fits(bilateral):
+        given = f"sigma_alpha={sigma_alpha}, sigma_beta={sigma_beta}"
+    elif not permutohedral.fits(positions / sigma_gamma):
+        given = f"sigma_gamma={sigma_gamma}"
+    else:
+        return
+    raise InputError(f"{given}: too small for an image of {height} x {width} pixels")
 
 
 @tf.function(reduce_retracing=True)
