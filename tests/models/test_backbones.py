@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
 from deeplab_tf.models.names import weights_by_name
 from tests.recorded import assert_all_learn, assign_rule_weights
@@ -19,17 +19,21 @@ from tests.recorded import assert_all_learn, assign_rule_weights
 LARGE = {
     *("nas_hnasnet", "nas_pnasnet", "mobilenet_v3_large_seg", "resnet_v1_50_beta"),
     *("resnet_v1_101", "resnet_v1_101_beta", "xception_65", "xception_71"),
+    *("resnet_101", "resnet_101_deep", "resnet_152", "resnet_152_deep"),
 }
 VARIANTS = [
     pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
     for name in BACKBONES
 ]
 # A NAS network has cells of other widths at another output stride, not of other rates;
-# a MobileNetV3 weighs channels by means, which other strides take over other pixels.
+# a MobileNetV3 weighs channels by means, which other strides take over other pixels; a
+# 3x3 that has lost its stride keeps its rate, but not as PSPNet of 101 layers and more
+# was released.
 ATROUS = [
     param
     for name, param in zip(BACKBONES, VARIANTS, strict=True)
     if not name.startswith(("nas_", "mobilenet_v3"))
+    and name not in ("resnet_101_deep", "resnet_152_deep")
 ]
 # What a decoder may take, where it is not everything.
 TAPS = {
@@ -39,13 +43,16 @@ TAPS = {
     "vgg_16": {"c2", "c3", "c4", "c5"}
     | {f"{kind}{block}" for kind in ("conv", "pool") for block in range(1, 6)},
 }
+# Of what is too wide to be tested in seconds.
+WIDTHS = dict.fromkeys(resnet_caffe.VARIANTS, 0.125)
 # Strides of the features where the output stride asked for does not matter.
 OWN_STRIDES = {"nas_hnasnet": {"c2": 4, "c3": 8, "c4": 16, "c5": 8}}
 
 
 def network(variant, output_stride, size=(None, None)):
     """A model of the features alone."""
-    backbone, config = BACKBONES[variant], ModelConfig(output_stride=output_stride)
+    backbone, width = BACKBONES[variant], WIDTHS.get(variant, 1.0)
+    config = ModelConfig(output_stride=output_stride, depth_multiplier=width)
     images = keras.Input((*size, 3))
     return keras.Model(images, backbone.features(images, config, backbone.style))
 

@@ -126,9 +126,11 @@ def rows():
         yield pytest.param(config, int(classes), expected, id=name, marks=marks)
 
 
-def test_every_backbone_is_in_the_table():
+def test_every_official_backbone_is_in_the_table():
     options = " ".join(option for row in rows() for option in row.values[0][0])
-    assert [name for name in BACKBONES if f"variant={name}" not in options] == []
+    families = ("mobilenet_", "nas_", "resnet_v1_", "xception_")
+    official = [name for name in BACKBONES if name.startswith(families)]
+    assert [name for name in official if f"variant={name}" not in options] == []
 
 
 @pytest.mark.parametrize(("options", "classes", "counts"), rows())

@@ -8,6 +8,7 @@ from deeplab_tf.models.backbones import (
     mobilenet_v3,
     nas,
     resnet,
+    resnet_caffe,
     vgg,
     xception,
 )
@@ -19,6 +20,7 @@ BACKBONES: Mapping[str, Backbone] = {
     **mobilenet_edgetpu.VARIANTS,
     **nas.VARIANTS,
     **resnet.VARIANTS,
+    **resnet_caffe.VARIANTS,
     **vgg.VARIANTS,
     **xception.VARIANTS,
 }

@@ -17,6 +17,7 @@ from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
 from deeplab_tf.models.layers import Features, Style, Tensor, activated, conv
+from deeplab_tf.settings import text
 
 
 class Block(NamedTuple):
@@ -41,7 +42,7 @@ def features(
     style: Style,
     *,
     depth: Depth,
-    root: tuple[int, ...] = (),
+    widths: tuple[int, ...] = (64,),
 ) -> Features:
     """Features of a ResNet; a tap is the last convolution of a unit, before the sum.
 
@@ -50,10 +51,10 @@ def features(
         config: Output stride and multi-grid.
         style: Of the layers.
         depth: Which ResNet.
-        root: Channels of three 3x3 convolutions in place of one of 7x7.
+        widths: See `root`.
     """
     first, pool, blocks = _steps(depth, config)
-    x = _root(images, root, step=first, style=style, scope=depth.scope)
+    x = root(images, widths, step=first, style=style, scope=depth.scope)
     name = f"{depth.scope}.pool1"
     x = layers.MaxPooling2D(3, pool.stride, padding="same", name=name)(x)
     found: Features = {}
@@ -75,23 +76,31 @@ def _steps(depth: Depth, config: ModelConfig) -> tuple[Step, Step, list[list[Ste
     strides = [[1] * (units - 1) + [stride] for units, _, stride in depth.blocks]
     nominal = [2, 2, *itertools.chain.from_iterable(strides)]
     first, pool, *steps = atrous.plan(nominal, config.output_stride)
-    grid = config.multi_grid or (1,) * depth.blocks[-1].units
-    if len(grid) != depth.blocks[-1].units:
-        raise FlagError(
-            f"--multi_grid={','.join(map(str, grid))}: "
-            f"{depth.blocks[-1].units} rates are needed"
-        )
-    grids = (1,) * (len(steps) - len(grid)) + grid
-    steps = [Step(s.stride, s.rate * g) for s, g in zip(steps, grids, strict=True)]
-    rest = iter(steps)
+    factors = grid(config, depth.blocks[-1].units)
+    grids = (1,) * (len(steps) - len(factors)) + factors
+    rest = iter(map(graded, steps, grids))
     return first, pool, [[next(rest) for _ in block] for block in strides]
 
 
-def _root(
+def grid(config: ModelConfig, units: int) -> tuple[int, ...]:
+    """The multi-grid of a block: a factor for the rate of each unit."""
+    factors = config.multi_grid or (1,) * units
+    if len(factors) != units:
+        raise FlagError(f"--multi_grid={text(factors)}: {units} rates are needed")
+    return factors
+
+
+def graded(step: Step, factor: int) -> Step:
+    """The step at `factor` times its rate."""
+    return Step(step.stride, step.rate * factor)
+
+
+def root(
     images: Tensor, widths: tuple[int, ...], *, step: Step, style: Style, scope: str
 ) -> Tensor:
-    if not widths:
-        return conv(images, 64, 7, step=step, style=style, name=f"{scope}.conv1")
+    """A 7x7 convolution of one width, or 3x3 ones of several; the first strides."""
+    if len(widths) == 1:
+        return conv(images, *widths, 7, step=step, style=style, name=f"{scope}.conv1")
     x = images
     for i, width in enumerate(widths, start=1):
         x = conv(x, width, 3, step=step, style=style, name=f"{scope}.conv1_{i}")
@@ -100,12 +109,24 @@ def _root(
 
 
 def bottleneck(
-    x: Tensor, filters: int, step: Step, style: Style, scope: str
+    x: Tensor,
+    filters: int,
+    step: Step,
+    style: Style,
+    scope: str,
+    *,
+    early: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """1x1, 3x3 and 1x1 beside a shortcut: the activated sum, and the last of them."""
-    name = f"{scope}.bottleneck_v1"
-    y = conv(x, filters // 4, 1, style=style, name=f"{name}.conv1")
-    y = conv(y, filters // 4, 3, step=step, style=style, name=f"{name}.conv2")
+    """1x1, 3x3 and 1x1 beside a shortcut: the activated sum, and the last of them.
+
+    The 3x3 has the stride or, if `early`, the first 1x1.
+    """
+    name, narrow = f"{scope}.bottleneck_v1", max(1, filters // 4)
+    first, second = Step(), step
+    if early:
+        first, second = Step(step.stride), Step(1, step.rate)
+    y = conv(x, narrow, 1, step=first, style=style, name=f"{name}.conv1")
+    y = conv(y, narrow, 3, step=second, style=style, name=f"{name}.conv2")
     y = conv(y, filters, 1, style=style, name=f"{name}.conv3", activation=False)
     return _added(x, y, step, style, name), y
 
@@ -138,10 +159,10 @@ def _kernel() -> initializers.Initializer:
     return initializers.VarianceScaling(2 * 1.3 * keras_correction**2)
 
 
-def _variants(depth: Depth, root: tuple[int, ...], mean_pixel: tuple) -> dict:
+def _variants(depth: Depth, widths: tuple[int, ...], mean_pixel: tuple) -> dict:
     style = Style(epsilon=1e-5, decay=0.95, kernel=_kernel, padding="fixed")
     plain = functools.partial(features, depth=depth)
-    beta = functools.partial(features, depth=depth, root=root)
+    beta = functools.partial(features, depth=depth, widths=widths)
     return {
         depth.scope: Backbone(
             features=plain, style=style, mean=MEAN_RGB, mean_pixel=mean_pixel
