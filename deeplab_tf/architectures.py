@@ -19,6 +19,7 @@ class Architecture:
             form scores; by default it scores a grid from corner to corner.
         frozen: Scopes of weights that training leaves as they are.
         frozen_batch_norm: Statistics, scale and offset of the feature extractor stay.
+        batch_norm_decay: Of moving statistics, in place of that of each family.
     """
 
     model_variant: str = "mobilenet_v2"
@@ -29,6 +30,7 @@ class Architecture:
     label_grid: tuple[int, int] | None = None
     frozen: tuple[str, ...] = ()
     frozen_batch_norm: bool = False
+    batch_norm_decay: float | None = None
 
 
 def _fcn(score_stride: int) -> Architecture:
@@ -49,6 +51,14 @@ _V2 = Architecture(
     output_strides=(8, 16, 32),
     trunk="large_fov",
     frozen_batch_norm=True,
+)
+# Released networks take their statistics from the training images, once trained.
+_SEGNET = Architecture(
+    model_variant="vgg_16",
+    output_strides=(32,),
+    full_size=True,
+    trunk="segnet",
+    batch_norm_decay=0.95,
 )
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -71,4 +81,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "deeplab_v2_largefov": _V2,
     "deeplab_v3": Architecture(),
     "deeplab_v3plus": Architecture(),
+    "segnet": _SEGNET,
+    "segnet_basic": dataclasses.replace(
+        _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""
+    ),
 }

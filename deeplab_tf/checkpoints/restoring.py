@@ -21,6 +21,7 @@ LAST_LAYERS = (
     "concat_projection",
     "decoder",
     "meta_architecture",
+    "segnet/",
 )
 _HINTS = {
     "decoder": "--decoder_output_stride=4",

@@ -218,8 +218,8 @@ def _bounded(style: Style) -> Style:
 
 
 def _changed(style: Style, config: ModelConfig, training: Mapping[str, Any]) -> Style:
-    decay = config.batch_norm_decay
-    decay = style.decay if decay is None else decay
+    asked = (config.batch_norm_decay, config.facts.batch_norm_decay, style.decay)
+    decay = next(decay for decay in asked if decay is not None)
     return dataclasses.replace(style, decay=decay, **training)
 
 

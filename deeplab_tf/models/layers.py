@@ -166,9 +166,10 @@ def normalized(x: Tensor, *, style: Style, name: str, activation: bool) -> Tenso
     return Clip(6.0, name=f"{name}.clip")(x) if style.bounded else x
 
 
-def batch_norm(x: Tensor, *, style: Style, name: str) -> Tensor:
-    """Batch norm in a scope of its own."""
+def batch_norm(x: Tensor, *, style: Style, name: str, offset: float = 0.0) -> Tensor:
+    """Batch norm in a scope of its own, from that initial offset."""
     return FrozenableBatchNorm(
+        beta_initializer=initializers.Constant(offset),
         momentum=style.decay,
         epsilon=style.epsilon,
         frozen=style.frozen,

@@ -21,9 +21,11 @@ LARGE = {
     *("resnet_v1_101", "resnet_v1_101_beta", "xception_65", "xception_71"),
     *("resnet_101", "resnet_101_deep", "resnet_152", "resnet_152_deep"),
 }
+# Those for one architecture alone are tested with it.
+NAMES = [name for name, backbone in BACKBONES.items() if not backbone.only_for]
 VARIANTS = [
     pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
-    for name in BACKBONES
+    for name in NAMES
 ]
 # A NAS network has cells of other widths at another output stride, not of other rates;
 # a MobileNetV3 weighs channels by means, which other strides take over other pixels; a
@@ -31,7 +33,7 @@ VARIANTS = [
 # was released.
 ATROUS = [
     param
-    for name, param in zip(BACKBONES, VARIANTS, strict=True)
+    for name, param in zip(NAMES, VARIANTS, strict=True)
     if not name.startswith(("nas_", "mobilenet_v3"))
     and name not in ("resnet_101_deep", "resnet_152_deep")
 ]

@@ -9,6 +9,7 @@ from deeplab_tf.models.backbones import (
     nas,
     resnet,
     resnet_caffe,
+    segnet_basic,
     vgg,
     xception,
 )
@@ -21,6 +22,7 @@ BACKBONES: Mapping[str, Backbone] = {
     **nas.VARIANTS,
     **resnet.VARIANTS,
     **resnet_caffe.VARIANTS,
+    **segnet_basic.VARIANTS,
     **vgg.VARIANTS,
     **xception.VARIANTS,
 }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models import atrous
+from deeplab_tf.models import atrous, unpooling
 from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
 from deeplab_tf.models.layers import (
     Features,
@@ -40,12 +40,14 @@ class Form(NamedTuple):
         pad: Zeros around the image.
         rate: Dilation of the last block.
         valid: Convolutions read no zeros.
+        segnet: Batch norm follows each convolution, and pools keep indices.
     """
 
     pools: tuple[Pool | None, ...]
     pad: int = 0
     rate: int = 1
     valid: bool = False
+    segnet: bool = False
 
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # Filters, convolutions.
@@ -64,6 +66,8 @@ FORMS = {
     ),
     # Yu, Koltun 2015, section 4.
     "dilation": Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True),
+    # Badrinarayanan et al. 2017, section 3.
+    "segnet": Form((_HALVE,) * 5, segnet=True),
 }
 
 
@@ -77,11 +81,13 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
 
     Returns:
         "conv1" to "conv5" and "pool1" to "pool5", each before and after pooling, beside
-        "c2" to "c5".
+        "c2" to "c5"; for SegNet "indices1" to "indices5", too.
     """
     form = _form(config, style)
     if form is None:
         found = _atrous(images, config, style)
+    elif form.segnet:
+        found = _with_indices(images, config, style)
     else:
         found = _fixed(images, form, config, style)
     levels = {"c2": "conv3", "c3": "conv4", "c4": "conv5", "c5": "pool5"}
@@ -108,6 +114,20 @@ def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Fea
         found[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
         if pool:
             x = _pooled(x, pool, name=f"vgg_16.pool{block}")
+        found[f"pool{block}"] = x
+    return found
+
+
+def _with_indices(images: Tensor, config: ModelConfig, style: Style) -> Features:
+    """The trunk with batch norm, and with the places of the maxima."""
+    x, found = images, {}
+    for block, (filters, count) in enumerate(_BLOCKS, start=1):
+        for i in range(1, count + 1):
+            name = f"vgg_16.conv{block}.conv{block}_{i}"
+            x = unpooling.conv(x, width(filters, config), 3, style=style, name=name)
+        found[f"conv{block}"] = x
+        pool = unpooling.PoolWithIndices(name=f"vgg_16.pool{block}")
+        x, found[f"indices{block}"] = pool(x)
         found[f"pool{block}"] = x
     return found
 

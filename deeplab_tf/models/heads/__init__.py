@@ -9,6 +9,7 @@ from deeplab_tf.models.heads import (
     deeplab_v3,
     deeplab_v3plus,
     fcn,
+    segnet,
 )
 from deeplab_tf.models.layers import Features, Style, Tensor
 
@@ -18,6 +19,7 @@ HEADS: Mapping[str, Head] = {
     **fcn.HEADS,
     **deeplab_v1.HEADS,
     **deeplab_v2.HEADS,
+    **segnet.HEADS,
     "deeplab_v3": deeplab_v3.head,
     "deeplab_v3plus": deeplab_v3plus.head,
 }
