@@ -85,4 +85,5 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "segnet_basic": dataclasses.replace(
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""
     ),
+    "unet": Architecture(model_variant="unet", output_strides=(16,), full_size=True),
 }

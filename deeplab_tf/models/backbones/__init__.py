@@ -10,6 +10,7 @@ from deeplab_tf.models.backbones import (
     resnet,
     resnet_caffe,
     segnet_basic,
+    unet,
     vgg,
     xception,
 )
@@ -23,6 +24,7 @@ BACKBONES: Mapping[str, Backbone] = {
     **resnet.VARIANTS,
     **resnet_caffe.VARIANTS,
     **segnet_basic.VARIANTS,
+    **unet.VARIANTS,
     **vgg.VARIANTS,
     **xception.VARIANTS,
 }

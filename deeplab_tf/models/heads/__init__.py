@@ -10,6 +10,7 @@ from deeplab_tf.models.heads import (
     deeplab_v3plus,
     fcn,
     segnet,
+    unet,
 )
 from deeplab_tf.models.layers import Features, Style, Tensor
 
@@ -22,6 +23,7 @@ HEADS: Mapping[str, Head] = {
     **segnet.HEADS,
     "deeplab_v3": deeplab_v3.head,
     "deeplab_v3plus": deeplab_v3plus.head,
+    "unet": unet.head,
 }
 
 # Logits from earlier features, which only the training sees.

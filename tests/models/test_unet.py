@@ -1,0 +1,153 @@
+"""U-Net: sizes of the valid network, the mirrored image around it, and tiles."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.build import build, valid_core
+from deeplab_tf.models.heads import HEADS
+from deeplab_tf.models.layers import Style
+from deeplab_tf.models.mirror import Mirror
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.prediction import tiles
+from tests.recorded import assert_all_learn, assign_rule_weights
+
+SMALL = ModelConfig(architecture="unet", depth_multiplier=1 / 16)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (2, 40), (3, 20)])
+@pytest.mark.parametrize(("rest", "spare"), [(0, 0), (4, 0), (0, 7)])
+def test_the_image_is_mirrored_around_until_a_side_is_whole(size, rest, spare, rng):
+    x = rng.normal(size=(2, *size, 3)).astype(np.float32)
+    layer = Mirror(10, 16, rest=rest, spare=spare)
+    found = layer(x).numpy()
+    sides = [
+        next(n for n in range(rest, 99, 16) if n >= length + spare) for length in size
+    ]
+    pads = [(10, 10 + side - length) for side, length in zip(sides, size, strict=True)]
+    wanted = np.pad(x, ((0, 0), *pads, (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(found, wanted)
+    assert layer.compute_output_shape(x.shape) == wanted.shape
+    assert layer.compute_output_shape((2, None, None, 3)) == (2, None, None, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (65, 97), (37, 388)])
+def test_logits_have_the_size_of_the_image(size):
+    assert SMALL.logits_stride == 1
+    logits = build(SMALL, 5)(np.zeros((2, *size, 3), np.float32))
+    assert logits.shape == (2, *size, 5)
+
+
+@pytest.mark.parametrize(("tile", "result"), [(572, 388), (188, 4), (204, 20)])
+def test_the_valid_network_has_the_published_sizes(tile, result):
+    core = valid_core(build(SMALL, 2))
+    assert core(np.zeros((1, tile, tile, 3), np.float32)).shape[1:3] == (result,) * 2
+
+
+def test_the_path_has_the_published_sizes():
+    model = build(SMALL, 2, input_size=(388, 388))
+    assert model.get_layer("mirror").output.shape[1:3] == (572, 572)
+    for name, side in {
+        "down1": 568,
+        "down2": 280,
+        "down3": 136,
+        "down4": 64,
+        "down5": 28,
+        "up4": 52,
+        "up3": 100,
+        "up2": 196,
+        "up1": 388,
+    }.items():
+        assert model.get_layer(f"unet.{name}.conv2").output.shape[1:3] == (side,) * 2
+
+
+def test_the_image_lies_where_its_mirrored_surroundings_end(rng):
+    """The logits are those of the valid network on an image that NumPy has padded."""
+    model = build(SMALL, 3)
+    assign_rule_weights(model, 1.3)
+    image = rng.uniform(0, 255, (1, 36, 50, 3)).astype(np.float32)
+    around = np.pad(image, ((0, 0), (92, 92), (92, 94), (0, 0)), mode="reflect")
+    wanted = valid_core(model)(around).numpy()[:, :, :50]
+    np.testing.assert_allclose(model(image), wanted, atol=1e-5 * wanted.std())
+
+
+@pytest.mark.parametrize("size", [(52, 100), (57, 63), (3, 40)])
+@pytest.mark.parametrize("step", [16, 48, 384])
+def test_overlapping_tiles_give_what_the_whole_gives(size, step, rng):
+    model = build(SMALL, 3)
+    assign_rule_weights(model, 1.3)
+    image = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
+    wanted = model(image).numpy()
+    found = tiles.by_tiles(valid_core(model), image, step=step)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.std())
+
+
+def test_a_tile_off_the_grid_of_the_pools_differs(rng):
+    model = build(SMALL, 3)
+    assign_rule_weights(model, 1.3)
+    core = valid_core(model)
+    image = rng.uniform(0, 255, (1, 220, 220, 3)).astype(np.float32)
+    whole = core(image).numpy()
+    on_grid = core(image[:, 16:, 16:]).numpy()
+    off_grid = core(image[:, 8 : 8 + 204, 8 : 8 + 204]).numpy()
+    np.testing.assert_allclose(on_grid, whole[:, 16:, 16:], atol=1e-5 * whole.std())
+    assert np.abs(off_grid - whole[:, 8:28, 8:28]).max() > 0.01 * whole.std()
+
+
+def test_a_step_off_the_grid_is_an_error():
+    with pytest.raises(ValueError, match="step=100: a multiple of 16 is needed"):
+        tiles.by_tiles(np.asarray, np.zeros((1, 9, 9, 3)), step=100)
+
+
+def test_every_weight_learns(rng):
+    model = build(SMALL, 3)
+    images = rng.uniform(0, 255, (2, 30, 40, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        cost = tf.reduce_sum(model(images, training=True) ** 2)
+    assert_all_learn(model, tape, cost)
+
+
+def test_a_saved_network_is_the_network(rng, tmp_path):
+    model = build(SMALL, 3)
+    assign_rule_weights(model, 1.3)
+    images = rng.uniform(0, 255, (1, 37, 51, 3)).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), model(images))
+
+
+def test_initial_values_keep_the_variance():
+    """Two over the incoming connections; an up-convolution has those of one cell."""
+    weights = weights_by_name(
+        build(ModelConfig(architecture="unet", depth_multiplier=0.25), 21)
+    )
+    for name, incoming in {
+        "unet/down4/conv2": 9 * 128,
+        "unet/up4/conv1": 9 * 256,
+        "unet/up4/double": 256,
+    }.items():
+        spread = np.std(weights[f"{name}/weights"])
+        assert spread == pytest.approx(np.sqrt(2 / incoming), rel=0.02), name
+
+
+def counted(channels, classes):
+    """Parameters of the network for images of some channels."""
+    config, backbone = ModelConfig(architecture="unet"), BACKBONES["unet"]
+    images = keras.Input((None, None, channels))
+    features = backbone.features(images, config, backbone.style)
+    features["images"] = images
+    logits = HEADS["unet"](features, classes, config, Style())
+    return keras.Model(images, logits).count_params()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("channels", "classes", "count"),
+    [(1, 2, 31030658), (1, 21, 31031893), (3, 21, 31033045), (3, 2, 31031810)],
+)
+def test_the_network_has_the_published_count(channels, classes, count):
+    assert counted(channels, classes) == count
