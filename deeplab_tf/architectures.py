@@ -52,6 +52,14 @@ _V2 = Architecture(
     trunk="large_fov",
     frozen_batch_norm=True,
 )
+# Cells stand for every eighth pixel, where its labels are taken from.
+_DILATION = Architecture(
+    model_variant="vgg_16",
+    output_strides=(8,),
+    full_size=True,
+    trunk="dilation",
+    label_grid=(0, 8),
+)
 # Released networks take their statistics from the training images, once trained.
 _SEGNET = Architecture(
     model_variant="vgg_16",
@@ -81,6 +89,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "deeplab_v2_largefov": _V2,
     "deeplab_v3": Architecture(),
     "deeplab_v3plus": Architecture(),
+    "dilation_front_end": _DILATION,
+    "dilation7": _DILATION,
+    "dilation8": _DILATION,
+    "dilation8_basic": _DILATION,
+    "dilation10": dataclasses.replace(_DILATION, trunk="dilation10", label_grid=None),
     "segnet": _SEGNET,
     "segnet_basic": dataclasses.replace(
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""

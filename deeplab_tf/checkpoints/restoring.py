@@ -21,6 +21,7 @@ LAST_LAYERS = (
     "concat_projection",
     "decoder",
     "meta_architecture",
+    "context",
     "segnet/",
 )
 _HINTS = {

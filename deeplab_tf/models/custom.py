@@ -95,6 +95,36 @@ class BilinearKernel(initializers.Initializer):
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")
+class IdentityMaps(initializers.Initializer):
+    """A kernel that passes maps on, each a group of channels, beside a little noise.
+
+    Reference: Yu, Koltun 2015, equations 4 and 5, https://arxiv.org/abs/1511.07122. A
+    convolution of as many channels as maps is then the identity; one with more divides
+    each map among its channels, and the last one adds them up.
+
+    Args:
+        maps: Which divides the channels before and after.
+        noise: Its deviation, over the weight that passes a map on.
+    """
+
+    def __init__(self, maps: int, noise: float = 0.01):
+        self.maps, self.noise = maps, noise
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        dtype = dtype or "float32"
+        height, width, before, after = shape
+        share = self.maps / after
+        group = [np.arange(count) * self.maps // count for count in (before, after)]
+        same = np.zeros(shape, bool)
+        same[height // 2, width // 2] = group[0][:, np.newaxis] == group[1]
+        spread = initializers.RandomNormal(stddev=self.noise * share)
+        return ops.where(same, ops.cast(share, dtype), spread(shape, dtype))
+
+    def get_config(self) -> dict:
+        return {"maps": self.maps, "noise": self.noise}
+
+
+@keras.saving.register_keras_serializable("deeplab_tf")
 class Clip(layers.Layer):
     """Values between `-bound` and `bound`.
 

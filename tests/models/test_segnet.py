@@ -100,11 +100,12 @@ def test_local_response_norm_is_that_of_caffe(channels, rng):
 
 
 @each
-@pytest.mark.parametrize("size", [(36, 44), (37, 51), (1, 1), (2, 17)])
-def test_logits_have_the_size_of_the_image(config, size):
+def test_logits_have_the_size_of_the_image(config):
     assert config.logits_stride == 1
-    logits = build(config, 5)(np.zeros((2, *size, 3), np.float32))
-    assert logits.shape == (2, *size, 5)
+    model = build(config, 5)
+    for size in ((36, 44), (37, 51), (1, 1), (2, 17)):
+        logits = model(np.zeros((2, *size, 3), np.float32))
+        assert logits.shape == (2, *size, 5)
 
 
 @each

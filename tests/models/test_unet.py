@@ -34,17 +34,19 @@ def test_the_image_is_mirrored_around_until_a_side_is_whole(size, rest, spare, r
     assert layer.compute_output_shape((2, None, None, 3)) == (2, None, None, 3)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (65, 97), (37, 388)])
-def test_logits_have_the_size_of_the_image(size):
+def test_logits_have_the_size_of_the_image():
     assert SMALL.logits_stride == 1
-    logits = build(SMALL, 5)(np.zeros((2, *size, 3), np.float32))
-    assert logits.shape == (2, *size, 5)
+    model = build(SMALL, 5)
+    for size in ((1, 1), (65, 97), (37, 388)):
+        logits = model(np.zeros((2, *size, 3), np.float32))
+        assert logits.shape == (2, *size, 5)
 
 
-@pytest.mark.parametrize(("tile", "result"), [(572, 388), (188, 4), (204, 20)])
-def test_the_valid_network_has_the_published_sizes(tile, result):
+def test_the_valid_network_has_the_published_sizes():
     core = valid_core(build(SMALL, 2))
-    assert core(np.zeros((1, tile, tile, 3), np.float32)).shape[1:3] == (result,) * 2
+    for tile, side in ((572, 388), (188, 4), (204, 20)):
+        found = core(np.zeros((1, tile, tile, 3), np.float32))
+        assert found.shape == (1, side, side, 2)
 
 
 def test_the_path_has_the_published_sizes():
@@ -75,15 +77,15 @@ def test_the_image_lies_where_its_mirrored_surroundings_end(rng):
 
 
 @pytest.mark.parametrize("size", [(52, 100), (57, 63), (3, 40)])
-@pytest.mark.parametrize("step", [16, 48, 384])
-def test_overlapping_tiles_give_what_the_whole_gives(size, step, rng):
+def test_overlapping_tiles_give_what_the_whole_gives(size, rng):
     model = build(SMALL, 3)
     assign_rule_weights(model, 1.3)
     image = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
     wanted = model(image).numpy()
-    found = tiles.by_tiles(valid_core(model), image, step=step)
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.std())
+    for step in (32, 48, 384):
+        found = tiles.by_tiles(valid_core(model), image, step=step)
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.std())
 
 
 def test_a_tile_off_the_grid_of_the_pools_differs(rng):

@@ -21,6 +21,7 @@ from deeplab_tf.models.layers import (
     biased_conv,
     width,
 )
+from deeplab_tf.models.mirror import Mirror
 
 
 class Pool(NamedTuple):
@@ -39,7 +40,8 @@ class Form(NamedTuple):
         pools: After each block; None where a network has removed it.
         pad: Zeros around the image.
         rate: Dilation of the last block.
-        valid: Convolutions read no zeros.
+        valid: Convolutions read no zeros, but the image mirrored at its borders,
+            until features at stride 8 cover it and `spare` pixels more.
         segnet: Batch norm follows each convolution, and pools keep indices.
     """
 
@@ -47,12 +49,14 @@ class Form(NamedTuple):
     pad: int = 0
     rate: int = 1
     valid: bool = False
+    spare: int = 0
     segnet: bool = False
 
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # Filters, convolutions.
 _HALVE, _HALVE_3X3 = Pool(2, 2, 0, 1), Pool(3, 2, 1, 2)
 _KEEP_3X3 = Pool(3, 1, 1, 1)
+_DILATION = Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True)
 
 FORMS = {
     # Long et al. 2015: an image of one pixel passes, too.
@@ -64,8 +68,10 @@ FORMS = {
     "deeplab_v1_training": Form(
         (Pool(2, 2, 1, 1),) * 3 + (Pool(2, 1, 0, 0), _KEEP_3X3), rate=2
     ),
-    # Yu, Koltun 2015, section 4.
-    "dilation": Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True),
+    # Yu, Koltun 2015, section 4; as released, a cell stands for its first pixel, and
+    # those after the last cell's need one more to be interpolated.
+    "dilation": _DILATION._replace(spare=7),
+    "dilation10": _DILATION,
     # Badrinarayanan et al. 2017, section 3.
     "segnet": Form((_HALVE,) * 5, segnet=True),
 }
@@ -108,6 +114,8 @@ def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Fea
         # The first convolution reads one more.
         x = layers.ZeroPadding2D(form.pad - 1, name="vgg_16.pad")(x)
     if form.valid:
+        # fc6 included, a network loses 186 pixels on each side.
+        x = Mirror(186, 8, spare=form.spare, name="mirror")(x)
         style = style.with_padding("valid")
     for block, pool in enumerate(form.pools, start=1):
         rate = form.rate if block == 5 else 1
