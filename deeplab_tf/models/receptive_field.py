@@ -1,0 +1,162 @@
+"""How far cells of a feature map see.
+
+Reference: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields.
+Convolutions and pools widen the field, and the widest path counts. To bring a map to
+another grid, by resizing, unpooling or transposed convolution, adds nothing: scores see
+what they saw before they were enlarged. What pools the whole image, as image pooling,
+the bins of a pyramid or a gate do, would leave no finite number, and does not count.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
+
+from deeplab_tf.models.custom import Clip, CropLike, ResizeLike, ResizeTo
+
+
+class View(NamedTuple):
+    """What cells see along one axis, in pixels of the image.
+
+    Attributes:
+        jump: From one cell to the next.
+        field: Length of what one sees.
+    """
+
+    jump: float = 1.0
+    field: float = 1.0
+
+
+# A layer, what its inputs see (None: the whole image), axis -> what its output sees.
+Rule = Callable[[Any, Sequence[View | None], int], View | None]
+
+
+def receptive_field(model: keras.Model) -> int:
+    """Pixels along the longer side of what a score sees."""
+    return fields(model)[_producer(model.outputs[-1])]
+
+
+def fields(model: keras.Model) -> dict[str, int]:
+    """Layer name -> pixels along the longer side of what a cell of its output sees.
+
+    Layers without a path but through what pools the whole image are not in it.
+
+    Raises:
+        TypeError: The network has a layer that no rule is for.
+    """
+    found: dict[str, int] = {}
+    for axis in (0, 1):
+        for name, view in _views(model, axis).items():
+            if view:
+                found[name] = max(found.get(name, 0), round(view.field))
+    return found
+
+
+def _views(model: keras.Model, axis: int) -> dict[str, View | None]:
+    """What the outputs of each layer see; layers come after those that they read."""
+    found: dict[str, View | None] = {}
+    for layer in model.operations:
+        read = [] if isinstance(layer, layers.InputLayer) else [layer.input]
+        inputs = [found[_producer(x)] for x in keras.tree.flatten(read)]
+        found[layer.name] = _rule(layer)(layer, inputs, axis)
+    return found
+
+
+def _producer(tensor: Any) -> str:
+    """Name of the layer that a tensor comes from."""
+    return tensor._keras_history.operation.name
+
+
+def _rule(layer: Any) -> Rule:
+    for kind in type(layer).__mro__:
+        if kind in _RULES:
+            return _RULES[kind]
+    raise TypeError(f"no rule for what {type(layer).__name__} ({layer.name}) sees")
+
+
+def _image(layer: Any, inputs: Sequence[View | None], axis: int) -> View:
+    return View()
+
+
+def _pointwise(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    """The widest of the inputs, which all are on one grid."""
+    views = [view for view in inputs if view]
+    return max(views, key=lambda view: view.field) if views else None
+
+
+def _convolution(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    extent = layer.dilation_rate[axis] * (layer.kernel_size[axis] - 1)
+    return _moved(inputs[0], extent, layer.strides[axis])
+
+
+def _pool(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _moved(inputs[0], layer.pool_size[axis] - 1, layer.strides[axis])
+
+
+def _moved(view: View | None, extent: int, stride: int) -> View | None:
+    """A window over a map: cells from its first to its last, and to the next window."""
+    return view and View(view.jump * stride, view.field + extent * view.jump)
+
+
+def _whole_image(layer: Any, inputs: Sequence[View | None], axis: int) -> None:
+    return None
+
+
+def _transposed(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _on_a_grid(inputs[0], 1 / layer.strides[axis])
+
+
+def _on_a_grid(view: View | None, factor: float) -> View | None:
+    return view and view._replace(jump=view.jump * factor)
+
+
+def _cropped(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    """One side more than the other: a map that is moved, to be merged with itself."""
+    before, after = layer.cropping[axis]
+    return _moved(inputs[0], abs(before - after), 1)
+
+
+def _first(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return inputs[0]
+
+
+def _resized_like(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    x, like = inputs
+    return x and like and x._replace(jump=like.jump)
+
+
+def _resized_to(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    x, images = inputs
+    return x and images and x._replace(jump=images.jump / layer.factor)
+
+
+_RULES: Mapping[type, Rule] = {
+    layers.InputLayer: _image,
+    **dict.fromkeys(
+        (
+            layers.Activation,
+            layers.Add,
+            layers.BatchNormalization,
+            layers.Concatenate,
+            layers.Dropout,
+            layers.Maximum,
+            layers.Multiply,
+            layers.ReLU,
+            layers.Rescaling,
+            layers.ZeroPadding2D,
+            Clip,
+        ),
+        _pointwise,
+    ),
+    **dict.fromkeys(
+        (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D), _convolution
+    ),
+    **dict.fromkeys((layers.MaxPooling2D, layers.AveragePooling2D), _pool),
+    layers.Conv2DTranspose: _transposed,
+    layers.GlobalAveragePooling2D: _whole_image,
+    layers.Cropping2D: _cropped,
+    CropLike: _first,
+    ResizeLike: _resized_like,
+    ResizeTo: _resized_to,
+}
