@@ -14,6 +14,8 @@ class Architecture:
         score_stride: Input size over that of its finest scores, where the head fuses
             scores finer than the features.
         full_size: The head brings its logits to the size of the image.
+        multiple: Sides of images, less one, should be one of it; by default of the
+            output stride.
         trunk: Form of a feature extractor that has several, as VGG has.
         label_grid: First pixel, and distance to the next, of those that its training
             form scores; by default it scores a grid from corner to corner.
@@ -26,6 +28,7 @@ class Architecture:
     output_strides: tuple[int, ...] = (16, 8, 32)
     score_stride: int | None = None
     full_size: bool = False
+    multiple: int | None = None
     trunk: str = ""
     label_grid: tuple[int, int] | None = None
     frozen: tuple[str, ...] = ()
@@ -39,6 +42,7 @@ def _fcn(score_stride: int) -> Architecture:
         output_strides=(32,),
         score_stride=score_stride,
         full_size=True,
+        multiple=1,
         trunk="fcn",
     )
 
@@ -57,6 +61,7 @@ _DILATION = Architecture(
     model_variant="vgg_16",
     output_strides=(8,),
     full_size=True,
+    multiple=1,
     trunk="dilation",
     label_grid=(0, 8),
 )
@@ -65,6 +70,7 @@ _SEGNET = Architecture(
     model_variant="vgg_16",
     output_strides=(32,),
     full_size=True,
+    multiple=1,
     trunk="segnet",
     batch_norm_decay=0.95,
 )
@@ -75,7 +81,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "fcn8s": _fcn(8),
     "fcn8s_at_once": _fcn(8),
     "deeplab_v1": dataclasses.replace(
-        _LARGE_FOV, trunk="deeplab_v1", full_size=True, label_grid=(1, 8)
+        _LARGE_FOV,
+        full_size=True,
+        multiple=1,
+        trunk="deeplab_v1",
+        label_grid=(1, 8),
     ),
     "deeplab_v1_7x7": _LARGE_FOV,
     "deeplab_v1_msc": dataclasses.replace(
@@ -98,5 +108,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "segnet_basic": dataclasses.replace(
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""
     ),
-    "unet": Architecture(model_variant="unet", output_strides=(16,), full_size=True),
+    "unet": Architecture(
+        model_variant="unet", output_strides=(16,), full_size=True, multiple=1
+    ),
 }

@@ -22,7 +22,7 @@ from deeplab_tf.config import (
 from deeplab_tf.data import pipeline, transforms
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.build import build, find_backbone
+from deeplab_tf.models.build import build, find_backbone, multiple
 from deeplab_tf.prediction import inference
 from deeplab_tf.settings import Overrides
 
@@ -71,7 +71,7 @@ class Trained:
     @property
     def multiple(self) -> int:
         """Corners stay aligned where a side is a multiple of it plus one."""
-        return find_backbone(self.config).multiple or self.config.output_stride
+        return multiple(self.config)
 
     def predict(
         self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool

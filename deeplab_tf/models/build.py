@@ -211,6 +211,13 @@ def find_backbone(config: ModelConfig) -> Backbone:
     return BACKBONES[config.model_variant]
 
 
+def multiple(config: ModelConfig) -> int:
+    """Corners stay aligned where the sides of images are a multiple of it plus one."""
+    return (
+        find_backbone(config).multiple or config.facts.multiple or config.output_stride
+    )
+
+
 def _warn_of_rates(config: ModelConfig) -> None:
     """Rates of the other output stride halve or double what the ASPP sees."""
     usual = {8: (12, 24, 36), 16: (6, 12, 18)}

@@ -1,11 +1,14 @@
 """What is worth knowing before a run costs hours."""
 
+from collections.abc import Sequence
+
 import keras
 from absl import logging
 
 from deeplab_tf.checkpoints.restoring import Report
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.models.build import multiple
 from deeplab_tf.models.custom import FrozenableBatchNorm
 from deeplab_tf.models.names import layers_of, scope
 
@@ -28,38 +31,39 @@ def tell_classes(spec: DatasetSpec, split: str) -> None:
 
 def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None:
     """Warns of settings that are known to disappoint."""
-    stride = config.model.output_stride
-    if any((side - 1) % stride for side in config.augment.train_crop_size):
+    aligned = multiple(config.model)
+    if any((side - 1) % aligned for side in config.augment.train_crop_size):
         logging.warning(
             "--train_crop_size: features align with the image where a side is a "
-            "multiple of the output stride, %d, plus one",
-            stride,
+            "multiple of %d, plus one",
+            aligned,
         )
-    if config.fine_tune_batch_norm and config.train_batch_size < 12:
+    norms = [
+        layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
+    ]
+    if any(not norm.frozen for norm in norms) and config.train_batch_size < 12:
         logging.warning(
             "Batch norm learns its statistics from %d images at a time, and results "
             "suffer below 12: take a larger --train_batch_size, or, from trained "
             "weights, --fine_tune_batch_norm=false",
             config.train_batch_size,
         )
-    if not config.fine_tune_batch_norm and report is None:
+    if norms and not config.fine_tune_batch_norm and report is None:
         logging.warning(
             "--fine_tune_batch_norm=false keeps the statistics of the initial "
             "checkpoint, and there is none: give --tf_initial_checkpoint"
         )
-    _warn_of_unsettled_statistics(config, model, report)
+    _warn_of_unsettled_statistics(config, norms, report)
 
 
 def _warn_of_unsettled_statistics(
-    config: TrainConfig, model: keras.Model, report: Report | None
+    config: TrainConfig, norms: Sequence[FrozenableBatchNorm], report: Report | None
 ) -> None:
     restored = report.restored if report else ()
     new = [
-        layer.momentum
-        for layer in layers_of(model)
-        if isinstance(layer, FrozenableBatchNorm)
-        and not layer.frozen
-        and f"{scope(layer)}/moving_mean" not in restored
+        norm.momentum
+        for norm in norms
+        if not norm.frozen and f"{scope(norm)}/moving_mean" not in restored
     ]
     steps = config.optimizer.training_number_of_steps
     if new and (kept := max(new) ** steps) > 0.05:

@@ -85,7 +85,7 @@ def test_crops_that_do_not_align_are_told(caplog):
         QUIET, augment=AugmentConfig(train_crop_size=(512, 513))
     )
     (message,) = warnings(caplog, config)
-    assert "multiple of the output stride, 16, plus" in message
+    assert "multiple of 16, plus one" in message
 
 
 def test_classes_are_listed_with_their_share_of_the_pixels(caplog):

@@ -39,7 +39,6 @@ VARIANTS = {
     "segnet_basic": Backbone(
         features=features,
         style=Style(kernel=initializers.HeNormal),
-        multiple=1,
         mean=(0.0, 0.0, 0.0),  # Images as they are.
         mean_pixel=CAFFE_MEAN,
         only_for="segnet_basic",

@@ -49,7 +49,6 @@ VARIANTS = {
     "unet": Backbone(
         features=features,
         style=Style(kernel=initializers.HeNormal, padding="valid"),
-        multiple=1,
         only_for="unet",
     )
 }

@@ -193,7 +193,6 @@ VARIANTS = {
     "vgg_16": Backbone(
         features=features,
         style=Style(kernel=initializers.HeNormal, padding="fixed"),
-        multiple=1,
         mean=CAFFE_MEAN,
         mean_pixel=CAFFE_MEAN,
     )
