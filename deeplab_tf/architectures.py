@@ -104,6 +104,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "dilation8": _DILATION,
     "dilation8_basic": _DILATION,
     "dilation10": dataclasses.replace(_DILATION, trunk="dilation10", label_grid=None),
+    "crf_rnn": _fcn(8),
+    "crf_rnn_dilation8": dataclasses.replace(_DILATION, label_grid=None),
     "segnet": _SEGNET,
     "segnet_basic": dataclasses.replace(
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""

@@ -22,6 +22,7 @@ LAST_LAYERS = (
     "decoder",
     "meta_architecture",
     "context",
+    "crf_rnn",
     "segnet/",
 )
 _HINTS = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads import (
+    crf_rnn_networks,
     deeplab_v1,
     deeplab_v2,
     deeplab_v3,
@@ -22,6 +23,7 @@ HEADS: Mapping[str, Head] = {
     **deeplab_v1.HEADS,
     **deeplab_v2.HEADS,
     **dilation.HEADS,
+    **crf_rnn_networks.HEADS,
     **segnet.HEADS,
     "deeplab_v3": deeplab_v3.head,
     "deeplab_v3plus": deeplab_v3plus.head,

@@ -1,0 +1,39 @@
+"""Networks that end in a CRF-RNN.
+
+Reference: Zheng et al. 2015, section 5, https://arxiv.org/abs/1502.03240, and its
+released network, whose FCN-8s learns the deconvolutions before the last; on dilated
+convolutions: Yu, Koltun 2015, section 5, https://arxiv.org/abs/1511.07122.
+"""
+
+from collections.abc import Callable, Mapping
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.heads import dilation, fcn
+from deeplab_tf.models.heads.crf_rnn import MeanField
+from deeplab_tf.models.layers import Features, Style, Tensor
+
+
+def on_fcn(
+    features: Features, num_classes: int, config: ModelConfig, style: Style
+) -> Tensor:
+    """Logits at image size, `[N, H, W, num_classes]`."""
+    x = fcn.HEADS["fcn8s"](features, num_classes, config, style, learned=True)
+    return _mean_field(x, features)
+
+
+def on_dilation(
+    features: Features, num_classes: int, config: ModelConfig, style: Style
+) -> Tensor:
+    """Logits at image size, in training, too."""
+    x = dilation.cells(features, num_classes, config, style, dilation.LARGE)
+    return _mean_field(dilation.interpolated(x, features), features)
+
+
+def _mean_field(x: Tensor, features: Features) -> Tensor:
+    return MeanField(name="crf_rnn")([x, features["images"]])
+
+
+HEADS: Mapping[str, Callable[..., Tensor]] = {
+    "crf_rnn": on_fcn,
+    "crf_rnn_dilation8": on_dilation,
+}
