@@ -459,6 +459,44 @@ class InferenceConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CrfConfig:
+    """A fully connected CRF behind the network: a preset, numbers by hand, or both."""
+
+    crf: str | None = flag(
+        "Refine by a fully connected CRF with published numbers, as voc_v2_resnet101; "
+        "numbers given by hand win.",
+        None,
+    )
+    crf_w1: float | None = flag("Weight of its bilateral kernel.", None)
+    crf_sigma_alpha: float | None = flag("Its range in pixels.", None)
+    crf_sigma_beta: float | None = flag("Its range in colours of 0...255.", None)
+    crf_w2: float | None = flag("Weight of its Gaussian kernel.", None, official=3.0)
+    crf_sigma_gamma: float | None = flag("Its range in pixels.", None, official=3.0)
+    crf_iterations: int | None = flag("Steps of the mean field.", None, official=10)
+    crf_normalization: Literal["after", "symmetric"] | None = flag(
+        "Kernels divided by their sum after filtering, as DeepLab does, or by its root "
+        "before and after, as pydensecrf does unless told.",
+        None,
+        official="after",
+    )
+    crf_engine: Literal["auto", "numba", "tensorflow", "pydensecrf"] = flag(
+        "What computes it; by default numba if installed, else TensorFlow.", "auto"
+    )
+
+    def __post_init__(self) -> None:
+        not_negative(self, "crf_w1", "crf_w2")
+        positive(self, "crf_sigma_alpha", "crf_sigma_beta", "crf_sigma_gamma")
+        positive(self, "crf_iterations")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Numbers given by hand, by their name without `crf_`."""
+        names = [field.name for field in dataclasses.fields(self)]
+        numbers = {n: getattr(self, n) for n in names if n not in ("crf", "crf_engine")}
+        return {n.removeprefix("crf_"): v for n, v in numbers.items() if v is not None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """`eval.py`."""
 
@@ -480,17 +518,31 @@ class EvalConfig:
     max_number_of_evaluations: int = flag(
         "Evaluations to make; the official default, 0, waits for ever.", 1
     )
+    trimap_widths: tuple[int, ...] = flag(
+        "Score pixels within so many of a boundary, too, as 2,4,8,16,32.", ()
+    )
+    crf_search: bool = flag(
+        "Instead of an evaluation, search for crf_w1, crf_sigma_alpha and "
+        "crf_sigma_beta on the first 100 images of the split.",
+        False,
+    )
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
+    refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "eval_logdir")
         required(self.data, "dataset_dir")
-        positive(self, "eval_batch_size", "eval_crop_size")
+        positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
+        if self.crf_search and self.trimap_widths:
+            raise FlagError(
+                f"--trimap_widths={text(self.trimap_widths)}: --crf_search does not "
+                "evaluate; leave one out"
+            )
         _unavailable(self)
 
 
@@ -524,6 +576,7 @@ class VisConfig:
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
+    refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "vis_logdir")

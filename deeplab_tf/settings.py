@@ -73,8 +73,9 @@ def positive(record: Any, *names: str) -> None:
 def not_negative(record: Any, *names: str) -> None:
     """Raises where a setting is below zero."""
     for name in names:
-        if getattr(record, name) < 0:
-            raise FlagError(f"--{name}={getattr(record, name)}: 0 or more is needed")
+        value = getattr(record, name)
+        if value is not None and value < 0:
+            raise FlagError(f"--{name}={value}: 0 or more is needed")
 
 
 def required(record: Any, *names: str) -> None:

@@ -73,6 +73,15 @@ class Trained:
         """Corners stay aligned where a side is a multiple of it plus one."""
         return multiple(self.config)
 
+    def _looks(self, scales: tuple[float, ...], *, flipped: bool) -> inference.Looks:
+        return inference.Looks(
+            scales=scales,
+            flipped=flipped,
+            upsample_logits=self.config.prediction_with_upsampled_logits,
+            logits_stride=self.config.logits_stride,
+            softmax_twice=self.softmax_twice,
+        )
+
     def predict(
         self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -83,13 +92,7 @@ class Trained:
             scales: Of the looks to average.
             flipped: Look at mirror images, too.
         """
-        looks = inference.Looks(
-            scales=scales,
-            flipped=flipped,
-            upsample_logits=self.config.prediction_with_upsampled_logits,
-            logits_stride=self.config.logits_stride,
-            softmax_twice=self.softmax_twice,
-        )
+        looks = self._looks(scales, flipped=flipped)
         return inference.predict(self.model, images, looks)
 
     def segment(
@@ -100,21 +103,39 @@ class Trained:
         Images are brought into the range of sizes, if there is one, and padded as
         `transforms.network_size` says; what is found is cropped and resized back.
         """
-        size, pixels = tf.shape(images)[1:3], tf.cast(images, tf.float32)
-        inner = size
+        pixels, inner = self._padded(images)
+        raw = self.predict(pixels, scales, flipped=flipped)
+        return Segmentation(*self._cropped(raw, inner, tf.shape(images)[1:3]), *raw)
+
+    def score(
+        self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `segment`: class ids, and scores as of `inference.score`."""
+        pixels, inner = self._padded(images)
+        looks = self._looks(scales, flipped=flipped)
+        raw = inference.score(self.model, pixels, looks)
+        return self._cropped(raw, inner, tf.shape(images)[1:3])
+
+    def _padded(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Images as the network wants them, and their size without padding."""
+        inner, pixels = tf.shape(images)[1:3], tf.cast(images, tf.float32)
         if self.resize.min_resize_value is not None:
-            inner = transforms.size_in_range(size, self.resize)
+            inner = transforms.size_in_range(inner, self.resize)
             pixels = resizing.bilinear(pixels, inner)
         padded = transforms.network_size(
             inner, crop_size=self.crop_size, multiple=self.multiple
         )
-        pixels = transforms.pad_image(pixels, padded - inner, self.mean_pixel)
-        raw = self.predict(pixels, scales, flipped=flipped)
-        classes, probabilities = (found[:, : inner[0], : inner[1]] for found in raw)
+        return transforms.pad_image(pixels, padded - inner, self.mean_pixel), inner
+
+    def _cropped(
+        self, raw: tuple[tf.Tensor, tf.Tensor], inner: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Classes, and what belongs to each, back at the size of the images."""
+        classes, values = (found[:, : inner[0], : inner[1]] for found in raw)
         if self.resize.min_resize_value is not None:
             classes = resizing.nearest(classes[..., tf.newaxis], size)[..., 0]
-            probabilities = resizing.bilinear(probabilities, size)
-        return Segmentation(classes, probabilities, *raw)
+            values = resizing.bilinear(values, size)
+        return classes, values
 
     def batches(
         self, shards: Sequence[str], batch_size: int
@@ -135,12 +156,14 @@ class Trained:
         )
         return pipeline.readable(batches, source)
 
-    def classifier(self, looks: InferenceConfig) -> Callable[[tf.Tensor], tf.Tensor]:
-        """A compiled function: padded images -> class ids; see `predict`."""
+    def finder(
+        self, looks: InferenceConfig, *, scores: bool
+    ) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
+        """A compiled function: padded images -> class ids and, if wanted, scores."""
+        averaged = self._looks(looks.eval_scales, flipped=looks.add_flipped_images)
+        find = inference.score if scores else inference.predict
         return tf.function(
-            lambda images: self.predict(
-                images, looks.eval_scales, flipped=looks.add_flipped_images
-            )[0],
+            lambda images: find(self.model, images, averaged)[: 1 + scores],
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import metrics
+from deeplab_tf.evaluation.counts import Counts
 from deeplab_tf.files import write_whole
 
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.
@@ -43,19 +45,43 @@ def table(confusion: np.ndarray, spec: DatasetSpec) -> str:
     return "\n".join(lines)
 
 
-def summary(
-    confusion: np.ndarray, spec: DatasetSpec, num_images: int
-) -> dict[str, Any]:
+def comparison(counts: Mapping[str, Counts]) -> str:
+    """A column for each count; lines of the whole split and of each trimap."""
+    width = max(len(name) for name in counts)
+    columns = list(counts.values())
+    rows = [
+        ("mIoU", [metrics.mean_iou(c.confusion) for c in columns]),
+        ("pixel accuracy", [metrics.pixel_accuracy(c.confusion) for c in columns]),
+    ]
+    for band in columns[0].bands:
+        share = columns[0].bands[band].sum() / max(columns[0].confusion.sum(), 1)
+        title = f"mIoU within {band} of a boundary ({100 * share:.1f} % of the pixels)"
+        rows.append((title, [metrics.mean_iou(c.bands[band]) for c in columns]))
+    first = max(len(title) for title, _ in rows)
+    lines = [" " * first + "".join(f"  {name:>{width}}" for name in counts)]
+    for title, values in rows:
+        lines.append(f"{title:{first}}" + "".join(f"  {v:>{width}.4f}" for v in values))
+    return "\n".join(lines)
+
+
+def summary(counts: Counts) -> dict[str, Any]:
     """What `metrics.json` holds; null where a score is not defined."""
+    confusion, classes = counts.confusion, counts.spec.classes
     iou = metrics.class_iou(confusion)
-    return {
+    scores = {
         "miou": _number(metrics.mean_iou(confusion)),
         "pixel_accuracy": _number(metrics.pixel_accuracy(confusion)),
         "mean_accuracy": _number(metrics.mean_accuracy(confusion)),
         "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(confusion)),
-        "iou": {n: _number(v) for n, v in zip(spec.classes, iou, strict=True)},
-        "num_images": num_images,
+        "iou": {n: _number(v) for n, v in zip(classes, iou, strict=True)},
+        "num_images": counts.num_images,
     }
+    if counts.bands:
+        scores["trimap_miou"] = {
+            str(width): _number(metrics.mean_iou(band))
+            for width, band in counts.bands.items()
+        }
+    return scores
 
 
 def write(

@@ -1,47 +1,55 @@
 """One pass over a split with a trained network."""
 
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints import trained
+from deeplab_tf.checkpoints import predicted, trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.data import specs, tfrecord, validation
-from deeplab_tf.data.pipeline import Sample
-from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
-from deeplab_tf.evaluation import metrics, report
+from deeplab_tf.evaluation import crf_search, report
+from deeplab_tf.evaluation.counts import Counts
 from deeplab_tf.files import check_writable
+from deeplab_tf.prediction import crf
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
-    """Scores a network, or each new checkpoint of it; returns the last scores.
+    """Scores a network, or each new checkpoint of it; or searches a CRF for it.
 
     Args:
         config: All settings.
 
     Returns:
-        What `metrics.json` holds.
+        What `metrics.json` holds, or `crf_search.json` after a search.
 
     Raises:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("eval_logdir", config.eval_logdir)
+    asked = config.refinement
+    engine = crf.find_engine(asked.crf_engine)
+    if config.crf_search:
+        start = crf.start_of_search(asked)
+        task = functools.partial(crf_search.search, start=start, engine=engine)
+    else:
+        task = functools.partial(_evaluate, parameters=crf.chosen(asked), engine=engine)
     scores: dict[str, Any] = {}
     for path in trained.rounds(
         config.checkpoint_dir or "",
         config.max_number_of_evaluations,
         config.eval_interval_secs,
     ):
-        scores = _evaluate(config, path)
+        scores = task(*_load(config, path), config)
     return scores
 
 
-def _evaluate(config: EvalConfig, path: str) -> dict[str, Any]:
+def _load(config: EvalConfig, path: str) -> tuple[Trained, list[str]]:
+    """The network of a checkpoint, and the shards of the split."""
     directory = config.data.dataset_dir or ""
     run = trained.find_run(path)
     spec = specs.resolve(config.data.dataset, directory, run.spec)
@@ -56,44 +64,62 @@ def _evaluate(config: EvalConfig, path: str) -> dict[str, Any]:
         crop_size=config.eval_crop_size,
         compatibility=config.compatibility,
     )
-    confusion, num_images = confusion_of(
-        network, shards, config.inference, batch_size=config.eval_batch_size
-    )
-    scores = report.summary(confusion, spec, num_images)
-    logging.info("%s", report.table(confusion, spec))
-    report.warn_of_collapse(confusion, spec)
+    return network, shards
+
+
+def _evaluate(
+    network: Trained,
+    shards: list[str],
+    config: EvalConfig,
+    *,
+    parameters: crf.Parameters | None,
+    engine: str,
+) -> dict[str, Any]:
+    counts = counts_of(network, shards, config, parameters, engine)
+    last = counts["with CRF" if parameters else "without CRF"]
+    scores = report.summary(last)
+    if parameters:
+        scores["crf"] = dataclasses.asdict(parameters) | {"engine": engine}
+        scores["without_crf"] = report.summary(counts["without CRF"])
+    logging.info("%s", report.table(last.confusion, network.spec))
+    if parameters or config.trimap_widths:
+        logging.info("%s", report.comparison(counts))
+    report.warn_of_collapse(last.confusion, network.spec)
     folder = Path(config.eval_logdir or "")
     tag = _tag(config.inference)
-    report.write(folder, scores, confusion, step=network.step, tag=tag)
+    report.write(folder, scores, last.confusion, step=network.step, tag=tag)
     logging.info("Wrote %s", folder / "metrics.json")
     return scores
 
 
-def confusion_of(
-    network: Trained, shards: list[str], looks: InferenceConfig, *, batch_size: int
-) -> tuple[np.ndarray, int]:
-    """Confusion matrix of a network over records, `[C, C]`, and their number."""
-    classes = network.classifier(looks)
-    spec, confusion = network.spec, np.zeros((network.spec.num_classes,) * 2, np.int64)
+def counts_of(
+    network: Trained,
+    shards: list[str],
+    config: EvalConfig,
+    parameters: crf.Parameters | None = None,
+    engine: str = "auto",
+) -> dict[str, Counts]:
+    """What is counted over records, without the CRF and, if there is one, with it."""
     total = sum(tfrecord.count(path) for path in shards)
-    num_images = 0
+    found = predicted.of_records(
+        network,
+        shards,
+        config.inference,
+        batch_size=config.eval_batch_size,
+        with_scores=parameters is not None,
+    )
+    plain, refined = (Counts(network.spec, config.trimap_widths) for _ in range(2))
     with tqdm(total=total, unit="image", disable=None) as bar:
-        for batch in network.batches(shards, batch_size):
-            confusion += _confusion(batch, classes(batch["image"]).numpy(), spec)
-            num_images += len(batch["name"])
-            bar.update(len(batch["name"]))
-    return confusion, num_images
-
-
-def _confusion(batch: Sample, predicted: np.ndarray, spec: DatasetSpec) -> np.ndarray:
-    label = batch["label"].numpy()[..., 0]
-    try:
-        return metrics.confusion_matrix(
-            label, predicted, spec.num_classes, spec.ignore_label
-        )
-    except ValueError as error:
-        names = ", ".join(name.decode() for name in batch["name"].numpy())
-        raise InputError(f"label of {names}: {error}") from None
+        if parameters is None:
+            for each in found:
+                plain.add(each, each.classes)
+                bar.update()
+            return {"without CRF": plain}
+        for each, classes in predicted.refined(found, parameters, engine, total=total):
+            plain.add(each, each.classes)
+            refined.add(each, classes)
+            bar.update()
+    return {"without CRF": plain, "with CRF": refined}
 
 
 def _tag(looks: InferenceConfig) -> str:

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_tf import resize
 
+_TINY = np.finfo(np.float32).tiny
 Network = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
 
 
@@ -63,6 +65,33 @@ def predict(
     if looks.softmax_twice:
         probabilities = tf.nn.softmax(probabilities)
     return classes, probabilities
+
+
+def score(
+    network: Network, images: tf.Tensor, looks: Looks
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Classes as `predict` gives them, and what a CRF starts from.
+
+    Args:
+        network: A model; it is called without training.
+        images: RGB in 0...255, float32 `[N, H, W, 3]`, padded to a size that suits it.
+        looks: Scales and flips.
+
+    Returns:
+        Class ids, int32 `[N, H, W]`, and scores, float32 `[N, H, W, C]`: the logits of
+        one look, the logarithm of the probabilities of several; nothing is clipped.
+    """
+    if not looks.single:
+        mean = dataclasses.replace(looks, softmax_twice=False)
+        classes, probabilities = predict(network, images, mean)
+        # A probability that float32 cannot hold is 0; it has no logarithm.
+        return classes, tf.math.log(tf.maximum(probabilities, _TINY))
+    size = tf.shape(images)[1:3]
+    small = network(images, training=False)
+    logits = resize.bilinear(small, size)
+    if looks.upsample_logits:
+        return _classes(logits), logits
+    return _classified_first(small, size)[0], logits
 
 
 def _logits(

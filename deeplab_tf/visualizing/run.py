@@ -1,15 +1,15 @@
 """Pictures of a network's predictions, on records or on image files."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints import trained
+from deeplab_tf.checkpoints import predicted, trained
+from deeplab_tf.checkpoints.predicted import Predicted
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import VisConfig
 from deeplab_tf.data import images, specs, tfrecord
@@ -17,6 +17,7 @@ from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
+from deeplab_tf.prediction import crf
 from deeplab_tf.visualizing import drawing
 
 _COLORMAPS = {
@@ -53,6 +54,8 @@ def visualize(config: VisConfig) -> None:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("vis_logdir", config.vis_logdir)
+    crf.chosen(config.refinement)  # Raises before anything is read.
+    crf.find_engine(config.refinement.crf_engine)
     for path in trained.rounds(
         config.checkpoint_dir or "",
         config.max_number_of_iterations,
@@ -76,12 +79,8 @@ def _visualize(config: VisConfig, path: str) -> None:
         crop_size=config.vis_crop_size,
         compatibility=config.compatibility,
     )
-    found = (
-        _of_files(files, network, config)
-        if files
-        else _of_records(shards, network, config)
-    )
     total = len(files) or sum(tfrecord.count(shard) for shard in shards)
+    found = _predictions(network, files, shards, config, total)
     folder = Path(config.vis_logdir or "")
     for prediction in tqdm(found, total=total, unit="image", disable=None):
         _draw(folder / "segmentation_results", prediction, spec, palette)
@@ -134,38 +133,36 @@ def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
     return palette[: spec.num_classes]
 
 
-def _of_files(
-    files: list[tuple[str, Path]], network: Trained, config: VisConfig
+def _predictions(
+    network: Trained,
+    files: list[tuple[str, Path]],
+    shards: list[str],
+    config: VisConfig,
+    total: int,
 ) -> Iterator[Prediction]:
-    looks = config.inference
-    classes = tf.function(
-        lambda images: network.segment(
-            images, looks.eval_scales, flipped=looks.add_flipped_images
-        )[0],
-        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
-    )
-    for name, path in files:
-        image = images.read_image(path)
-        found = classes(image[np.newaxis]).numpy()[0]
-        yield Prediction(name, image, found.astype(np.uint8), None)
-
-
-def _of_records(
-    shards: list[str], network: Trained, config: VisConfig
-) -> Iterator[Prediction]:
-    classes = network.classifier(config.inference)
-    for batch in network.batches(shards, config.vis_batch_size):
-        found = classes(batch["image"]).numpy()
-        for i, predicted in enumerate(found):
-            height, width = batch["height"][i], batch["width"][i]
-            window = np.s_[: int(height), : int(width)]
-            truth = batch["label"][i].numpy()[..., 0][window].astype(np.uint8)
-            yield Prediction(
-                batch["name"][i].numpy().decode(),
-                np.round(batch["image"][i].numpy()[window]).astype(np.uint8),
-                predicted[window].astype(np.uint8),
-                truth if (truth != network.spec.ignore_label).any() else None,
-            )
+    """Of the files, or of the records; refined, if that was asked for."""
+    parameters = crf.chosen(config.refinement)
+    looks, with_scores = config.inference, parameters is not None
+    if files:
+        read = ((name, images.read_image(path)) for name, path in files)
+        found = predicted.of_images(network, read, looks, with_scores=with_scores)
+    else:
+        found = predicted.of_records(
+            network,
+            shards,
+            looks,
+            batch_size=config.vis_batch_size,
+            with_scores=with_scores,
+        )
+    drawn: Iterable[tuple[Predicted, np.ndarray]]
+    drawn = ((each, each.classes) for each in found)
+    if parameters:
+        engine = crf.find_engine(config.refinement.crf_engine)
+        drawn = predicted.refined(found, parameters, engine, total=total)
+    for each, classes in drawn:
+        known = (each.label != network.spec.ignore_label).any()
+        truth = each.label.astype(np.uint8) if known else None
+        yield Prediction(each.name, each.image, classes.astype(np.uint8), truth)
 
 
 def _draw(

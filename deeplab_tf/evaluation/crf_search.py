@@ -1,0 +1,191 @@
+"""The CRF's w1, sigma_alpha and sigma_beta for a network, from coarse to fine.
+
+Chen et al. 2015, section 5.2, and 2018, section 4.1: w2 and sigma_gamma stay at 3, the
+others are searched on 100 images. The papers give ranges and the last steps, not the
+coarse ones; here the corners and the middle of v2's ranges come first, then the
+neighbours of the best, by the papers' steps and beyond the ranges, until it stays.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf.checkpoints import predicted
+from deeplab_tf.checkpoints.predicted import Predicted
+from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.config import EvalConfig
+from deeplab_tf.errors import InputError
+from deeplab_tf.evaluation import crf_points, metrics
+from deeplab_tf.evaluation.crf_points import Point, at
+from deeplab_tf.files import write_whole
+from deeplab_tf.prediction import crf
+from deeplab_tf.prediction.processes import in_processes
+
+_COARSE = ((3.0, 6.0), (30.0, 60.0, 90.0), (3.0, 6.0))
+_STEPS = (1.0, 10.0, 1.0)
+_MOVES = 3  # Of the best point; each costs at most 26 more.
+_IMAGES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Cached:
+    """Images and logits in a file each, so that they are made once.
+
+    Attributes:
+        paths: Of the files.
+        num_classes: Of the data set.
+        ignore_label: Of the data set.
+        plain: Confusion matrix without a CRF.
+    """
+
+    paths: Sequence[str]
+    num_classes: int
+    ignore_label: int
+    plain: np.ndarray
+
+
+def search(
+    network: Trained,
+    shards: list[str],
+    config: EvalConfig,
+    *,
+    start: crf.Parameters,
+    engine: str,
+) -> dict[str, Any]:
+    """Tries points and writes `crf_search.json`; returns what it holds.
+
+    Args:
+        network: Whose logits are refined.
+        shards: Of the split.
+        config: All settings.
+        start: What stays as it is.
+        engine: See `crf.find_engine`.
+    """
+    folder = Path(config.eval_logdir or "")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = predicted.of_records(
+        network, shards, config.inference, batch_size=1, with_scores=True
+    )
+    with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
+        images = _cached(network, itertools.islice(found, _IMAGES), Path(cache))
+        if not images.plain.any():
+            raise InputError(f"--eval_split={config.eval_split}: it has no labels")
+        tried = climb(functools.partial(_scores, images, start, engine))
+    result = _result(images, start, tried)
+    write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
+    logging.info("%s", table(tried, metrics.mean_iou(images.plain)))
+    best = at(start, _best(tried))
+    logging.info("The best of %d: %s", len(tried), crf.flags(best))
+    logging.info("Wrote %s", folder / "crf_search.json")
+    return result
+
+
+def _cached(network: Trained, found: Iterable[Predicted], folder: Path) -> Cached:
+    spec = network.spec
+    paths: list[str] = []
+    plain = np.zeros((spec.num_classes,) * 2, np.int64)
+    for each in tqdm(found, unit="image", desc="logits", disable=None):
+        plain += metrics.confusion_matrix(
+            each.label, each.classes, spec.num_classes, spec.ignore_label
+        )
+        paths.append(str(folder / f"{len(paths)}.npz"))
+        np.savez(
+            paths[-1],
+            image=each.image,
+            scores=np.asarray(each.scores),
+            label=each.label,
+        )
+    return Cached(paths, spec.num_classes, spec.ignore_label, plain)
+
+
+def climb(score: Any) -> dict[Point, float]:
+    """Scores the coarse grid, then what surrounds the best, until the best stays.
+
+    Args:
+        score: Points -> their scores, in order.
+
+    Returns:
+        Scores by point, in the order of their trial.
+    """
+    points: Iterable[Point] = itertools.product(*_COARSE)
+    tried: dict[Point, float] = {}
+    for _ in range(1 + _MOVES):
+        new = [point for point in points if point not in tried]
+        tried |= zip(new, score(new), strict=True)
+        points = _around(_best(tried))
+        if all(point in tried for point in points):
+            break
+    return tried
+
+
+def _best(tried: dict[Point, float]) -> Point:
+    return max(tried, key=lambda point: tried[point])
+
+
+def _around(point: Point) -> list[Point]:
+    """The point and its neighbours, by the papers' steps; ranges are above 0."""
+    w1, alpha, beta = (
+        [value + step * move for move in (-1, 0, 1) if value + step * move > 0]
+        for value, step in zip(point, _STEPS, strict=True)
+    )
+    return list(itertools.product(w1, alpha, beta))
+
+
+def _scores(
+    images: Cached, start: crf.Parameters, engine: str, points: list[Point]
+) -> list[float]:
+    """Mean IoU of each point over the images, a process an image."""
+    task = functools.partial(
+        crf_points.confusions,
+        start=start,
+        engine=engine,
+        num_classes=images.num_classes,
+    )
+    calls = ((None, (path, points, images.ignore_label)) for path in images.paths)
+    done = in_processes(task, calls, total=len(images.paths))
+    total = np.zeros((len(points), images.num_classes, images.num_classes), np.int64)
+    progress = tqdm(
+        done,
+        total=len(images.paths),
+        unit="image",
+        desc=f"{len(points)} CRFs",
+        disable=None,
+    )
+    for _, found in progress:
+        total += found
+    return [metrics.mean_iou(confusion) for confusion in total]
+
+
+def table(tried: dict[Point, float], plain: float) -> str:
+    """Every point, the best first, and what there is without a CRF."""
+    lines = ["   w1  sigma_alpha  sigma_beta    mIoU"]
+    for point in sorted(tried, key=lambda point: -tried[point]):
+        w1, alpha, beta = point
+        lines.append(f"{w1:5g}  {alpha:11g}  {beta:10g}  {tried[point]:.4f}")
+    lines.append(f"without a CRF                   {plain:.4f}")
+    return "\n".join(lines)
+
+
+def _result(
+    images: Cached, start: crf.Parameters, tried: dict[Point, float]
+) -> dict[str, Any]:
+    points = [
+        dict(zip(crf.SEARCHED, point, strict=True)) | {"miou": score}
+        for point, score in tried.items()
+    ]
+    best = _best(tried)
+    return {
+        "best": dataclasses.asdict(at(start, best)) | {"miou": tried[best]},
+        "without_crf": {"miou": metrics.mean_iou(images.plain)},
+        "num_images": len(images.paths),
+        "points": points,
+    }
