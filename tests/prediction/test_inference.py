@@ -1,5 +1,7 @@
 """One look or several."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +9,7 @@ import tensorflow as tf
 from deeplab_tf import resize
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
-from deeplab_tf.prediction.inference import Looks, predict
+from deeplab_tf.prediction.inference import Looks, predict, score
 from tests.recorded import assign_rule_weights, golden, settings
 
 
@@ -86,3 +88,29 @@ def test_multi_scale_classes_are_the_official_ones(flipped):
     classes, _ = predict(model, images, looks)
     expected = data[f"argmax_flip{int(flipped)}"]
     assert np.mean(classes.numpy() == expected) > 0.999
+
+
+@pytest.mark.parametrize("upsampled", [True, False])
+def test_scores_of_one_look_are_the_logits_at_image_size(images, upsampled):
+    looks = Looks(upsample_logits=upsampled)
+    classes, scores = score(network, images, looks)
+    np.testing.assert_array_equal(classes, predict(network, images, looks)[0])
+    expected = resize.bilinear(network(images, False), (33, 41))
+    np.testing.assert_array_equal(scores, expected)
+
+
+def test_scores_of_several_looks_are_logarithms_of_their_probabilities(images):
+    looks = Looks(scales=(0.5, 1.0), flipped=True)
+    classes, probabilities = predict(network, images, looks)
+    found, scores = score(network, images, looks)
+    np.testing.assert_array_equal(found, classes)
+    np.testing.assert_allclose(np.exp(scores), probabilities, rtol=1e-4)
+    official = dataclasses.replace(looks, softmax_twice=True)
+    np.testing.assert_array_equal(score(network, images, official)[1], scores)
+
+
+def test_scores_are_finite_where_a_probability_is_not_to_be_held(images):
+    looks = Looks(flipped=True)
+    _, scores = score(lambda x, training: 100 * network(x, training), images, looks)
+    assert np.isfinite(scores).all()
+    assert np.min(scores) < -80  # Nothing is clipped before.

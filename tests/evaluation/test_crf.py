@@ -1,0 +1,249 @@
+"""Evaluation and pictures with a CRF behind the network, and its search."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from deeplab_tf.checkpoints import trained
+from deeplab_tf.config import (
+    CrfConfig,
+    DataConfig,
+    EvalConfig,
+    InferenceConfig,
+    ModelConfig,
+    ResizeConfig,
+    VisConfig,
+)
+from deeplab_tf.data import images
+from deeplab_tf.errors import FlagError
+from deeplab_tf.evaluation import crf_points, crf_search, metrics
+from deeplab_tf.evaluation.run import evaluate
+from deeplab_tf.prediction import crf, processes
+from deeplab_tf.settings import Overrides
+from deeplab_tf.visualizing.run import visualize
+from tests.evaluation.test_run import run
+
+__all__ = ["run"]  # A fixture.
+
+ENGINE = "tensorflow"  # The one that is always there.
+FEW = CrfConfig(
+    crf_w1=4.0,
+    crf_sigma_alpha=10.0,
+    crf_sigma_beta=8.0,
+    crf_iterations=2,
+    crf_engine=ENGINE,
+)
+
+
+@pytest.fixture
+def one_core(monkeypatch):
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: 1)
+
+
+def config(run, shapes, folder, **changes):
+    settings = {
+        "checkpoint_dir": str(run),
+        "eval_logdir": str(folder),
+        "data": DataConfig(dataset_dir=str(shapes)),
+    }
+    return EvalConfig(**(settings | changes))
+
+
+def by_hand(run, shapes, looks):
+    """Mean IoU of image files, each segmented at its size and then refined."""
+    facts = trained.find_run(str(run))
+    network = trained.load(
+        str(run),
+        facts,
+        facts.spec,
+        model=Overrides(ModelConfig()),
+        resize=Overrides(ResizeConfig()),
+    )
+    confusion = np.zeros((6, 6), np.int64)
+    for path in sorted((shapes / "images" / "val").iterdir()):
+        image = images.read_image(path)
+        flipped = looks.add_flipped_images
+        found = network.segment(image[np.newaxis], looks.eval_scales, flipped=flipped)
+        logits = np.log(found.probabilities.numpy()[0])
+        classes = crf.classes(logits, image, crf.chosen(FEW), ENGINE)
+        label = images.read_mask(shapes / "labels" / "val" / path.name)
+        confusion += metrics.confusion_matrix(label, classes, 6, 255)
+    return metrics.mean_iou(confusion)
+
+
+@pytest.mark.parametrize(
+    ("looks", "batch_size"),
+    [
+        (InferenceConfig(), 1),
+        (InferenceConfig(eval_scales=(0.5, 1.0), add_flipped_images=True), 4),
+    ],
+)
+def test_the_crf_sees_each_image_at_its_own_size(
+    run, shapes, tmp_path, one_core, looks, batch_size
+):
+    """Without padding; its result and that without it are told side by side."""
+    settings = config(
+        run, shapes, tmp_path / "a", inference=looks, eval_batch_size=batch_size
+    )
+    settings = dataclasses.replace(settings, trimap_widths=(1, 5))
+    plain = evaluate(settings)
+    refined = evaluate(
+        dataclasses.replace(settings, refinement=FEW, eval_logdir=str(tmp_path / "b"))
+    )
+    assert refined["without_crf"] == plain
+    assert refined["crf"]["w1"] == 4.0
+    assert refined["crf"]["engine"] == ENGINE
+    assert json.loads((tmp_path / "b" / "metrics.json").read_text()) == refined
+    assert refined["trimap_miou"].keys() == plain["trimap_miou"].keys() == {"1", "5"}
+    assert abs(refined["miou"] - plain["miou"]) > 0.003
+    # A few pixels of 30,000 lie between two classes.
+    assert refined["miou"] == pytest.approx(by_hand(run, shapes, looks), abs=1e-3)
+
+
+def test_a_crf_without_weights_changes_no_score(run, shapes, tmp_path, one_core):
+    nothing = dataclasses.replace(FEW, crf_w1=0.0, crf_w2=0.0)
+    scores = evaluate(config(run, shapes, tmp_path, refinement=nothing))
+    assert scores["miou"] == scores["without_crf"]["miou"]
+
+
+def test_pictures_of_records_and_files_are_refined_in_processes(run, shapes, tmp_path):
+    scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
+    drawn = VisConfig(
+        checkpoint_dir=str(run),
+        vis_logdir=str(tmp_path / "records"),
+        data=DataConfig(dataset_dir=str(shapes)),
+        also_save_raw_predictions=True,
+        refinement=FEW,
+    )
+    visualize(drawn)
+    folder = shapes / "images" / "val"
+    visualize(
+        dataclasses.replace(
+            drawn, vis_logdir=str(tmp_path / "files"), image=str(folder)
+        )
+    )
+    confusion = np.zeros((6, 6), np.int64)
+    for path in (shapes / "labels" / "val").iterdir():
+        raw, same = (
+            images.read_mask(tmp_path / x / "raw_segmentation_results" / path.name)
+            for x in ("records", "files")
+        )
+        assert (raw != same).mean() < 1e-3
+        confusion += metrics.confusion_matrix(images.read_mask(path), raw, 6, 255)
+    assert metrics.mean_iou(confusion) == pytest.approx(scores["miou"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crf": "voc_v9"}, "--crf=voc_v9: one of voc_v1, "),
+        ({"crf_w1": 3.0}, "--crf_w1=3.0: a CRF needs --crf_sigma_alpha"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(
+    run, shapes, tmp_path, changes, message
+):
+    wrong = CrfConfig(**changes)
+    with pytest.raises(FlagError, match=message):
+        evaluate(config(run, shapes, tmp_path / "eval", refinement=wrong))
+    drawn = VisConfig(
+        checkpoint_dir=str(run),
+        vis_logdir=str(tmp_path / "vis"),
+        data=DataConfig(dataset_dir=str(shapes)),
+        refinement=wrong,
+    )
+    with pytest.raises(FlagError, match=message):
+        visualize(drawn)
+    assert not list(tmp_path.iterdir())
+
+
+# The search
+
+
+def test_a_climb_ends_at_the_top_of_a_hill():
+    """Its top is beyond the coarse grid; no point is scored twice."""
+    asked = []
+
+    def score(points):
+        asked.extend(points)
+        return [
+            -abs(w1 - 2) - abs(alpha - 70) / 10 - abs(beta - 4)
+            for w1, alpha, beta in points
+        ]
+
+    tried = crf_search.climb(score)
+    assert max(tried, key=tried.get) == (2, 70, 4)
+    assert len(asked) == len(set(asked)) == len(tried)
+    assert all(value > 0 for point in tried for value in point)
+
+
+def test_a_climb_tries_the_coarse_grid_and_the_neighbours_of_the_best():
+    tried = crf_search.climb(lambda points: [float(p == (6, 60, 3)) for p in points])
+    coarse = {(w, a, b) for w in (3, 6) for a in (30, 60, 90) for b in (3, 6)}
+    around = {(w, a, b) for w in (5, 6, 7) for a in (50, 60, 70) for b in (2, 3, 4)}
+    assert tried.keys() == coarse | around
+
+
+def test_ranges_and_weights_stay_above_zero():
+    """From 3, 30, 3 downhill is (2, 20, 2), (1, 10, 1), and then 0 is next."""
+    tried = crf_search.climb(lambda points: [-sum(p) for p in points])
+    assert max(tried, key=tried.get) == (1, 10, 1)
+    assert all(value > 0 for point in tried for value in point)
+
+
+def test_points_that_share_kernels_score_as_each_alone(tmp_path, rng):
+    image = rng.integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    scores = rng.normal(size=(9, 12, 3)).astype(np.float32)
+    label = rng.integers(0, 3, (9, 12))
+    label[0] = 255
+    path = str(tmp_path / "0.npz")
+    np.savez(path, image=image, scores=scores, label=label)
+    points = [(4.0, 9.0, 20.0), (2.0, 5.0, 20.0), (9.0, 9.0, 20.0)]
+    start = crf.start_of_search(CrfConfig(crf_iterations=3))
+    found = crf_points.confusions(
+        path, points, 255, start=start, engine=ENGINE, num_classes=3
+    )
+    for point, confusion in zip(points, found, strict=True):
+        w1, alpha, beta = point
+        alone = dataclasses.replace(start, w1=w1, sigma_alpha=alpha, sigma_beta=beta)
+        classes = crf.classes(scores, image, alone, ENGINE)
+        expected = metrics.confusion_matrix(label, classes, 3, 255)
+        np.testing.assert_array_equal(confusion, expected)
+    assert (found[0] != found[2]).any()
+
+
+def test_what_a_search_finds_is_what_an_evaluation_gives(
+    run, shapes, tmp_path, monkeypatch, caplog, one_core
+):
+    monkeypatch.setattr(crf_search, "_COARSE", ((4.0,), (5.0, 10.0), (8.0,)))
+    monkeypatch.setattr(crf_search, "_MOVES", 0)
+    fixed = CrfConfig(crf_iterations=2, crf_engine=ENGINE)
+    settings = config(run, shapes, tmp_path, refinement=fixed, crf_search=True)
+    found = evaluate(settings)
+    assert json.loads((tmp_path / "crf_search.json").read_text()) == found
+    assert [path.name for path in tmp_path.iterdir()] == ["crf_search.json"]
+    assert [point["sigma_alpha"] for point in found["points"]] == [5.0, 10.0]
+    assert found["best"]["miou"] == max(point["miou"] for point in found["points"])
+    assert found["num_images"] == 7
+    assert "--crf_w1=4 --crf_sigma_alpha=" in caplog.text
+    scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
+    assert scores["miou"] == pytest.approx(found["points"][1]["miou"], abs=1e-6)
+    assert scores["without_crf"]["miou"] == found["without_crf"]["miou"]
+
+
+def test_a_search_takes_as_many_images_as_the_papers(
+    run, shapes, tmp_path, monkeypatch, one_core
+):
+    monkeypatch.setattr(crf_search, "_COARSE", ((4.0,), (5.0,), (8.0,)))
+    monkeypatch.setattr(crf_search, "_MOVES", 0)
+    monkeypatch.setattr(crf_search, "_IMAGES", 2)
+    fixed = CrfConfig(crf_iterations=1, crf_engine=ENGINE)
+    found = evaluate(config(run, shapes, tmp_path, refinement=fixed, crf_search=True))
+    assert found["num_images"] == 2
+
+
+def test_a_search_and_an_evaluation_are_two_things(run, shapes, tmp_path):
+    with pytest.raises(FlagError, match=r"--trimap_widths=2: --crf_search does not"):
+        config(run, shapes, tmp_path, crf_search=True, trimap_widths=(2,))
