@@ -121,7 +121,15 @@ def climb(score: Any) -> dict[Point, float]:
     for _ in range(1 + _MOVES):
         new = [point for point in points if point not in tried]
         tried |= zip(new, score(new), strict=True)
-        points = _around(_best(tried))
+        best = _best(tried)
+        logging.info(
+            "Tried %d points; the best so far: w1 %g, sigma_alpha %g, sigma_beta %g, "
+            "mIoU %.4f",
+            len(tried),
+            *best,
+            tried[best],
+        )
+        points = _around(best)
         if all(point in tried for point in points):
             break
     return tried

@@ -5,27 +5,32 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from deeplab_tf.checkpoints import trained
+from deeplab_tf.checkpoints import rundir, trained
+from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.config import (
+    AugmentConfig,
     CrfConfig,
     DataConfig,
     EvalConfig,
     InferenceConfig,
     ModelConfig,
     ResizeConfig,
+    TrainConfig,
     VisConfig,
 )
 from deeplab_tf.data import images
+from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.evaluation import crf_points, crf_search, metrics
 from deeplab_tf.evaluation.run import evaluate
+from deeplab_tf.models.build import build
+from deeplab_tf.models.names import weights_by_name
 from deeplab_tf.prediction import crf, processes
 from deeplab_tf.settings import Overrides
 from deeplab_tf.visualizing.run import visualize
-from tests.evaluation.test_run import run
-
-__all__ = ["run"]  # A fixture.
+from tests.recorded import SMALL, assign_rule_weights
 
 ENGINE = "tensorflow"  # The one that is always there.
 FEW = CrfConfig(
@@ -35,6 +40,43 @@ FEW = CrfConfig(
     crf_iterations=2,
     crf_engine=ENGINE,
 )
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory, builder):
+    """Folder of records of the embedded data set: three to test."""
+    folder = tmp_path_factory.mktemp("three_shapes")
+    module = builder("shapes")
+    module.build(module.ShapesConfig(output_dir=str(folder), train_size=2, val_size=3))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, shapes):
+    """Folder of a run whose classes vary: rule weights, logits of mean 0 and spread 2.
+
+    Those of the rule alone are nearly all of one class.
+    """
+    folder = tmp_path_factory.mktemp("varied_run")
+    model = build(SMALL, 6)
+    assign_rule_weights(model, 1.3)
+    weights = weights_by_name(model)
+    image = images.read_image(shapes / "images" / "val" / "val_0000.png")
+    logits = model(tf.cast(image, tf.float32)[np.newaxis]).numpy().reshape(-1, 6)
+    kernel, bias = (
+        weights[f"logits/semantic/{name}"] for name in ("weights", "biases")
+    )
+    kernel.assign(2 * kernel.value / logits.std(0))
+    bias.assign(2 * (bias.value - logits.mean(0)) / logits.std(0))
+    train = TrainConfig(
+        train_logdir=str(folder),
+        model=SMALL,
+        data=DataConfig(dataset_dir=str(shapes)),
+        augment=AugmentConfig(train_crop_size=(65, 65)),
+    )
+    rundir.write(folder, train, shapes_spec.SPEC)
+    Keeper(folder, {"weights": weights}, keep=1).save(100)
+    return folder
 
 
 @pytest.fixture
@@ -52,7 +94,7 @@ def config(run, shapes, folder, **changes):
 
 
 def by_hand(run, shapes, looks):
-    """Mean IoU of image files, each segmented at its size and then refined."""
+    """Confusion of image files at their size, as segmented and as refined."""
     facts = trained.find_run(str(run))
     network = trained.load(
         str(run),
@@ -61,45 +103,54 @@ def by_hand(run, shapes, looks):
         model=Overrides(ModelConfig()),
         resize=Overrides(ResizeConfig()),
     )
-    confusion = np.zeros((6, 6), np.int64)
+    plain, refined = np.zeros((2, 6, 6), np.int64)
     for path in sorted((shapes / "images" / "val").iterdir()):
         image = images.read_image(path)
-        flipped = looks.add_flipped_images
-        found = network.segment(image[np.newaxis], looks.eval_scales, flipped=flipped)
+        found = network.segment(image[np.newaxis], looks.eval_scales, flipped=False)
         logits = np.log(found.probabilities.numpy()[0])
         classes = crf.classes(logits, image, crf.chosen(FEW), ENGINE)
         label = images.read_mask(shapes / "labels" / "val" / path.name)
-        confusion += metrics.confusion_matrix(label, classes, 6, 255)
-    return metrics.mean_iou(confusion)
+        before = found.classes.numpy()[0]
+        plain += metrics.confusion_matrix(label, before, 6, 255)
+        refined += metrics.confusion_matrix(label, classes, 6, 255)
+    assert np.abs(plain - refined).sum() > 0.05 * plain.sum()
+    return plain, refined
 
 
 @pytest.mark.parametrize(
     ("looks", "batch_size"),
     [
-        (InferenceConfig(), 1),
-        (InferenceConfig(eval_scales=(0.5, 1.0), add_flipped_images=True), 4),
+        (InferenceConfig(), 2),
+        (InferenceConfig(eval_scales=(0.5, 1.0)), 1),
     ],
 )
 def test_the_crf_sees_each_image_at_its_own_size(
     run, shapes, tmp_path, one_core, looks, batch_size
 ):
-    """Without padding; its result and that without it are told side by side."""
-    settings = config(
-        run, shapes, tmp_path / "a", inference=looks, eval_batch_size=batch_size
-    )
-    settings = dataclasses.replace(settings, trimap_widths=(1, 5))
-    plain = evaluate(settings)
-    refined = evaluate(
-        dataclasses.replace(settings, refinement=FEW, eval_logdir=str(tmp_path / "b"))
-    )
-    assert refined["without_crf"] == plain
-    assert refined["crf"]["w1"] == 4.0
-    assert refined["crf"]["engine"] == ENGINE
-    assert json.loads((tmp_path / "b" / "metrics.json").read_text()) == refined
-    assert refined["trimap_miou"].keys() == plain["trimap_miou"].keys() == {"1", "5"}
-    assert abs(refined["miou"] - plain["miou"]) > 0.003
-    # A few pixels of 30,000 lie between two classes.
-    assert refined["miou"] == pytest.approx(by_hand(run, shapes, looks), abs=1e-3)
+    """Without padding; what was found before it is told beside."""
+    settings = config(run, shapes, tmp_path, inference=looks, refinement=FEW)
+    scores = evaluate(dataclasses.replace(settings, eval_batch_size=batch_size))
+    plain, refined = by_hand(run, shapes, looks)
+    # A few pixels of 40,000 lie between two classes.
+    before = metrics.pixel_accuracy(plain)
+    assert scores["without_crf"]["pixel_accuracy"] == pytest.approx(before, abs=2e-4)
+    written = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")
+    assert np.abs(written - refined).sum() < 2e-3 * refined.sum()
+    assert scores["pixel_accuracy"] == metrics.pixel_accuracy(written)
+    assert scores["crf"] == {
+        **dataclasses.asdict(crf.chosen(FEW)),
+        "engine": ENGINE,
+    }
+
+
+def test_trimaps_are_scored_with_the_crf_and_without(run, shapes, tmp_path, one_core):
+    settings = config(run, shapes, tmp_path, refinement=FEW, trimap_widths=(1, 500))
+    scores = evaluate(settings)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == scores
+    for each in (scores, scores["without_crf"]):
+        assert each["trimap_miou"].keys() == {"1", "500"}
+        # Every pixel is within 500 of a boundary.
+        assert each["trimap_miou"]["500"] == each["miou"] != each["trimap_miou"]["1"]
 
 
 def test_a_crf_without_weights_changes_no_score(run, shapes, tmp_path, one_core):
@@ -108,6 +159,7 @@ def test_a_crf_without_weights_changes_no_score(run, shapes, tmp_path, one_core)
     assert scores["miou"] == scores["without_crf"]["miou"]
 
 
+@pytest.mark.slow
 def test_pictures_of_records_and_files_are_refined_in_processes(run, shapes, tmp_path):
     scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
     drawn = VisConfig(
@@ -226,7 +278,7 @@ def test_what_a_search_finds_is_what_an_evaluation_gives(
     assert [path.name for path in tmp_path.iterdir()] == ["crf_search.json"]
     assert [point["sigma_alpha"] for point in found["points"]] == [5.0, 10.0]
     assert found["best"]["miou"] == max(point["miou"] for point in found["points"])
-    assert found["num_images"] == 7
+    assert found["num_images"] == 3
     assert "--crf_w1=4 --crf_sigma_alpha=" in caplog.text
     scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
     assert scores["miou"] == pytest.approx(found["points"][1]["miou"], abs=1e-6)
