@@ -470,14 +470,13 @@ class CrfConfig:
     crf_w1: float | None = flag("Weight of its bilateral kernel.", None)
     crf_sigma_alpha: float | None = flag("Its range in pixels.", None)
     crf_sigma_beta: float | None = flag("Its range in colours of 0...255.", None)
-    crf_w2: float | None = flag("Weight of its Gaussian kernel.", None, official=3.0)
-    crf_sigma_gamma: float | None = flag("Its range in pixels.", None, official=3.0)
-    crf_iterations: int | None = flag("Steps of the mean field.", None, official=10)
+    crf_w2: float | None = flag("Weight of its Gaussian kernel; by default 3.", None)
+    crf_sigma_gamma: float | None = flag("Its range in pixels; by default 3.", None)
+    crf_iterations: int | None = flag("Steps of the mean field; by default 10.", None)
     crf_normalization: Literal["after", "symmetric"] | None = flag(
-        "Kernels divided by their sum after filtering, as DeepLab does, or by its root "
-        "before and after, as pydensecrf does unless told.",
+        "Kernels divided by their sum after filtering, as DeepLab does and by default, "
+        "or by its root before and after, as pydensecrf does unless told.",
         None,
-        official="after",
     )
     crf_engine: Literal["auto", "numba", "tensorflow", "pydensecrf"] = flag(
         "What computes it; by default numba if installed, else TensorFlow.", "auto"

@@ -104,6 +104,16 @@ def _(folder):
     return train("--flagfile=recipe.flags")
 
 
+@case("A CRF that nobody has published")
+def _(folder):
+    return evaluate("--crf=voc_v3")
+
+
+@case("A CRF with too few numbers")
+def _(folder):
+    return evaluate("--crf_w1=4", "--crf_sigma_alpha=67")
+
+
 @case("A folder that cannot be written")
 def _(folder):
     (folder / "notes.txt").write_text("a file")
