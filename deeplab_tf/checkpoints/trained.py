@@ -73,7 +73,7 @@ class Trained:
         """Corners stay aligned where a side is a multiple of it plus one."""
         return multiple(self.config)
 
-    def _looks(self, scales: tuple[float, ...], *, flipped: bool) -> inference.Looks:
+    def _looks(self, scales: tuple[float, ...], flipped: bool) -> inference.Looks:
         return inference.Looks(
             scales=scales,
             flipped=flipped,
@@ -92,8 +92,7 @@ class Trained:
             scales: Of the looks to average.
             flipped: Look at mirror images, too.
         """
-        looks = self._looks(scales, flipped=flipped)
-        return inference.predict(self.model, images, looks)
+        return inference.predict(self.model, images, self._looks(scales, flipped))
 
     def segment(
         self, images: tf.Tensor, scales: tuple[float, ...], *, flipped: bool
@@ -112,8 +111,7 @@ class Trained:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `segment`: class ids, and scores as of `inference.score`."""
         pixels, inner = self._padded(images)
-        looks = self._looks(scales, flipped=flipped)
-        raw = inference.score(self.model, pixels, looks)
+        raw = inference.score(self.model, pixels, self._looks(scales, flipped))
         return self._cropped(raw, inner, tf.shape(images)[1:3])
 
     def _padded(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -160,7 +158,7 @@ class Trained:
         self, looks: InferenceConfig, *, scores: bool
     ) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
         """A compiled function: padded images -> class ids and, if wanted, scores."""
-        averaged = self._looks(looks.eval_scales, flipped=looks.add_flipped_images)
+        averaged = self._looks(looks.eval_scales, looks.add_flipped_images)
         find = inference.score if scores else inference.predict
         return tf.function(
             lambda images: find(self.model, images, averaged)[: 1 + scores],
