@@ -1,7 +1,6 @@
 """Scores of one image by point of the search; no network is loaded for it."""
 
 import dataclasses
-import itertools
 from typing import Any
 
 import numpy as np
@@ -15,30 +14,32 @@ Point = tuple[float, float, float]  # In the order of `crf.SEARCHED`.
 def confusions(
     path: str,
     points: list[Point],
-    ignore_label: int,
     *,
     start: crf.Parameters,
     engine: str,
     num_classes: int,
+    ignore_label: int,
 ) -> np.ndarray:
     """Confusion matrices of an image by point, int64 `[P, C, C]`.
 
-    Kernels depend on the ranges alone and serve every w1.
+    Args:
+        path: File of the image, its label and its logits.
+        points: All of the same ranges.
+        start: What stays as it is.
+        engine: See `crf.find_engine`.
+        num_classes: C.
+        ignore_label: Of the data set.
     """
     data = np.load(path)
-    found = np.zeros((len(points), num_classes, num_classes), np.int64)
-    label, image, scores = data["label"], data["image"], data["scores"]
-    by_ranges = sorted(range(len(points)), key=lambda i: points[i][1:])
-    for _, same in itertools.groupby(by_ranges, key=lambda i: points[i][1:]):
-        kernels = None
-        for i in same:
-            parameters = at(start, points[i])
-            kernels = kernels or crf.kernels(image, parameters, engine)
-            refined = crf.infer(kernels, scores, parameters).argmax(axis=-1)
-            found[i] = metrics.confusion_matrix(
-                label, refined, num_classes, ignore_label
-            )
-    return found
+    label, scores = data["label"], data["scores"]
+    kernels = crf.kernels(data["image"], at(start, points[0]), engine)
+    refined = [crf.infer(kernels, scores, at(start, p)).argmax(-1) for p in points]
+    return np.array(
+        [
+            metrics.confusion_matrix(label, classes, num_classes, ignore_label)
+            for classes in refined
+        ]
+    )
 
 
 def at(start: crf.Parameters, point: Point) -> crf.Parameters:

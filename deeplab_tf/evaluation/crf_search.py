@@ -151,25 +151,26 @@ def _around(point: Point) -> list[Point]:
 def _scores(
     images: Cached, start: crf.Parameters, engine: str, points: list[Point]
 ) -> list[float]:
-    """Mean IoU of each point over the images, a process an image."""
+    """Mean IoU of each point over the images; kernels serve all with their ranges."""
     task = functools.partial(
         crf_points.confusions,
         start=start,
         engine=engine,
         num_classes=images.num_classes,
+        ignore_label=images.ignore_label,
     )
-    calls = ((None, (path, points, images.ignore_label)) for path in images.paths)
-    done = in_processes(task, calls, total=len(images.paths))
+    ranges = sorted({point[1:] for point in points})
+    groups = [[i for i, p in enumerate(points) if p[1:] == same] for same in ranges]
+    calls = (
+        (group, (path, [points[i] for i in group]))
+        for path in images.paths
+        for group in groups
+    )
+    number = len(images.paths) * len(groups)
     total = np.zeros((len(points), images.num_classes, images.num_classes), np.int64)
-    progress = tqdm(
-        done,
-        total=len(images.paths),
-        unit="image",
-        desc=f"{len(points)} CRFs",
-        disable=None,
-    )
-    for _, found in progress:
-        total += found
+    done = in_processes(task, calls, total=number)
+    for group, found in tqdm(done, total=number, unit="image", disable=None):
+        total[group] += found
     return [metrics.mean_iou(confusion) for confusion in total]
 
 

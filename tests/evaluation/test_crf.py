@@ -252,10 +252,10 @@ def test_points_that_share_kernels_score_as_each_alone(tmp_path, rng):
     label[0] = 255
     path = str(tmp_path / "0.npz")
     np.savez(path, image=image, scores=scores, label=label)
-    points = [(4.0, 9.0, 20.0), (2.0, 5.0, 20.0), (9.0, 9.0, 20.0)]
+    points = [(4.0, 9.0, 20.0), (2.0, 9.0, 20.0), (20.0, 9.0, 20.0)]
     start = crf.start_of_search(CrfConfig(crf_iterations=3))
     found = crf_points.confusions(
-        path, points, 255, start=start, engine=ENGINE, num_classes=3
+        path, points, start=start, engine=ENGINE, num_classes=3, ignore_label=255
     )
     for point, confusion in zip(points, found, strict=True):
         w1, alpha, beta = point
@@ -269,19 +269,22 @@ def test_points_that_share_kernels_score_as_each_alone(tmp_path, rng):
 def test_what_a_search_finds_is_what_an_evaluation_gives(
     run, shapes, tmp_path, monkeypatch, caplog, one_core
 ):
-    monkeypatch.setattr(crf_search, "_COARSE", ((4.0,), (5.0, 10.0), (8.0,)))
+    monkeypatch.setattr(crf_search, "_COARSE", ((1.0, 4.0), (5.0, 10.0), (8.0,)))
     monkeypatch.setattr(crf_search, "_MOVES", 0)
     fixed = CrfConfig(crf_iterations=2, crf_engine=ENGINE)
     settings = config(run, shapes, tmp_path, refinement=fixed, crf_search=True)
     found = evaluate(settings)
     assert json.loads((tmp_path / "crf_search.json").read_text()) == found
     assert [path.name for path in tmp_path.iterdir()] == ["crf_search.json"]
-    assert [point["sigma_alpha"] for point in found["points"]] == [5.0, 10.0]
+    tried = [(point["w1"], point["sigma_alpha"]) for point in found["points"]]
+    assert tried == [(1.0, 5.0), (1.0, 10.0), (4.0, 5.0), (4.0, 10.0)]
     assert found["best"]["miou"] == max(point["miou"] for point in found["points"])
     assert found["num_images"] == 3
-    assert "--crf_w1=4 --crf_sigma_alpha=" in caplog.text
+    best = found["best"]
+    told = f"--crf_w1={best['w1']:g} --crf_sigma_alpha={best['sigma_alpha']:g} "
+    assert told in caplog.text
     scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
-    assert scores["miou"] == pytest.approx(found["points"][1]["miou"], abs=1e-6)
+    assert scores["miou"] == pytest.approx(found["points"][3]["miou"], abs=1e-6)
     assert scores["without_crf"]["miou"] == found["without_crf"]["miou"]
 
 
