@@ -11,14 +11,13 @@ from absl import logging
 
 from deeplab_tf.checkpoints import restoring, rundir
 from deeplab_tf.checkpoints.native import Keeper
-from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable
-from deeplab_tf.models.build import build, each_scale, find_backbone
-from deeplab_tf.models.heads import AUXILIARY
+from deeplab_tf.models.build import find_backbone
 from deeplab_tf.models.names import dropout_seeds, weights_by_name
 from deeplab_tf.prediction import inference
 from deeplab_tf.training import (
@@ -28,10 +27,9 @@ from deeplab_tf.training import (
     guards,
     optimization,
     pacing,
-    schedules,
 )
 from deeplab_tf.training.logs import Logs
-from deeplab_tf.training.step import Trainer
+from deeplab_tf.training.step import Trainer, make_trainer
 
 
 def train(
@@ -56,7 +54,7 @@ def train(
     batch_size = devices.per_replica(config.train_batch_size, strategy)
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        trainer = _make_trainer(config, spec, loss, strategy)
+        trainer = make_trainer(config, spec, loss, strategy)
     keeper = Keeper(folder, _state(trainer), keep=config.max_checkpoints_to_keep)
     start = _start(config, trainer, keeper)
     if start >= config.optimizer.training_number_of_steps:
@@ -106,45 +104,6 @@ def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),
     )
-
-
-def _make_trainer(
-    config: TrainConfig,
-    spec: DatasetSpec,
-    loss: LossConfig,
-    strategy: tf.distribute.Strategy,
-) -> Trainer:
-    optimizer = optimization.make_optimizer(config.optimizer)
-    model = build(
-        config.model,
-        spec.num_classes,
-        input_size=config.augment.train_crop_size,
-        frozen_batch_norm=not config.fine_tune_batch_norm,
-        replicas=strategy.num_replicas_in_sync,
-        dropping=schedules.dropping(config, optimizer.iterations),
-        training_form=True,
-    )
-    weights = optimization.learning(weights_by_name(model), config.optimizer)
-    optimizer.build(list(weights.values()))
-    model = each_scale(model, config.model)
-    return Trainer(
-        strategy=strategy,
-        model=model,
-        loss_weights=(*_extra_weights(config, model), 1.0),
-        label_grid=config.model.facts.label_grid,
-        optimizer=optimizer,
-        weights=weights,
-        spec=spec,
-        loss=loss,
-        update=config.optimizer,
-    )
-
-
-def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
-    """What the losses of logits before the last count: auxiliary ones, or scales."""
-    is_auxiliary = config.model.head in AUXILIARY
-    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
-    return (weight,) * (len(model.outputs) - 1)
 
 
 def _state(trainer: Trainer) -> dict[str, dict]:

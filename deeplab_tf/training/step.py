@@ -1,4 +1,4 @@
-"""What a step is: forward, backward, update, on every replica."""
+"""What a step is, forward, backward and update, on every replica."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from deeplab_tf.config import LossConfig, OptimizerConfig
+from deeplab_tf.config import LossConfig, OptimizerConfig, TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.training import losses
+from deeplab_tf.models.build import build, each_scale
+from deeplab_tf.models.heads import AUXILIARY
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.training import losses, optimization, schedules
 from deeplab_tf.training.optimization import gradient_multiplier, regularization
 
 Metrics = Mapping[str, tf.Tensor]
@@ -94,3 +97,50 @@ class Trainer:
         )
         context = tf.distribute.get_replica_context()
         return cost / tf.maximum(context.all_reduce("SUM", count), 1e-5)
+
+
+def make_trainer(
+    config: TrainConfig,
+    spec: DatasetSpec,
+    loss: LossConfig,
+    strategy: tf.distribute.Strategy,
+) -> Trainer:
+    """The network in its training form, and its optimizer; within the strategy's scope.
+
+    Args:
+        config: All settings.
+        spec: What the labels mean.
+        loss: Of pixels, with the weights of the classes.
+        strategy: On which devices.
+    """
+    optimizer = optimization.make_optimizer(config.optimizer)
+    model = build(
+        config.model,
+        spec.num_classes,
+        input_size=config.augment.train_crop_size,
+        frozen_batch_norm=not config.fine_tune_batch_norm,
+        replicas=strategy.num_replicas_in_sync,
+        dropping=schedules.dropping(config, optimizer.iterations),
+        training_form=True,
+    )
+    weights = optimization.learning(weights_by_name(model), config.optimizer)
+    optimizer.build(list(weights.values()))
+    model = each_scale(model, config.model)
+    return Trainer(
+        strategy=strategy,
+        model=model,
+        loss_weights=(*_extra_weights(config, model), 1.0),
+        label_grid=config.model.facts.label_grid,
+        optimizer=optimizer,
+        weights=weights,
+        spec=spec,
+        loss=loss,
+        update=config.optimizer,
+    )
+
+
+def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
+    """What the losses of logits before the last count: auxiliary ones, or scales."""
+    is_auxiliary = config.model.head in AUXILIARY
+    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
+    return (weight,) * (len(model.outputs) - 1)
