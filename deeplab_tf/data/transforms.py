@@ -40,9 +40,10 @@ def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
     Products are float32 and floored, as in the official code.
     """
     original = tf.cast(size, tf.float32)
-    least, factor = config.min_resize_value, config.resize_factor
+    least, most = config.min_resize_value, config.max_resize_value
+    factor = config.resize_factor
     wanted = tf.floor(original * (float(least or 1) / tf.reduce_min(original)))
-    if (most := config.max_resize_value) is not None:
+    if most is not None:
         most -= (most - 1) % factor if factor else 0
         within = tf.floor(original * (float(most) / tf.reduce_max(original)))
         wanted = tf.where(tf.reduce_max(wanted) > most, within, wanted)

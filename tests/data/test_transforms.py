@@ -198,3 +198,14 @@ def test_an_image_of_one_pixel_keeps_it(size):
     assert smaller[1].shape == (1, max(size[1] // 2, 1), 1)
     config = ResizeConfig(min_resize_value=10, max_resize_value=10)
     assert min(transforms.size_in_range(tf.constant((1, 40)), config).numpy()) == 1
+
+
+def test_a_range_of_sizes_is_understood_within_a_pipeline(caplog):
+    """AutoGraph warns, and runs it as it is, where it does not know the syntax."""
+    config = ResizeConfig(min_resize_value=20, max_resize_value=31, resize_factor=5)
+    sizes = tf.data.Dataset.from_tensors(tf.constant((40, 50)))
+    (found,) = sizes.map(lambda size: transforms.size_in_range(size, config))
+    assert "AutoGraph" not in caplog.text
+    np.testing.assert_array_equal(
+        found, transforms.size_in_range(tf.constant((40, 50)), config)
+    )
