@@ -69,6 +69,7 @@ _DILATION = Architecture(
 _SEGNET = Architecture(
     model_variant="vgg_16",
     output_strides=(32,),
+    score_stride=1,
     full_size=True,
     multiple=1,
     trunk="segnet",
@@ -104,13 +105,16 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "dilation8": _DILATION,
     "dilation8_basic": _DILATION,
     "dilation10": dataclasses.replace(_DILATION, trunk="dilation10", label_grid=None),
-    "crf_rnn": _fcn(8),
-    "crf_rnn_dilation8": dataclasses.replace(_DILATION, label_grid=None),
+    "crf_rnn": dataclasses.replace(_fcn(8), score_stride=1),
+    "crf_rnn_dilation8": dataclasses.replace(
+        _DILATION, score_stride=1, label_grid=None
+    ),
     "segnet": _SEGNET,
     "segnet_basic": dataclasses.replace(
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""
     ),
     "unet": Architecture(
         model_variant="unet", output_strides=(16,), full_size=True, multiple=1
+        model_variant="unet", output_strides=(16,), score_stride=1, full_size=True
     ),
 }

@@ -32,7 +32,8 @@ class ListConfig:
       a network fuses scores finer than its features.
     receptive_field: pixels along a side of what a score sees through convolutions and
       pools, by the widest path. Enlarging a map (resizing, unpooling, transposed
-      convolution) adds nothing; what pools the whole image is left out.
+      convolution) adds nothing; what looks at the whole image (image pooling, bins of a
+      pyramid, a CRF) is left out.
     multiply_adds: of convolutions, for one image of input_size.
     """
 

@@ -10,9 +10,11 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.custom import ResizeTo
+from deeplab_tf.models.heads.dilation import GroupedUpscore
 from deeplab_tf.models.receptive_field import receptive_field
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_TRANSPOSED = (layers.Conv2DTranspose, GroupedUpscore)
 _STATISTICS = ("moving_mean", "moving_variance")
 
 
@@ -101,7 +103,7 @@ def _multiply_adds(layer: Any) -> int:
     """Each weight counts at each position of the output; transposed, of the input."""
     if isinstance(layer, _CONVOLUTIONS):
         positions = layer.output.shape[1:-1]
-    elif isinstance(layer, layers.Conv2DTranspose):
+    elif isinstance(layer, _TRANSPOSED):
         positions = layer.input.shape[1:-1]
     else:
         return 0

@@ -3,8 +3,9 @@
 Reference: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields.
 Convolutions and pools widen the field, and the widest path counts. To bring a map to
 another grid, by resizing, unpooling or transposed convolution, adds nothing: scores see
-what they saw before they were enlarged. What pools the whole image, as image pooling,
-the bins of a pyramid or a gate do, would leave no finite number, and does not count.
+what they saw before they were enlarged. What looks at the whole image, as image
+pooling, the bins of a pyramid, a gate or a fully connected CRF do, would leave no
+finite number, and does not count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,10 @@ import keras
 from keras import layers
 
 from deeplab_tf.models.custom import Clip, CropLike, ResizeLike, ResizeTo
+from deeplab_tf.models.heads.crf_rnn import MeanField
+from deeplab_tf.models.heads.dilation import GroupedUpscore
+from deeplab_tf.models.mirror import Mirror
+from deeplab_tf.models.unpooling import LocalResponseNorm, PoolWithIndices, Unpool
 
 
 class View(NamedTuple):
@@ -94,6 +99,10 @@ def _pool(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     return _moved(inputs[0], layer.pool_size[axis] - 1, layer.strides[axis])
 
 
+def _halved(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _moved(inputs[0], 1, 2)
+
+
 def _moved(view: View | None, extent: int, stride: int) -> View | None:
     """A window over a map: cells from its first to its last, and to the next window."""
     return view and View(view.jump * stride, view.field + extent * view.jump)
@@ -104,11 +113,15 @@ def _whole_image(layer: Any, inputs: Sequence[View | None], axis: int) -> None:
 
 
 def _transposed(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    return _on_a_grid(inputs[0], 1 / layer.strides[axis])
+    return _enlarged(inputs[0], layer.strides[axis])
 
 
-def _on_a_grid(view: View | None, factor: float) -> View | None:
-    return view and view._replace(jump=view.jump * factor)
+def _upscored(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _enlarged(inputs[0], layer.stride)
+
+
+def _enlarged(view: View | None, factor: float) -> View | None:
+    return view and view._replace(jump=view.jump / factor)
 
 
 def _cropped(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
@@ -122,7 +135,7 @@ def _first(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
 
 
 def _resized_like(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    x, like = inputs
+    x, *_, like = inputs
     return x and like and x._replace(jump=like.jump)
 
 
@@ -146,6 +159,8 @@ _RULES: Mapping[type, Rule] = {
             layers.Rescaling,
             layers.ZeroPadding2D,
             Clip,
+            LocalResponseNorm,
+            Mirror,
         ),
         _pointwise,
     ),
@@ -153,10 +168,12 @@ _RULES: Mapping[type, Rule] = {
         (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D), _convolution
     ),
     **dict.fromkeys((layers.MaxPooling2D, layers.AveragePooling2D), _pool),
+    PoolWithIndices: _halved,
     layers.Conv2DTranspose: _transposed,
+    GroupedUpscore: _upscored,
     layers.GlobalAveragePooling2D: _whole_image,
     layers.Cropping2D: _cropped,
-    CropLike: _first,
-    ResizeLike: _resized_like,
+    **dict.fromkeys((CropLike, MeanField), _first),
+    **dict.fromkeys((ResizeLike, Unpool), _resized_like),
     ResizeTo: _resized_to,
 }
