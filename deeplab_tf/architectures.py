@@ -114,7 +114,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         _SEGNET, model_variant="segnet_basic", output_strides=(16,), trunk=""
     ),
     "unet": Architecture(
-        model_variant="unet", output_strides=(16,), full_size=True, multiple=1
-        model_variant="unet", output_strides=(16,), score_stride=1, full_size=True
+        model_variant="unet",
+        output_strides=(16,),
+        score_stride=1,
+        full_size=True,
+        multiple=1,
     ),
 }

@@ -38,6 +38,36 @@ def network(config, size=(65, 65)):
             {"vgg_16.pool5": 435 - 2 * 8 * 12 - 16, "vgg_16.fc6": 435},
         ),
         (
+            ModelConfig(architecture="dilation8"),
+            # Of the module itself: 3, 5, 9, 17, 33, 65, 67 and 67 cells of 8.
+            {"logits.final": 380, "logits": 380 + 66 * 8}
+            | {
+                f"context.conv{i}": 380 + (cells - 1) * 8
+                for i, cells in enumerate((3, 5, 9, 17, 33, 65, 67), start=1)
+            },
+        ),
+        (ModelConfig(architecture="dilation10"), {"logits": 2444}),
+        (
+            ModelConfig(architecture="segnet"),
+            # Convolutions on the way up, at strides 16, 8, 4, 2 and 1.
+            {"vgg_16.pool5": 212, "logits": 212 + 2 * (3 * (16 + 8 + 4) + 2 * 2 + 2)},
+        ),
+        (
+            ModelConfig(architecture="segnet_basic"),
+            {"segnet_basic.pool4": 106, "logits": 106 + 6 * (8 + 4 + 2 + 1)},
+        ),
+        (
+            ModelConfig(architecture="deeplab_v2_aspp"),
+            {
+                "resnet_101.res5c_relu": 1027,
+                "logits.semantic": 1123,
+                "logits.semantic_1": 1219,
+                "logits.semantic_2": 1315,
+                "logits.semantic_3": 1411,
+                "logits": 1411,
+            },
+        ),
+        (
             ModelConfig(
                 model_variant="resnet_v1_101_beta",
                 atrous_rates=(6, 12, 18),
