@@ -158,7 +158,6 @@ def test_close_to_exact_mean_field(engine, normalization, case, iterations, boun
     assert (np.max(found, axis=0) <= bounds).all()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("case", "bounds"), [("both", (0.0016, 0.003)), ("wide", (0.004, 0.01))]
 )
@@ -167,19 +166,21 @@ def test_close_to_exact_mean_field(engine, normalization, case, iterations, boun
     [("2007_009331.jpg", 150, 200), ("2008_001119.jpg", 60, 100)],
 )
 def test_close_to_exact_mean_field_on_photographs(
-    rng, shared, engine, case, bounds, name, top, left
+    rng, shared, case, bounds, name, top, left
 ):
     image = photograph(shared, name)[top : top + 48, left : left + 64]
     logits = segmented(rng, image)
     wanted = exact(image, logits, case, iterations=10)
     assert differences(softmax(logits), wanted)[1] > 0.05
-    found = differences(run(engine, image, logits, case, iterations=10), wanted)
+    found = differences(
+        run(crf_tensorflow.kernels, image, logits, case, iterations=10), wanted
+    )
     assert (np.array(found) <= bounds).all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("normalization", ["after", "symmetric"])
-@pytest.mark.parametrize("case", PARAMETERS)
+@pytest.mark.parametrize("case", ["both", "wide"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_same_as_pydensecrf(rng, engine, normalization, case, size):
     image, logits = synthetic(rng, *size)
