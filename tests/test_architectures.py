@@ -7,6 +7,7 @@ import pytest
 
 from deeplab_tf import flags
 from deeplab_tf.architectures import ARCHITECTURES
+from deeplab_tf.config import TrainConfig
 from deeplab_tf.models import counting
 from deeplab_tf.models.__main__ import ListConfig
 from tests.recorded import ROOT
@@ -14,6 +15,12 @@ from tests.recorded import ROOT
 PAGE = ROOT / "docs" / "architectures.md"
 COLUMNS = [
     *("network", "new", "flags", "parameters", "output stride", "published", "recipe"),
+]
+
+# What makes networks of one name and feature extractor differ in the tables.
+DECIDING = [
+    *("atrous_rates", "multi_grid", "aspp_with_separable_conv"),
+    *("decoder_output_stride", "decoder_use_separable_conv"),
 ]
 
 
@@ -48,6 +55,17 @@ def test_a_row_has_the_numbers_of_its_network(row):
     size = counting.size(config.model.onto(None), config.num_classes, (129, 129))
     assert f"{size.parameters:,}" == row["parameters"]
     assert str(size.output_stride) == row["output stride"]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row["flags"].strip("`"))
+def test_a_recipe_is_for_the_network_of_its_row(row):
+    config = named(row).model.onto(None)
+    for path in re.findall(r"\(\.\./(recipes/\w+\.flags)\)", row["recipe"]):
+        needed = ["--train_logdir=run", "--dataset_dir=data"]
+        argv = ["train", f"--flagfile={ROOT / path}", *needed]
+        model = flags.parse(TrainConfig, argv).model
+        for field in ("head", "model_variant", "output_stride", *DECIDING):
+            assert getattr(model, field) == getattr(config, field), (path, field)
 
 
 def test_every_figure_is_shown_and_small_and_its_text_is_text():

@@ -59,7 +59,7 @@ def network(config, size=(65, 65)):
         (
             ModelConfig(architecture="deeplab_v2_aspp"),
             {
-                "resnet_101.res5c_relu": 1027,
+                "resnet_101.block4.unit_3.bottleneck_v1.relu": 1027,
                 "logits.semantic": 1123,
                 "logits.semantic_1": 1219,
                 "logits.semantic_2": 1315,
