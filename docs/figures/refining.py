@@ -120,7 +120,7 @@ def gcn() -> Diagram:
 
 
 def _scores(d: Diagram) -> None:
-    trunk = resnet(d, {}, rows=_ROWS)
+    trunk = resnet(d, {}, rows=_ROWS, units=(3, 8, 36, 3))
     x, up = trunk[-1].end + 0.2, None
     for level in (5, 4, 3, 2):
         wide = d.box("module", x, level, "large", "kernel", width=0.5)

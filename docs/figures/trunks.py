@@ -53,27 +53,29 @@ def resnet(
     *,
     rows: dict[int, int],
     root: tuple[str, str] = ("7x7", "64"),
+    units: tuple[int, ...] = (3, 4, 23, 3),
 ) -> list[Box]:
-    """ResNet-101: image, conv1, pool, and res2 to res5.
+    """ResNet-101, or another: image, conv1, pool, and res2 to res5.
 
     Args:
         d: Where to draw.
         rates: Of those that are dilated.
         rows: Of each of them.
         root: Kernel and channels of conv1.
+        units: Of each of the others.
     """
     first = image(d)
     specs: list[Spec] = [
         (1, "conv", WIDE, "conv1", *root),
         (2, "pool", 0.19, "pool1"),
     ]
-    for block, units in zip((2, 3, 4, 5), (3, 4, 23, 3), strict=True):
+    for block, count in zip((2, 3, 4, 5), units, strict=True):
         rate = rates.get(block, "")
         kind = "dilated" if rate else "conv"
         channels = 2 ** (block + 6)
-        lines, width = (f"{units} units", str(channels)), WIDE
+        lines, width = (f"{count} units", str(channels)), WIDE
         if rate:
-            lines, width = (f"{units} units, {channels}", rate), 0.92
+            lines, width = (f"{count} units, {channels}", rate), 0.92
         specs.append((rows[block], kind, width, f"res{block}", *lines))
     return [first, *flow(d, first, *specs)]
 
