@@ -99,6 +99,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "deeplab_v2_aspp": _V2,
     "deeplab_v2_largefov": _V2,
     "deeplab_v3": Architecture(),
+    # Without rates, each block would halve the size.
+    "deeplab_v3_cascade": Architecture(
+        model_variant="resnet_v1_101", output_strides=(16, 8, 32, 64, 128, 256)
+    ),
     "deeplab_v3plus": Architecture(),
     "dilation_front_end": _DILATION,
     "dilation7": _DILATION,

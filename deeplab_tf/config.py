@@ -63,7 +63,14 @@ class ModelConfig:
     multi_grid: tuple[int, ...] = flag(
         "Dilations within the last block of a ResNet or Xception, as 1,2,4.", ()
     )
-    depth_multiplier: float = flag("Width of a MobileNet or VGG, as a factor.", 1.0)
+    depth_multiplier: float = flag(
+        "Width of a MobileNet, VGG or Caffe ResNet, as a factor.", 1.0
+    )
+    cascaded_blocks: int | None = flag(
+        "Copies of the last block of a ResNet v1 behind it, 0 to 3, of "
+        "deeplab_v3_cascade; by default 3.",
+        None,
+    )
     divisible_by: int | None = flag(
         "Channels of a MobileNet are multiples of it; by default as published.", None
     )
@@ -117,6 +124,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         self._take_defaults()
+        self._check_cascade()
         strides = self.decoder_output_stride
         if (
             not set(strides) <= {4, 8, 16}
@@ -165,6 +173,16 @@ class ModelConfig:
                 f"{network}"
             )
 
+    def _check_cascade(self) -> None:
+        count = self.cascaded_blocks
+        if count is not None and self.cascade is None:
+            raise FlagError(
+                f"--cascaded_blocks={count}: {self.head} has none; leave it out, or "
+                "take --architecture=deeplab_v3_cascade"
+            )
+        if count not in (None, 0, 1, 2, 3):
+            raise FlagError(f"--cascaded_blocks={count}: 0, 1, 2 or 3 are possible")
+
     @property
     def head(self) -> str:
         """Name of the architecture, also where it was not given."""
@@ -175,6 +193,13 @@ class ModelConfig:
     def facts(self) -> Architecture:
         """What is known of the architecture."""
         return ARCHITECTURES[self.head]
+
+    @property
+    def cascade(self) -> int | None:
+        """Copies of a ResNet's last block; None where the network is no cascade."""
+        if self.head != "deeplab_v3_cascade":
+            return None
+        return 3 if self.cascaded_blocks is None else self.cascaded_blocks
 
     @property
     def logits_stride(self) -> int:

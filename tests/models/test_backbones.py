@@ -19,7 +19,8 @@ from tests.recorded import assert_all_learn, assign_rule_weights
 LARGE = {
     *("nas_hnasnet", "nas_pnasnet", "mobilenet_v3_large_seg", "resnet_v1_50_beta"),
     *("resnet_v1_101", "resnet_v1_101_beta", "xception_65", "xception_71"),
-    *("resnet_101", "resnet_101_deep", "resnet_152", "resnet_152_deep"),
+    *("resnet_101", "resnet_152"),
+    *("resnet_50_deep", "resnet_101_deep", "resnet_152_deep"),
 }
 # Those for one architecture alone are tested with it.
 NAMES = [name for name, backbone in BACKBONES.items() if not backbone.only_for]

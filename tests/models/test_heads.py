@@ -19,6 +19,11 @@ from tests.recorded import SMALL, assert_all_learn, assign_rule_weights
 CONFIGS = {
     "deeplab_v3": ModelConfig(depth_multiplier=0.25, atrous_rates=(2, 4)),
     "deeplab_v3plus": SMALL,
+    "deeplab_v3_cascade": ModelConfig(
+        architecture="deeplab_v3_cascade",
+        model_variant="resnet_v1_18",
+        cascaded_blocks=1,
+    ),
 }
 OTHERS = {
     "bare": ModelConfig(depth_multiplier=0.25, add_image_level_feature=False),

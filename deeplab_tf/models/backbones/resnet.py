@@ -46,14 +46,17 @@ def features(
 ) -> Features:
     """Features of a ResNet; a tap is the last convolution of a unit, before the sum.
 
+    Where blocks are cascaded, "cascade" is what the last of them gives, as is "c5".
+
     Args:
         images: `[N, H, W, 3]`.
-        config: Output stride and multi-grid.
+        config: Output stride, multi-grid and cascaded blocks.
         style: Of the layers.
         depth: Which ResNet.
         widths: See `root`.
     """
-    first, pool, blocks = _steps(depth, config)
+    depth = cascaded(depth, config.cascade or 0)
+    first, pool, blocks = plan(depth, config)
     x = root(images, widths, step=first, style=style, scope=depth.scope)
     name = f"{depth.scope}.pool1"
     x = layers.MaxPooling2D(3, pool.stride, padding="same", name=name)(x)
@@ -62,21 +65,35 @@ def features(
         for u, step in enumerate(steps, start=1):
             name = f"{depth.scope}.block{b}.unit_{u}"
             x, tap = depth.unit(x, depth.blocks[b - 1].filters, step, style, name)
-            if u == len(steps) - 1:  # The last before the stride.
+            if b < 4 and u == len(steps) - 1:  # The last before the stride.
                 found[f"c{b + 1}"] = tap
+    if config.cascade is not None:
+        found["cascade"] = x
     return found | {"c5": x}
 
 
-def _steps(depth: Depth, config: ModelConfig) -> tuple[Step, Step, list[list[Step]]]:
+def cascaded(depth: Depth, count: int) -> Depth:
+    """With copies of the last block behind it, each at half the size of the one before.
+
+    Reference: Chen et al. 2017, section 3.2, https://arxiv.org/abs/1706.05587; whether
+    the shortcuts of a copy begin with a projection, it does not tell: here they do not.
+    """
+    *earlier, last = depth.blocks
+    copies = (last._replace(stride=2),) * count
+    return depth._replace(blocks=(*earlier, *copies, last))
+
+
+def plan(depth: Depth, config: ModelConfig) -> tuple[Step, Step, list[list[Step]]]:
     """Steps of root, pooling and the units of each block.
 
-    The multi-grid multiplies the rates of the last block: Chen et al. 2017, section
-    3.2.1, https://arxiv.org/abs/1706.05587.
+    The multi-grid multiplies the rates of the last block, and of cascaded ones: Chen et
+    al. 2017, section 3.2.1, https://arxiv.org/abs/1706.05587.
     """
     strides = [[1] * (units - 1) + [stride] for units, _, stride in depth.blocks]
     nominal = [2, 2, *itertools.chain.from_iterable(strides)]
     first, pool, *steps = atrous.plan(nominal, config.output_stride)
     factors = grid(config, depth.blocks[-1].units)
+    factors *= 1 + (config.cascade or 0)
     grids = (1,) * (len(steps) - len(factors)) + factors
     rest = iter(map(graded, steps, grids))
     return first, pool, [[next(rest) for _ in block] for block in strides]
@@ -91,7 +108,16 @@ def grid(config: ModelConfig, units: int) -> tuple[int, ...]:
 
 
 def graded(step: Step, factor: int) -> Step:
-    """The step at `factor` times its rate."""
+    """The step at `factor` times its rate.
+
+    Raises:
+        FlagError: It strides, too.
+    """
+    if step.stride > 1 and factor > 1:
+        raise FlagError(
+            f"--multi_grid: a unit cannot stride and dilate {factor} times; take a "
+            "smaller --output_stride"
+        )
     return Step(step.stride, step.rate * factor)
 
 
@@ -176,18 +202,18 @@ def _deep(units: tuple[int, int, int, int]) -> tuple[Block, ...]:
     return tuple(map(Block, units, filters, strides))
 
 
-_R18 = Depth(
+R18 = Depth(
     "resnet_v1_18",
     lite_bottleneck,
     (Block(2, 64, 2), Block(2, 128, 2), Block(2, 256, 2), Block(2, 512, 1)),
 )
-_R50 = Depth("resnet_v1_50", bottleneck, _deep((3, 4, 6, 3)))
-_R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))
+R50 = Depth("resnet_v1_50", bottleneck, _deep((3, 4, 6, 3)))
+R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))
 
 VARIANTS = {
     # The official code pads the images of resnet_v1_18 with grey, those of 50 and 101
     # with the mean.
-    **_variants(_R18, (16, 16, 32), GREY),
-    **_variants(_R50, (64, 64, 128), MEAN_RGB),
-    **_variants(_R101, (64, 64, 128), MEAN_RGB),
+    **_variants(R18, (16, 16, 32), GREY),
+    **_variants(R50, (64, 64, 128), MEAN_RGB),
+    **_variants(R101, (64, 64, 128), MEAN_RGB),
 }

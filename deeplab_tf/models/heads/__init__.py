@@ -8,6 +8,7 @@ from deeplab_tf.models.heads import (
     deeplab_v1,
     deeplab_v2,
     deeplab_v3,
+    deeplab_v3_cascade,
     deeplab_v3plus,
     dilation,
     fcn,
@@ -26,6 +27,7 @@ HEADS: Mapping[str, Head] = {
     **crf_rnn_networks.HEADS,
     **segnet.HEADS,
     "deeplab_v3": deeplab_v3.head,
+    "deeplab_v3_cascade": deeplab_v3_cascade.head,
     "deeplab_v3plus": deeplab_v3plus.head,
     "unet": unet.head,
 }
