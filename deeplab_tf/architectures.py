@@ -124,4 +124,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         full_size=True,
         multiple=1,
     ),
+    # As released: of 50 layers; of 101, --model_variant=resnet_101_deep.
+    "pspnet": Architecture(
+        model_variant="resnet_50_deep",
+        output_strides=(8, 16, 32),
+        batch_norm_decay=0.95,
+    ),
+    "refinenet": Architecture(
+        model_variant="resnet_101",
+        output_strides=(32,),
+        score_stride=4,
+        frozen_batch_norm=True,
+    ),
+    "gcn": Architecture(
+        model_variant="resnet_152",
+        output_strides=(32,),
+        score_stride=4,
+        full_size=True,
+    ),
 }

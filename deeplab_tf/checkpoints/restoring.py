@@ -13,7 +13,8 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.models.names import weights_by_name
 
 # Scopes that start anew with other classes; official names.
-LOGITS = ("logits",)
+LOGITS = ("logits", "auxiliary/logits")
+AUXILIARY = "auxiliary/"  # Of the training alone.
 LAST_LAYERS = (
     *LOGITS,
     "image_pooling",
@@ -24,6 +25,9 @@ LAST_LAYERS = (
     "context",
     "crf_rnn",
     "segnet/",
+    "pyramid_pooling",
+    "refine/",
+    AUXILIARY,
 )
 _HINTS = {
     "decoder": "--decoder_output_stride=4",
@@ -65,12 +69,16 @@ class Report:
 def restore(model: keras.Model, path: str) -> Report:
     """Takes all weights of a network from a checkpoint that holds just this network.
 
+    It may hold auxiliary layers, too, which a network that predicts has not.
+
     Raises:
         InputError: A weight is missing, left over, or of another shape.
     """
     stored, weights = open_checkpoint(path), weights_by_name(model)
     report = _compare(stored, weights, exclude=())
-    if report.missing or report.unused:
+    left = tuple(name for name in report.unused if not name.startswith(AUXILIARY))
+    if report.missing or left:
+        report = dataclasses.replace(report, unused=left)
         raise InputError(_contradiction(stored, report))
     _check_shapes(stored, weights, report.restored)
     _assign(stored, weights, report.restored)
@@ -132,7 +140,7 @@ def _check_shapes(
         return
     name = wrong[0]
     has, needs = stored.shapes[name], shapes[name]
-    if name.startswith("logits"):
+    if name.startswith(LOGITS):
         hint = (
             f"it has {has[-1]} classes, the data set {needs[-1]}; to train on other "
             "classes, give --initialize_last_layer=false "

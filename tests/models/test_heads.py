@@ -24,6 +24,12 @@ CONFIGS = {
         model_variant="resnet_v1_18",
         cascaded_blocks=1,
     ),
+    **{
+        name: ModelConfig(
+            architecture=name, model_variant="mobilenet_v2", depth_multiplier=1 / 16
+        )
+        for name in ("pspnet", "refinenet", "gcn")
+    },
 }
 OTHERS = {
     "bare": ModelConfig(depth_multiplier=0.25, add_image_level_feature=False),

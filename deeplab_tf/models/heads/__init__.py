@@ -12,6 +12,9 @@ from deeplab_tf.models.heads import (
     deeplab_v3plus,
     dilation,
     fcn,
+    gcn,
+    pspnet,
+    refinenet,
     segnet,
     unet,
 )
@@ -30,7 +33,10 @@ HEADS: Mapping[str, Head] = {
     "deeplab_v3_cascade": deeplab_v3_cascade.head,
     "deeplab_v3plus": deeplab_v3plus.head,
     "unet": unet.head,
+    "pspnet": pspnet.head,
+    "refinenet": refinenet.head,
+    "gcn": gcn.head,
 }
 
 # Logits from earlier features, which only the training sees.
-AUXILIARY: Mapping[str, Head] = {}
+AUXILIARY: Mapping[str, Head] = {"pspnet": pspnet.auxiliary}

@@ -1,0 +1,113 @@
+"""PSPNet: means over parts of the image beside its features.
+
+Reference: Zhao et al. 2017, https://arxiv.org/abs/1612.01105, and the released
+networks. Where the released code in Caffe and semseg, by the same authors, differ: bins
+are joined from fine to coarse, as in Caffe; they divide any map as evenly as it can be,
+as in semseg, which at the published sizes is Caffe's fixed windows.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.layers import (
+    Features,
+    Style,
+    Tensor,
+    biased_conv,
+    conv,
+    normal,
+    resize_like,
+    width,
+)
+
+BINS = (6, 3, 2, 1)
+
+
+def head(
+    features: Features, num_classes: int, config: ModelConfig, style: Style
+) -> Tensor:
+    """Logits at the output stride, `[N, h, w, num_classes]`."""
+    x = pyramid_pooling(features["c5"], config, style)
+    filters, name = width(512, config), "pyramid_pooling.conv5_4"
+    return _classified(x, filters, num_classes, style, name, "logits.semantic")
+
+
+def auxiliary(
+    features: Features, num_classes: int, config: ModelConfig, style: Style
+) -> Tensor:
+    """Logits of the last block but one, `[N, h, w, num_classes]`: section 3.3."""
+    x, filters = features["c4"], width(256, config)
+    return _classified(
+        x, filters, num_classes, style, "auxiliary.conv", "auxiliary.logits"
+    )
+
+
+def pyramid_pooling(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
+    """The features and their means over 6x6, 3x3, 2x2 parts and the whole: section 3.2.
+
+    Args:
+        x: `[N, h, w, C]`.
+        config: The width, as a factor.
+        style: Of the layers.
+
+    Returns:
+        `[N, h, w, C + 4 * 512]`.
+    """
+    branches = [x]
+    for bins in BINS:
+        name = f"pyramid_pooling.bin{bins}"
+        mean = BinMeans(bins, name=f"{name}.mean")(x)
+        mean = conv(mean, width(512, config), 1, style=style, name=name)
+        branches.append(resize_like(mean, x, name=f"{name}.resize"))
+    return layers.Concatenate(name="pyramid_pooling.concat")(branches)
+
+
+def _classified(
+    x: Tensor, filters: int, num_classes: int, style: Style, name: str, logits: str
+) -> Tensor:
+    """A 3x3 convolution, dropout and the classifier."""
+    x = conv(x, filters, 3, style=style, name=name)
+    x = layers.Dropout(0.1, name=f"{name}.dropout")(x)
+    style = dataclasses.replace(style, kernel=normal(0.01))
+    return biased_conv(x, num_classes, 1, style=style, name=logits)
+
+
+@keras.saving.register_keras_serializable("deeplab_tf")
+class BinMeans(layers.Layer):
+    """Means over `bins` x `bins` parts of `[N, h, w, C]`: `[N, bins, bins, C]`.
+
+    Part i of a side of n cells reaches from cell `floor(i n / bins)` up to
+    `ceil((i + 1) n / bins)`; neighbors share a cell where n is no multiple.
+
+    Args:
+        bins: 1 or more.
+        **settings: Of a layer.
+    """
+
+    def __init__(self, bins: int, **settings: Any):
+        super().__init__(**settings)
+        self.bins = bins
+
+    def call(self, inputs: Tensor) -> Tensor:
+        height, width = ops.shape(inputs)[1:3]
+        x = ops.einsum("nhwc,ih->niwc", inputs, self._shares(height))
+        return ops.einsum("niwc,jw->nijc", x, self._shares(width))
+
+    def _shares(self, length: Any) -> Tensor:
+        """What each cell counts in each bin, `[bins, length]`."""
+        bins = ops.expand_dims(ops.arange(self.bins), 1)
+        first, end = bins * length // self.bins, -(-(bins + 1) * length // self.bins)
+        cells = ops.arange(length)
+        inside = ops.logical_and(cells >= first, cells < end)
+        sizes = ops.cast(end - first, self.compute_dtype)
+        return ops.cast(inside, self.compute_dtype) / sizes
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.bins, self.bins, input_shape[3])
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"bins": self.bins}
