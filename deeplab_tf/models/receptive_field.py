@@ -17,6 +17,7 @@ from keras import layers
 from deeplab_tf.models.custom import Clip, CropLike, ResizeLike, ResizeTo
 from deeplab_tf.models.heads.crf_rnn import MeanField
 from deeplab_tf.models.heads.dilation import GroupedUpscore
+from deeplab_tf.models.heads.pspnet import BinMeans
 from deeplab_tf.models.mirror import Mirror
 from deeplab_tf.models.unpooling import LocalResponseNorm, PoolWithIndices, Unpool
 
@@ -171,7 +172,7 @@ _RULES: Mapping[type, Rule] = {
     PoolWithIndices: _halved,
     layers.Conv2DTranspose: _transposed,
     GroupedUpscore: _upscored,
-    layers.GlobalAveragePooling2D: _whole_image,
+    **dict.fromkeys((layers.GlobalAveragePooling2D, BinMeans), _whole_image),
     layers.Cropping2D: _cropped,
     **dict.fromkeys((CropLike, MeanField), _first),
     **dict.fromkeys((ResizeLike, Unpool), _resized_like),

@@ -68,6 +68,19 @@ def network(config, size=(65, 65)):
             },
         ),
         (
+            ModelConfig(architecture="pspnet", model_variant="resnet_101_deep"),
+            {
+                # As released, the first 3x3 of the second block is at stride 4 yet and
+                # strides; 1031 would be with the stride before it.
+                "resnet_101.block4.unit_3.bottleneck_v1.relu": 15
+                + 3 * 2 * 4
+                + 2 * 4
+                + 3 * 2 * 8
+                + 23 * 2 * 2 * 8
+                + 3 * 2 * 4 * 8,
+            },
+        ),
+        (
             ModelConfig(
                 model_variant="resnet_v1_101_beta",
                 atrous_rates=(6, 12, 18),
