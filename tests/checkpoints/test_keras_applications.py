@@ -124,6 +124,34 @@ def test_fcn_on_a_small_image_is_vgg_on_it_with_zeros_around(tmp_path, rng):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "size"),
+    [
+        ("resnet_50", (97, 129)),
+        ("resnet_50", (96, 130)),
+        ("resnet_101", (65, 65)),
+        ("resnet_152", (65, 65)),
+    ],
+)
+def test_resnets_have_the_features_that_keras_gives(tmp_path, rng, variant, size):
+    make = getattr(keras.applications, variant.replace("resnet_", "ResNet"))
+    theirs = make(input_shape=(*size, 3), include_top=False, weights=None)
+    randomize(theirs, rng)
+    save(theirs, tmp_path / "resnet.h5")
+    ours = build(ModelConfig(model_variant=variant, output_stride=32), 5)
+    report = restoring.initialize(ours, str(tmp_path / "resnet.h5"))
+    backbone = {n for n in weights_by_name(ours) if n.startswith(f"{variant}/")}
+    assert set(report.restored) == backbone
+    assert not report.unused
+    images = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
+    mean = -np.array(ours.get_layer("normalized").offset)
+    expected = until(theirs, "conv5_block3_out")((images - mean)[..., BGR]).numpy()
+    name = f"{variant}.block4.unit_3.bottleneck_v1.relu"
+    found = until(ours, name)(images).numpy()
+    assert_equal(found, expected, 1e-4)  # Rounding of up to 152 layers.
+
+
+@pytest.mark.slow
 def test_resnet_50_has_the_features_that_keras_gives_up_to_the_first_stride(
     tmp_path, rng
 ):
