@@ -9,6 +9,7 @@ from deeplab_tf.evaluation import metrics
 from deeplab_tf.prediction import crf
 
 Point = tuple[float, float, float]  # In the order of `crf.SEARCHED`.
+_SEEN = 0.01  # Probability that a class has to reach at some pixel.
 
 
 def confusions(
@@ -22,6 +23,9 @@ def confusions(
 ) -> np.ndarray:
     """Confusion matrices of an image by point, int64 `[P, C, C]`.
 
+    Classes that the network sees nowhere take no part: most of many, whose inference
+    would cost as much as that of the others, and they win next to no pixel.
+
     Args:
         path: File of the image, its label and its logits.
         points: All of the same ranges.
@@ -33,13 +37,25 @@ def confusions(
     data = np.load(path)
     label, scores = data["label"], data["scores"]
     kernels = crf.kernels(data["image"], at(start, points[0]), engine)
-    refined = [crf.infer(kernels, scores, at(start, p)).argmax(-1) for p in points]
+    seen = seen_classes(scores)
+    scores = np.ascontiguousarray(scores[..., seen])
+    refined = [
+        seen[crf.infer(kernels, scores, at(start, point)).argmax(-1)]
+        for point in points
+    ]
     return np.array(
         [
             metrics.confusion_matrix(label, classes, num_classes, ignore_label)
             for classes in refined
         ]
     )
+
+
+def seen_classes(scores: np.ndarray) -> np.ndarray:
+    """Ids of the classes that some pixel of logits `[H, W, C]` may well be of."""
+    likely = np.exp(scores - scores.max(-1, keepdims=True))
+    likely /= likely.sum(-1, keepdims=True)
+    return np.flatnonzero(likely.max((0, 1)) >= _SEEN)
 
 
 def at(start: crf.Parameters, point: Point) -> crf.Parameters:

@@ -302,3 +302,13 @@ def test_a_search_takes_as_many_images_as_the_papers(
 def test_a_search_and_an_evaluation_are_two_things(run, shapes, tmp_path):
     with pytest.raises(FlagError, match=r"--trimap_widths=2: --crf_search does not"):
         config(run, shapes, tmp_path, crf_search=True, trimap_widths=(2,))
+
+
+def test_classes_that_no_pixel_may_be_of_take_no_part_in_a_search():
+    scores = np.zeros((2, 2, 4), np.float32)
+    scores[..., 2] = -4.5  # 1.1 % of what the others share.
+    scores[0, 0, 1] = 9.0
+    scores[:, :, 3] = -9.0
+    np.testing.assert_array_equal(crf_points.seen_classes(scores), [0, 1])
+    scores[1, 1, 2] = -3.5
+    np.testing.assert_array_equal(crf_points.seen_classes(scores), [0, 1, 2])
