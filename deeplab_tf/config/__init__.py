@@ -1,0 +1,43 @@
+"""Every setting of the commands: frozen records, from which `flags` makes the flags.
+
+A field with help is a flag of its name. Records nest, flags are flat. Names, types and
+defaults are those of research/deeplab; what differs says so in its help.
+"""
+
+from deeplab_tf.config.learning import (
+    AugmentConfig,
+    LossConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from deeplab_tf.config.network import (
+    ModelConfig,
+)
+from deeplab_tf.config.records import (
+    CompatibilityConfig,
+    DataConfig,
+    ResizeConfig,
+)
+from deeplab_tf.config.using import (
+    CrfConfig,
+    EvalConfig,
+    ExportConfig,
+    InferenceConfig,
+    VisConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "CompatibilityConfig",
+    "CrfConfig",
+    "DataConfig",
+    "EvalConfig",
+    "ExportConfig",
+    "InferenceConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ResizeConfig",
+    "TrainConfig",
+    "VisConfig",
+]
