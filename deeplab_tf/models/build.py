@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -106,7 +106,7 @@ def _network(
     logits = [
         # Scores stay in float32 where the layers before compute in less.
         layers.Activation("linear", dtype="float32", name=f"{name}.float32")(scores)
-        for name, scores in _scores(features, num_classes, config, style)
+        for name, scores in _scores(features, num_classes, config, style).items()
     ]
     outputs = logits if len(logits) > 1 else logits[0]
     model = keras.Model(images, outputs, name=_name(config))
@@ -116,15 +116,16 @@ def _network(
 
 def _scores(
     features: Features, num_classes: int, config: ModelConfig, style: Style
-) -> Iterator[tuple[str, Tensor]]:
-    """Yields names and logits of what learns, those of the network itself last."""
+) -> dict[str, Tensor]:
+    """Logits of what learns, by name; those of the network itself come last."""
+    heads = {"logits": HEADS[config.head]}
+    if style.training_form and config.head in AUXILIARY:
+        heads = {"auxiliary": AUXILIARY[config.head]} | heads
     try:
-        if style.training_form and config.head in AUXILIARY:
-            yield (
-                "auxiliary",
-                AUXILIARY[config.head](features, num_classes, config, style),
-            )
-        yield "logits", HEADS[config.head](features, num_classes, config, style)
+        return {
+            name: head(features, num_classes, config, style)
+            for name, head in heads.items()
+        }
     except KeyError as missing:
         raise FlagError(
             f"--model_variant={config.model_variant} has no features {missing}, which "
