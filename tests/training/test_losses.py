@@ -46,7 +46,9 @@ def test_shrunken_labels_are_every_eighth(rng):
     label = tf.constant(rng.integers(0, 5, (1, 321, 321, 1)), tf.int32)
     logits = tf.one_hot(label[:, ::8, ::8, 0], 5) * 100.0
     config = LossConfig(upsample_logits=False)
-    assert mean_loss(logits, label, spec(), config) == pytest.approx(0.0, abs=1e-6)
+    assert float(mean_loss(logits, label, spec(), config)) == pytest.approx(
+        0.0, abs=1e-6
+    )
 
 
 @pytest.mark.golden

@@ -164,9 +164,9 @@ def test_a_run_starts_from_another_ones_weights(trained, tmp_path, shapes, caplo
         ({"train_split": "test"}, InputError, r"no shards test-\*; it has train, val"),
         ({"tf_initial_checkpoint": "nowhere"}, InputError, "no such checkpoint"),
         (
-            {"model": ModelConfig(model_variant="vgg_16")},
+            {"model": ModelConfig(model_variant="vgg_19")},
             FlagError,
-            "--model_variant=vgg_16",
+            "--model_variant=vgg_19",
         ),
         (
             {"data": DataConfig(dataset_dir="nowhere")},
