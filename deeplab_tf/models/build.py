@@ -13,11 +13,11 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.custom import ResizeTo
 from deeplab_tf.models.drop_path import Dropping
 from deeplab_tf.models.heads import AUXILIARY, HEADS
 from deeplab_tf.models.layers import Features, Style, Tensor
 from deeplab_tf.models.names import layers_of, scope
+from deeplab_tf.models.pyramid import on_a_pyramid
 from deeplab_tf.settings import text
 
 
@@ -71,6 +71,11 @@ def build(
     make = functools.partial(_network, config, num_classes, training)
     if config.image_pyramid in ((), (1.0,)):
         return make(input_size)
+    _check_pyramid(config, training_form=training_form)
+    return on_a_pyramid(make((None, None)), config, input_size)
+
+
+def _check_pyramid(config: ModelConfig, *, training_form: bool) -> None:
     if training_form and config.head in AUXILIARY:
         raise FlagError(
             f"--image_pyramid: {config.head} learns from auxiliary logits at one "
@@ -81,7 +86,6 @@ def build(
             "--image_pyramid and --dense_prediction_cell_json do not go together: the "
             "official code has a cell of its own for each scale"
         )
-    return _on_a_pyramid(make((None, None)), config, input_size)
 
 
 def _network(
@@ -156,46 +160,6 @@ def _freeze(model: keras.Model, config: ModelConfig) -> None:
 
 def _name(config: ModelConfig) -> str:
     return f"{config.architecture}.{config.model_variant}".lstrip(".")
-
-
-def _on_a_pyramid(
-    network: keras.Model, config: ModelConfig, input_size: tuple[int | None, int | None]
-) -> keras.Model:
-    """The network on its input at several scales, the logits merged.
-
-    Reference: Chen et al. 2016, section 4.1.2, https://arxiv.org/abs/1606.00915.
-    """
-    images = keras.Input((*input_size, 3), name="images")
-    size = max(1.0, *config.image_pyramid) / config.logits_stride
-    found = []
-    for scale, name in zip(config.image_pyramid, _pyramid_names(config), strict=True):
-        scaled = ResizeTo(scale, name=f"image.{name}")([images, images])
-        logits = network(scaled)
-        found.append(ResizeTo(size, name=f"logits.{name}")([logits, images]))
-    merge = layers.Maximum if config.merge_method == "max" else layers.Average
-    merged = merge(name="merged_logits")(found) if len(found) > 1 else found[0]
-    return keras.Model(images, merged, name=f"{_name(config)}.pyramid")
-
-
-def _pyramid_names(config: ModelConfig) -> list[str]:
-    """A name for each scale: the scale, and its number where one comes twice."""
-    scales = config.image_pyramid
-    return [
-        f"{scale:g}" + (f"_{i}" if scale in scales[:i] else "")
-        for i, scale in enumerate(scales)
-    ]
-
-
-def each_scale(model: keras.Model, config: ModelConfig) -> keras.Model:
-    """The network with logits of each scale of an image pyramid beside the merged ones.
-
-    All of them learn: Chen et al. 2016, section 4.1.2.
-    """
-    if len(config.image_pyramid) < 2:
-        return model
-    names = [f"logits.{name}" for name in _pyramid_names(config)]
-    outputs = [model.get_layer(name).output for name in names]
-    return keras.Model(model.input, [*outputs, model.output], name=model.name)
 
 
 def find_backbone(config: ModelConfig) -> Backbone:

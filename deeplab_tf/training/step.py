@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, OptimizerConfig, TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.models.build import build, each_scale
+from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import AUXILIARY
 from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.pyramid import each_scale
 from deeplab_tf.training import losses, optimization, schedules
 from deeplab_tf.training.optimization import gradient_multiplier, regularization
 
