@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deeplab_tf import program
 from deeplab_tf.data import building
+from deeplab_tf.data.building import Files
 from deeplab_tf.data.specs import ade20k
 from deeplab_tf.settings import flag
 
@@ -29,6 +30,7 @@ class Ade20kConfig:
         "Their masks.", f"{_ROOT}/annotations/validation"
     )
     output_dir: str = flag("Where the records go.", "./ADE20K/tfrecord")
+    work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: Ade20kConfig) -> None:
@@ -42,10 +44,10 @@ def build(config: Ade20kConfig) -> None:
         "val": (config.val_image_folder, config.val_image_label_folder),
     }
     splits = {
-        split: building.pairs_by_stem(Path(images), Path(masks))
+        split: Files(pairs=building.pairs_by_stem(Path(images), Path(masks)))
         for split, (images, masks) in folders.items()
     }
-    building.build(splits, ade20k.SPEC, config.output_dir)
+    building.build(splits, ade20k.SPEC, config.output_dir, work=config.work)
 
 
 if __name__ == "__main__":

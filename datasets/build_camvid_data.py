@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deeplab_tf import program
 from deeplab_tf.data import building, labels
+from deeplab_tf.data.building import Files
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag
@@ -22,6 +23,7 @@ class CamvidConfig:
 
     camvid_root: str = flag("Folder of CamVid.", "./CamVid")
     output_dir: str = flag("Where the records go.", "./tfrecord")
+    work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: CamvidConfig) -> None:
@@ -31,6 +33,7 @@ def build(config: CamvidConfig) -> None:
         InputError: No split is there, or a file is missing or damaged.
     """
     root = Path(config.camvid_root)
+    void = labels.mapping({camvid.VOID: camvid.SPEC.ignore_label})
     splits = {}
     for split in ("train", "val", "test"):
         for images, masks in (
@@ -38,14 +41,14 @@ def build(config: CamvidConfig) -> None:
             (root / split, root / f"{split}annot"),
         ):
             if images.is_dir():
-                splits[split] = building.pairs_by_stem(images, masks)
+                pairs = building.pairs_by_stem(images, masks)
+                splits[split] = Files(pairs=pairs, table=void)
     if not splits:
         raise InputError(
             f"--camvid_root={root}: neither images/train and labels/train, nor train "
             "and trainannot are there"
         )
-    void = labels.mapping({camvid.VOID: camvid.SPEC.ignore_label})
-    building.build(splits, camvid.SPEC, config.output_dir, table=void)
+    building.build(splits, camvid.SPEC, config.output_dir, work=config.work)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deeplab_tf import program
 from deeplab_tf.data import building, labels
-from deeplab_tf.data.building import Pair
+from deeplab_tf.data.building import Files, Pair
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag
@@ -26,6 +26,7 @@ class CityscapesConfig:
 
     cityscapes_root: str = flag("Folder of leftImg8bit and gtFine.", "./cityscapes")
     output_dir: str = flag("Where the records go.", "./tfrecord")
+    work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: CityscapesConfig) -> None:
@@ -35,10 +36,15 @@ def build(config: CityscapesConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     root = Path(config.cityscapes_root)
-    splits = {split: _pairs(root, folder) for split, folder in _FOLDERS.items()}
     training_ids = {label: i for i, (label, _, _) in enumerate(cityscapes.LABELS)}
     table = labels.mapping(training_ids, others=cityscapes.SPEC.ignore_label)
-    building.build(splits, cityscapes.SPEC, config.output_dir, shards=10, table=table)
+    splits = {
+        split: Files(pairs=_pairs(root, folder), table=table)
+        for split, folder in _FOLDERS.items()
+    }
+    building.build(
+        splits, cityscapes.SPEC, config.output_dir, shards=10, work=config.work
+    )
 
 
 def _pairs(root: Path, folder: str) -> list[Pair]:

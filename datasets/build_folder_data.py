@@ -14,7 +14,7 @@ import numpy as np
 
 from deeplab_tf import program
 from deeplab_tf.data import building, labels
-from deeplab_tf.data.building import Pair
+from deeplab_tf.data.building import Files, Pair
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, positive
@@ -40,6 +40,7 @@ class FolderConfig:
         "Ids 1, 2, ... become 0, 1, ..., and 0 the ignore label.", False
     )
     shards: int = flag("Files a split.", 4)
+    work: building.WorkConfig = building.WorkConfig()
 
     def __post_init__(self) -> None:
         for name in ("image_dir", "label_dir", "output_dir"):
@@ -77,12 +78,13 @@ def build(config: FolderConfig) -> None:
         palette=distinct_colors(len(names)),
         ignore_label=config.ignore_label,
     )
+    splits, table = _splits(config), _table(config)
     building.build(
-        _splits(config),
+        {split: Files(pairs=pairs, table=table) for split, pairs in splits.items()},
         spec,
         config.output_dir or "",
         shards=config.shards,
-        table=_table(config),
+        work=config.work,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from deeplab_tf import program
 from deeplab_tf.data import building, images
-from deeplab_tf.data.building import Pair
+from deeplab_tf.data.building import Files, Pair
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.settings import flag
 
@@ -37,24 +37,25 @@ class ShapesConfig:
     train_size: int = flag("Scenes to train on.", _SIZES["train"])
     val_size: int = flag("Scenes to test on.", _SIZES["val"])
     seed: int = flag("Of the scenes.", 0)
+    work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: ShapesConfig) -> None:
     """Draws both splits and builds their records."""
     splits = {
-        split: _draw_split(Path(config.output_dir), split, size, config.seed)
+        split: Files(pairs=_draw_split(config, split, size))
         for split, size in (("train", config.train_size), ("val", config.val_size))
     }
-    building.build(splits, shapes.SPEC, config.output_dir, shards=2)
+    building.build(splits, shapes.SPEC, config.output_dir, shards=2, work=config.work)
 
 
-def _draw_split(folder: Path, split: str, size: int, seed: int) -> list[Pair]:
-    pairs = []
+def _draw_split(config: ShapesConfig, split: str, size: int) -> list[Pair]:
+    folder, pairs = Path(config.output_dir), []
     for kind in ("images", "labels"):
         (folder / kind / split).mkdir(parents=True, exist_ok=True)
     for i in range(size):
         name = f"{split}_{i:04d}"
-        image, label = draw_scene(np.random.default_rng([seed, len(split), i]))
+        image, label = draw_scene(np.random.default_rng([config.seed, len(split), i]))
         image_path = folder / "images" / split / f"{name}.png"
         label_path = folder / "labels" / split / f"{name}.png"
         image_path.write_bytes(images.png(image))

@@ -13,6 +13,7 @@ from absl import logging
 
 from deeplab_tf import program
 from deeplab_tf.data import building
+from deeplab_tf.data.building import Files
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag
@@ -32,6 +33,7 @@ class Voc2012Config:
         "Lists, one a split.", "./VOCdevkit/VOC2012/ImageSets/Segmentation"
     )
     output_dir: str = flag("Where the records go.", "./tfrecord")
+    work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: Voc2012Config) -> None:
@@ -46,12 +48,14 @@ def build(config: Voc2012Config) -> None:
     masks = _masks(Path(config.semantic_segmentation_folder))
     images = Path(config.image_folder)
     splits = {
-        path.stem: building.pairs_by_list(
-            path, images, None if path.stem == "test" else masks
+        path.stem: Files(
+            pairs=building.pairs_by_list(
+                path, images, None if path.stem == "test" else masks
+            )
         )
         for path in lists
     }
-    building.build(splits, voc2012.SPEC, config.output_dir)
+    building.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
 
 
 def _masks(folder: Path) -> Path:
