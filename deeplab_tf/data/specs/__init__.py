@@ -5,7 +5,15 @@ from pathlib import Path
 
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.specs import ade20k, camvid, cityscapes, shapes, voc2012
+from deeplab_tf.data.specs import (
+    ade20k,
+    camvid,
+    cityscapes,
+    pascal_context,
+    person_part,
+    shapes,
+    voc2012,
+)
 from deeplab_tf.errors import FlagError, InputError
 
 DEFAULT = "pascal_voc_seg"
@@ -15,6 +23,10 @@ DATASETS: Mapping[str, DatasetSpec] = {
         voc2012.SPEC,
         cityscapes.SPEC,
         ade20k.SPEC,
+        ade20k.SPEC_150,
+        pascal_context.SPEC,
+        pascal_context.SPEC_59,
+        person_part.SPEC,
         camvid.SPEC,
         shapes.SPEC,
     )

@@ -1,6 +1,7 @@
-"""ADE20K scene parsing, 150 classes and "other" at 0, which is ignored.
+"""ADE20K scene parsing, 150 classes: http://sceneparsing.csail.mit.edu.
 
-http://sceneparsing.csail.mit.edu; ids as in the masks and in the official DeepLab.
+The official DeepLab keeps the ids of the masks, with "other" at 0, which is ignored;
+everybody else counts the classes from 0 and ignores 255.
 """
 
 from deeplab_tf.data.spec import DatasetSpec
@@ -46,4 +47,10 @@ SPEC = DatasetSpec(
     palette=tuple((c[0], c[1], c[2]) for c in map(bytes.fromhex, COLORS.split())),
     ignore_label=0,
     split_sizes={"train": 20210, "val": 2000},
+)
+SPEC_150 = DatasetSpec(
+    name="ade20k_150",
+    classes=SPEC.classes[1:],
+    palette=SPEC.palette[1:],
+    split_sizes=SPEC.split_sizes,
 )

@@ -1,6 +1,8 @@
 """CamVid as SegNet prepared it: 11 classes, 480x360; the void class 11 is ignored."""
 
-from deeplab_tf.data.spec import DatasetSpec
+from collections.abc import Mapping
+
+from deeplab_tf.data.spec import Color, DatasetSpec
 
 CLASSES = "Sky Building Pole Road Pavement Tree Sign Fence Car Pedestrian Bicyclist"
 VOID = 11  # In SegNet's masks.
@@ -22,3 +24,30 @@ SPEC = DatasetSpec(
     ),
     split_sizes={"train": 367, "val": 101, "test": 233},
 )
+VOID_COLOR: Color = (0, 0, 0)
+# Of the 32 labels of the original masks, those that share a class with its own colour.
+MERGED: Mapping[str, tuple[Color, ...]] = {
+    # Bridge, Wall, Tunnel, Archway
+    "Building": ((0, 128, 64), (64, 192, 0), (64, 0, 64), (192, 0, 128)),
+    "Pole": ((0, 0, 64),),  # TrafficCone
+    "Road": ((128, 0, 192), (192, 0, 64)),  # LaneMkgsDriv, LaneMkgsNonDriv
+    "Pavement": ((64, 192, 128), (128, 128, 192)),  # ParkingBlock, RoadShoulder
+    "Tree": ((192, 192, 0),),  # VegetationMisc
+    "Sign": ((128, 128, 64), (0, 64, 64)),  # Misc_Text, TrafficLight
+    # SUVPickupTruck, Truck_Bus, Train, OtherMoving
+    "Car": ((64, 128, 192), (192, 128, 192), (192, 64, 128), (128, 64, 64)),
+    # Child, CartLuggagePram, Animal
+    "Pedestrian": ((192, 128, 64), (64, 0, 192), (64, 128, 64)),
+    "Bicyclist": ((192, 0, 192),),  # MotorcycleScooter
+}
+
+
+def colors() -> dict[Color, int]:
+    """Class of each of the 32 colours, and `VOID`."""
+    own = {color: label for label, color in enumerate(SPEC.palette)}
+    merged = {
+        color: SPEC.classes.index(name)
+        for name, others in MERGED.items()
+        for color in others
+    }
+    return own | merged | {VOID_COLOR: VOID}

@@ -10,5 +10,12 @@ SPEC = DatasetSpec(
     name="pascal_voc_seg",
     classes=tuple(CLASSES.split()),
     palette=distinct_colors(21),
-    split_sizes={"train": 1464, "train_aug": 10582, "trainval": 2913, "val": 1449},
+    split_sizes={
+        "train": 1464,
+        "train_aug": 10582,
+        "trainval": 2913,
+        "trainval_aug": 12031,
+        "val": 1449,
+        "test": 1456,
+    },
 )
