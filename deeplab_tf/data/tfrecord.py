@@ -67,12 +67,17 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     The name is the file's stem, whichever part of its path a builder stored.
     """
     features = tf.io.parse_single_example(serialized, _FEATURES)
-    stem = tf.strings.regex_replace(features["image/filename"], r"^.*/", "")
     return {
-        "name": tf.strings.regex_replace(stem, r"\.(?i:jpe?g|png)$", ""),
+        "name": stem(features["image/filename"]),
         "image": features["image/encoded"],
         "label": features["image/segmentation/class/encoded"],
     }
+
+
+def stem(name: tf.Tensor) -> tf.Tensor:
+    """A path without its folders and suffix."""
+    without_folders = tf.strings.regex_replace(name, r"^.*/", "")
+    return tf.strings.regex_replace(without_folders, r"\.(?i:jpe?g|png)$", "")
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
