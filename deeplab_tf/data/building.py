@@ -25,8 +25,10 @@ from deeplab_tf.data.sources import (
     divided,
     pairs_by_list,
     pairs_by_stem,
+    read_list,
 )
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.data.work import WorkConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
@@ -42,6 +44,7 @@ __all__ = [
     "divided",
     "pairs_by_list",
     "pairs_by_stem",
+    "read_list",
 ]
 
 
@@ -78,13 +81,12 @@ def build(
     for split, source in splits.items():
         if not len(source):
             raise InputError(f"split {split}: no images")
-    histograms = {split: _checked(source, split) for split, source in splits.items()}
-    together = {
-        name: ids for split in histograms.values() for name, ids in split.items()
-    }
-    if together:
-        labels.check(together, spec)
-    spec = _counted(spec, splits, histograms)
+    tallies = {split: _checked(source, split, spec) for split, source in splits.items()}
+    together = Tally()
+    for tally in tallies.values():
+        together.add(tally)
+    labels.check(together, spec)
+    spec = _counted(spec, splits, tallies)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary:
         for split, source in splits.items():
@@ -104,14 +106,14 @@ def shard_sizes(count: int, shards: int) -> list[int]:
     return sizes
 
 
-def _checked(source: Source, split: str) -> dict[str, labels.Histogram]:
-    found = {}
+def _checked(source: Source, split: str, spec: DatasetSpec) -> Tally:
+    tally = Tally()
     samples = source.samples(0, len(source))
     for sample in tqdm(samples, f"checking {split}", len(source), disable=None):
         if sample.label is not None:
             labels.check_size(Path(sample.origin), sample.label, sample.size)
-            found[sample.origin] = labels.histogram(sample.label)
-    return found
+            tally.add(Tally.of(sample.origin, sample.label, spec))
+    return tally
 
 
 def _records(source: Source) -> Iterator[tfrecord.Record]:
@@ -131,15 +133,12 @@ def _records(source: Source) -> Iterator[tfrecord.Record]:
 def _counted(
     spec: DatasetSpec,
     splits: Mapping[str, Source],
-    histograms: Mapping[str, Mapping[str, labels.Histogram]],
+    tallies: Mapping[str, Tally],
 ) -> DatasetSpec:
     pixels = {
-        split: tuple(
-            sum(ids.get(label, 0) for ids in found.values())
-            for label in range(spec.num_classes)
-        )
-        for split, found in histograms.items()
-        if found
+        split: tuple(tally.pixels.get(label, 0) for label in range(spec.num_classes))
+        for split, tally in tallies.items()
+        if tally.masks
     }
     sizes = {split: len(source) for split, source in splits.items()}
     return dataclasses.replace(spec, split_sizes=sizes, pixel_counts=pixels)

@@ -14,8 +14,8 @@ from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.tally import Histogram, Kind, Tally, allowed
 from deeplab_tf.errors import InputError
 
-# Of the masks, how many may look interpolated before that is taken for sure: none of 588
-# of VOC and CamVid does.
+# The share of masks that may look interpolated before that is taken for sure; of 588 of
+# VOC and CamVid none does.
 _STRAY = 0.1
 
 

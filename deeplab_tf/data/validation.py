@@ -8,6 +8,7 @@ from absl import logging
 
 from deeplab_tf.data import labels, tfrecord
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError
 
 _SAMPLE = 200
@@ -30,14 +31,14 @@ def check_records(shards: list[str], spec: DatasetSpec, how: str) -> None:
     if how == "off":
         return
     limit = max(1, _SAMPLE // len(shards)) if how == "sample" else None
-    found: dict[str, labels.Histogram] = {}
+    tally = Tally()
     for path in shards:
         for index, serialized in enumerate(tfrecord.read(path)):
             if index == limit:
                 break
             where, ids = _read(path, index, serialized)
-            found[where] = labels.histogram(ids)
-    labels.check(found, spec, complete=how == "full")
+            tally.add(Tally.of(where, ids, spec))
+    labels.check(tally, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',

@@ -7,6 +7,7 @@ import pytest
 
 from deeplab_tf.data import images, labels
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.data.tally import Tally, histogram
 from deeplab_tf.errors import InputError
 
 
@@ -20,61 +21,68 @@ def spec(num_classes, ignore_label=255):
     )
 
 
-def histograms(*ids):
-    """Of masks that have ten pixels of each of some ids."""
-    return {f"mask_{i}.png": dict.fromkeys(found, 10) for i, found in enumerate(ids)}
+def masks(*ids):
+    """Masks that have ten rows of each of some ids."""
+    return [np.repeat(np.array([found], np.uint16).T, 10, axis=0) for found in ids]
+
+
+def check(found, spec, **options):
+    tally = Tally()
+    for i, mask in enumerate(found):
+        tally.add(Tally.of(f"mask_{i}.png", mask, spec))
+    labels.check(tally, spec, **options)
 
 
 def test_a_histogram_counts_the_pixels_of_each_id():
     mask = np.array([[0, 0, 3], [255, 0, 3]], np.uint8)
-    assert labels.histogram(mask) == {0: 3, 3: 2, 255: 1}
+    assert histogram(mask) == {0: 3, 3: 2, 255: 1}
 
 
 @pytest.mark.parametrize(
     ("found", "classes"),
     [
-        (histograms([0, 1, 255], [1]), 2),
-        (histograms([0, 255], [0, 1]), 2),
-        (histograms([3, 4], [5]), 6),
-        (histograms([0]), 2),
+        (masks([0, 1, 255], [1]), 2),
+        (masks([0, 255], [0, 1]), 2),
+        (masks([3, 4], [5]), 6),
+        (masks([0]), 2),
     ],
 )
 def test_right_masks_pass(found, classes):
-    labels.check(found, spec(classes))
+    check(found, spec(classes))
 
 
 @pytest.mark.parametrize(
     ("found", "classes", "message"),
     [
         (
-            histograms([0, 1], [0, 128], [0, 128, 250]),
+            masks([0, 1], [0, 128], [0, 128, 250]),
             2,
             r"mask_1\.png: ids 128 are neither classes \(0 to 1\) nor the ignore label "
             r"255, 50\.0% of its pixels; so in 2 of 3 masks\. All ids: 0: 42\.9%.*"
             r"--label_map=128:\.\.\.,250:\.\.\.",
         ),
-        (histograms([0, 255], [0, 255]), 2, "only 0 and 255, and 255 is the ignore"),
-        (histograms([0, 255], [0]), 3, "--label_map=255:1"),
-        (histograms([1, 2], [3]), 3, "count from 1: give .*--reduce_zero_label"),
-        (histograms([0, 1, 2], [3]), 3, "largest id plus one, 4 here"),
-        (histograms([0, 38, 75], [147, 220, 52]), 3, "brightnesses of the VOC palette"),
-        (histograms(range(40)), 3, "JPEG compression, smoothing or resizing"),
-        (histograms([255], [255]), 3, "are the ignore label 255: there is nothing"),
+        (masks([0, 255], [0, 255]), 2, "only 0 and 255, and 255 is the ignore"),
+        (masks([0, 255], [0]), 3, "--label_map=255:1"),
+        (masks([1, 2], [3]), 3, "count from 1: give .*--reduce_zero_label"),
+        (masks([0, 1, 2], [3]), 3, "largest id plus one, 4 here"),
+        (masks([0, 38, 75], [147, 220, 52]), 3, "brightnesses of the VOC palette"),
+        (masks(range(40)), 3, "JPEG compression, smoothing or resizing"),
+        (masks([255], [255]), 3, "are the ignore label 255: there is nothing"),
     ],
 )
 def test_each_classic_mistake_has_its_remedy(found, classes, message):
     with pytest.raises(InputError, match=message):
-        labels.check(found, spec(classes))
+        check(found, spec(classes))
 
 
 def test_a_sample_need_not_show_an_object():
-    labels.check(histograms([0, 255]), spec(2), complete=False)
+    check(masks([0, 255]), spec(2), complete=False)
 
 
 def test_the_ignore_label_may_be_that_of_a_class():
-    labels.check(histograms([0, 1, 2]), spec(3, ignore_label=0))
+    check(masks([0, 1, 2]), spec(3, ignore_label=0))
     with pytest.raises(InputError, match="ids 255 are neither"):
-        labels.check(histograms([0, 255]), spec(3, ignore_label=0))
+        check(masks([0, 255]), spec(3, ignore_label=0))
 
 
 def test_brightnesses_are_those_that_tensorflow_reads(tmp_path):
