@@ -155,19 +155,27 @@ def pairs_by_list(
     Raises:
         InputError: No such list, or an image or mask is missing.
     """
+    pairs = []
+    for stem in read_list(list_file):
+        image = _with_suffix(image_dir, stem, list_file)
+        label = _with_suffix(label_dir, stem, list_file) if label_dir else None
+        pairs.append(Pair(name=stem, image=image, label=label))
+    return pairs
+
+
+def read_list(list_file: Path) -> list[str]:
+    """Lines of a list file, without the empty ones.
+
+    Raises:
+        InputError: No such file, or no text.
+    """
     if not list_file.is_file():
         raise InputError(f"{list_file}: no such file")
     try:
         lines = list_file.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{list_file}: not a text file") from None
-    stems = [line.strip() for line in lines if line.strip()]
-    pairs = []
-    for stem in stems:
-        image = _with_suffix(image_dir, stem, list_file)
-        label = _with_suffix(label_dir, stem, list_file) if label_dir else None
-        pairs.append(Pair(name=stem, image=image, label=label))
-    return pairs
+    return [line.strip() for line in lines if line.strip()]
 
 
 def divided(pairs: Sequence[Pair], fraction: float, seed: int) -> dict[str, list[Pair]]:
