@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow as tf
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import InferenceConfig
 from deeplab_tf.data.pipeline import Sample
+from deeplab_tf.data.records import Records
 from deeplab_tf.prediction import crf
 from deeplab_tf.prediction.processes import in_processes
 
@@ -35,7 +36,7 @@ class Predicted:
 
 def of_records(
     network: Trained,
-    shards: Sequence[str],
+    records: Records,
     looks: InferenceConfig,
     *,
     batch_size: int,
@@ -47,7 +48,7 @@ def of_records(
         InputError: A record cannot be read.
     """
     find = network.finder(looks, scores=with_scores)
-    for batch in network.batches(shards, batch_size):
+    for batch in network.batches(records, batch_size):
         found = [each.numpy() for each in find(batch["image"])]
         for i in range(len(batch["name"])):
             yield _record(batch, i, [each[i] for each in found])

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from deeplab_tf.config import (
     ModelConfig,
     ResizeConfig,
 )
-from deeplab_tf.data import pipeline, transforms
+from deeplab_tf.data import damage, pipeline, transforms
+from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build, find_backbone, multiple
@@ -135,16 +136,14 @@ class Trained:
             values = resizing.bilinear(values, size)
         return classes, values
 
-    def batches(
-        self, shards: Sequence[str], batch_size: int
-    ) -> Iterator[pipeline.Sample]:
+    def batches(self, records: Records, batch_size: int) -> Iterator[pipeline.Sample]:
         """Yields every image of a split once, padded as `segment` pads it.
 
         Raises:
             InputError: A record cannot be read.
         """
         source = pipeline.Source(
-            shards=shards,
+            records=records,
             ignore_label=self.spec.ignore_label,
             mean_pixel=self.mean_pixel,
             resize=self.resize,
@@ -152,7 +151,7 @@ class Trained:
         batches = pipeline.evaluation_batches(
             source, batch_size, crop_size=self.crop_size, multiple=self.multiple
         )
-        return pipeline.readable(batches, source)
+        return damage.readable(batches, records)
 
     def finder(
         self, looks: InferenceConfig, *, scores: bool

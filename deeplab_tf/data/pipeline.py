@@ -5,20 +5,15 @@ number of the record alone; so a run that starts again after `n` steps sees what
 the uninterrupted one would have seen.
 """
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import tfrecord, transforms
-from deeplab_tf.errors import InputError
-
-Sample = dict[str, tf.Tensor]
-_SHUFFLED = 500  # Records that are mixed at a time; smaller splits are wholly.
+from deeplab_tf.data.damage import Sample
+from deeplab_tf.data.records import Records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,13 +21,13 @@ class Source:
     """Records of a split, and how they are framed.
 
     Attributes:
-        shards: Paths.
+        records: What is read.
         ignore_label: Of the data set.
         mean_pixel: Of the network: the colour around images smaller than the crop.
         resize: Range of sizes into which images are brought first.
     """
 
-    shards: Sequence[str]
+    records: Records
     ignore_label: int
     mean_pixel: tuple[float, float, float]
     resize: ResizeConfig
@@ -43,9 +38,15 @@ class Source:
         label = tf.cond(
             tf.equal(sample["label"], b""),  # A test split.
             lambda: tf.fill((*tf.unstack(tf.shape(image)[:2]), 1), self.ignore_label),
-            lambda: tfrecord.decode_label(sample["label"]),
+            lambda: self.label(sample),
         )
         return transforms.resize_to_range(image, label, self.resize)
+
+    def label(self, sample: Sample) -> tf.Tensor:
+        """Decodes the class ids of a parsed record, int32 `[H, W, 1]`."""
+        label = tfrecord.decode_label(sample["label"])
+        table = self.records.table
+        return label if table is None else tf.gather(tf.cast(table, tf.int32), label)
 
 
 def training_batches(
@@ -67,10 +68,10 @@ def training_batches(
         start: Records, over all replicas, that an earlier run has taken.
         context: Which part of the records is this machine's; all by default.
     """
-    per_epoch = sum(tfrecord.count(path) for path in source.shards)
+    per_epoch = source.records.count()
     first, skipped = divmod(start, per_epoch)
     records = tf.data.Dataset.counter(first).flat_map(
-        lambda epoch: _epoch(source.shards, epoch, per_epoch, seed)
+        lambda epoch: source.records.epoch(epoch, seed).enumerate(epoch * per_epoch)
     )
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
@@ -80,42 +81,14 @@ def training_batches(
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _epoch(
-    shards: Sequence[str], epoch: tf.Tensor, per_epoch: int, seed: int
-) -> tf.data.Dataset:
-    """(number, serialized record) of an epoch, in an order of its own."""
-    order = tf.random.experimental.stateless_shuffle(
-        tf.constant(shards), tf.stack([tf.cast(seed, tf.int64), epoch])
-    )
-    records = tf.data.Dataset.from_tensor_slices(order).interleave(
-        tf.data.TFRecordDataset, cycle_length=4
-    )
-    return _shuffled(records, seed, epoch).enumerate(epoch * per_epoch)
-
-
-def _shuffled(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-    """`records.shuffle`, whose seed may not be a tensor."""
-    variant = tf.raw_ops.ShuffleDataset(
-        input_dataset=tf.data.experimental.to_variant(records),
-        buffer_size=_SHUFFLED,
-        seed=seed,
-        seed2=epoch + 1,  # Two zeros would mean chance without a seed.
-        output_types=[tf.string],
-        output_shapes=[()],
-        reshuffle_each_iteration=False,
-    )
-    return tf.data.experimental.from_variant(variant, records.element_spec)
-
-
 def _training_crop(
     number: tf.Tensor,
-    serialized: tf.Tensor,
+    sample: Sample,
     *,
     source: Source,
     augment: AugmentConfig,
     seed: int,
 ) -> Sample:
-    sample = tfrecord.parse(serialized)
     image, label = source.pair(sample)
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
     scale = transforms.random_scale(
@@ -147,11 +120,10 @@ def evaluation_batches(
     Images of one padded size share a batch; of several sizes, batches may come out of
     the records' order. "height" and "width" tell where an image ends.
     """
-    records = tf.data.TFRecordDataset(list(source.shards))
     frame = functools.partial(
         _framed, source=source, crop_size=crop_size, multiple=multiple
     )
-    samples = records.map(frame, tf.data.AUTOTUNE, deterministic=True)
+    samples = source.records.in_order().map(frame, tf.data.AUTOTUNE, deterministic=True)
     if batch_size == 1:
         return samples.batch(1).prefetch(tf.data.AUTOTUNE)
     batches = samples.group_by_window(
@@ -165,40 +137,13 @@ def evaluation_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def readable(batches: Iterable[Sample], source: Source) -> Iterator[Sample]:
-    """Yields the batches; see `damage_told`."""
-    iterator = iter(batches)
-    while True:
-        with damage_told(source):
-            batch = next(iterator, None)
-        if batch is None:
-            return
-        yield batch
-
-
-@contextlib.contextmanager
-def damage_told(source: Source) -> Iterator[None]:
-    """Makes an InputError of what TensorFlow raises on a record it cannot read."""
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        if "IteratorGetNext" not in str(error):
-            raise  # Not of a record: of the network.
-        split = Path(source.shards[0])
-        raise InputError(
-            f"{split.parent}: a record of {split.name.split('-')[0]} cannot be read; "
-            "eval.py --validate_labels=full names it"
-        ) from None
-
-
 def _framed(
-    serialized: tf.Tensor,
+    sample: Sample,
     *,
     source: Source,
     crop_size: tuple[int, int],
     multiple: int,
 ) -> Sample:
-    sample = tfrecord.parse(serialized)
     image, label = source.pair(sample)
     shape = tf.shape(image)
     image, label = transforms.padded(

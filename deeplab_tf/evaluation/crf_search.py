@@ -23,6 +23,7 @@ from deeplab_tf.checkpoints import predicted
 from deeplab_tf.checkpoints.predicted import Predicted
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig
+from deeplab_tf.data.records import Records
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_points, metrics
 from deeplab_tf.evaluation.crf_points import Point, at
@@ -55,7 +56,7 @@ class Cached:
 
 def search(
     network: Trained,
-    shards: list[str],
+    records: Records,
     config: EvalConfig,
     *,
     start: crf.Parameters,
@@ -65,7 +66,7 @@ def search(
 
     Args:
         network: Whose logits are refined.
-        shards: Of the split.
+        records: Of the split.
         config: All settings.
         start: What stays as it is.
         engine: See `crf.find_engine`.
@@ -73,7 +74,7 @@ def search(
     folder = Path(config.eval_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
     found = predicted.of_records(
-        network, shards, config.inference, batch_size=1, with_scores=True
+        network, records, config.inference, batch_size=1, with_scores=True
     )
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
         images = _cached(network, itertools.islice(found, _IMAGES), Path(cache))

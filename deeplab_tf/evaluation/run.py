@@ -12,6 +12,7 @@ from deeplab_tf.checkpoints import predicted, trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.data import specs, tfrecord, validation
+from deeplab_tf.data.records import Records, Shards
 from deeplab_tf.evaluation import crf_search, report
 from deeplab_tf.evaluation.counts import Counts
 from deeplab_tf.files import check_writable
@@ -48,8 +49,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     return scores
 
 
-def _load(config: EvalConfig, path: str) -> tuple[Trained, list[str]]:
-    """The network of a checkpoint, and the shards of the split."""
+def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
+    """The network of a checkpoint, and the records of the split."""
     directory = config.data.dataset_dir or ""
     run = trained.find_run(path)
     spec = specs.resolve(config.data.dataset, directory, run.spec)
@@ -64,18 +65,18 @@ def _load(config: EvalConfig, path: str) -> tuple[Trained, list[str]]:
         crop_size=config.eval_crop_size,
         compatibility=config.compatibility,
     )
-    return network, shards
+    return network, Shards(paths=shards)
 
 
 def _evaluate(
     network: Trained,
-    shards: list[str],
+    records: Records,
     config: EvalConfig,
     *,
     parameters: crf.Parameters | None,
     engine: str,
 ) -> dict[str, Any]:
-    counts = counts_of(network, shards, config, parameters, engine)
+    counts = counts_of(network, records, config, parameters, engine)
     last = counts["with CRF" if parameters else "without CRF"]
     scores = report.summary(last)
     if parameters:
@@ -94,16 +95,16 @@ def _evaluate(
 
 def counts_of(
     network: Trained,
-    shards: list[str],
+    records: Records,
     config: EvalConfig,
     parameters: crf.Parameters | None = None,
     engine: str = "auto",
 ) -> dict[str, Counts]:
     """What is counted over records, without the CRF and, if there is one, with it."""
-    total = sum(tfrecord.count(path) for path in shards)
+    total = records.count()
     found = predicted.of_records(
         network,
-        shards,
+        records,
         config.inference,
         batch_size=config.eval_batch_size,
         with_scores=parameters is not None,

@@ -1,6 +1,7 @@
 """Weights of the classes, from how often they occur in the records, or from a file."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.config import LossConfig
-from deeplab_tf.data import pipeline, tfrecord
+from deeplab_tf.data import damage
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
@@ -87,11 +88,11 @@ def count(spec: DatasetSpec, source: Source) -> Counts:
     Raises:
         InputError: A record cannot be read, or no pixel has a label.
     """
-    histograms = tf.data.TFRecordDataset(list(source.shards)).map(
-        _histogram, num_parallel_calls=tf.data.AUTOTUNE
+    histograms = source.records.in_order().map(
+        functools.partial(_histogram, source=source), tf.data.AUTOTUNE
     )
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
-    for histogram in pipeline.readable(histograms, source):
+    for histogram in damage.readable(histograms, source.records):
         found = histogram["pixels"].numpy().astype(np.int64)
         found[spec.ignore_label] = 0
         found = found[: spec.num_classes]
@@ -102,9 +103,9 @@ def count(spec: DatasetSpec, source: Source) -> Counts:
     return Counts(pixels, beside)
 
 
-def _histogram(serialized: tf.Tensor) -> pipeline.Sample:
-    label = tfrecord.decode_label(tfrecord.parse(serialized)["label"])
-    return {"pixels": tf.math.bincount(label, minlength=_IDS, maxlength=_IDS)}
+def _histogram(sample: damage.Sample, *, source: Source) -> damage.Sample:
+    ids = source.label(sample)
+    return {"pixels": tf.math.bincount(ids, minlength=_IDS, maxlength=_IDS)}
 
 
 def read(path: Path, spec: DatasetSpec) -> np.ndarray:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.checkpoints.native import Keeper
-from deeplab_tf.data import pipeline
+from deeplab_tf.data import damage
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.names import weights_by_name
@@ -19,7 +19,7 @@ from deeplab_tf.training.step import Trainer
 def kept(trainer: Trainer, keeper: Keeper, source: Source) -> Iterator[None]:
     """Saves the steps before a record that cannot be read."""
     try:
-        with pipeline.damage_told(source):
+        with damage.told(source.records):
             yield
     except InputError:
         save(trainer, keeper)

@@ -14,6 +14,7 @@ from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import pipeline, specs, tfrecord, validation
 from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable
@@ -99,7 +100,7 @@ def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
     validation.check_records(shards, spec, config.validate_labels)
     advice.tell_classes(spec, config.train_split)
     return spec, Source(
-        shards=shards,
+        records=Shards(paths=shards),
         ignore_label=spec.ignore_label,
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),

@@ -13,6 +13,7 @@ from deeplab_tf.checkpoints.predicted import Predicted
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import VisConfig
 from deeplab_tf.data import images, specs, tfrecord
+from deeplab_tf.data.records import Records, Shards
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
@@ -69,7 +70,7 @@ def _visualize(config: VisConfig, path: str) -> None:
     run = trained.find_run(path)
     spec = specs.resolve(config.data.dataset, config.data.dataset_dir, run.spec)
     palette = _palette(config.colormap_type, spec)
-    shards = [] if files else _shards(config)
+    records = None if files else _records(config)
     network = trained.load(
         path,
         run,
@@ -79,8 +80,8 @@ def _visualize(config: VisConfig, path: str) -> None:
         crop_size=config.vis_crop_size,
         compatibility=config.compatibility,
     )
-    total = len(files) or sum(tfrecord.count(shard) for shard in shards)
-    found = _predictions(network, files, shards, config, total)
+    total = records.count() if records else len(files)
+    found = _predictions(network, files, records, config, total)
     folder = Path(config.vis_logdir or "")
     for prediction in tqdm(found, total=total, unit="image", disable=None):
         _draw(folder / "segmentation_results", prediction, spec, palette)
@@ -116,11 +117,11 @@ def _files(image: str) -> list[tuple[str, Path]]:
     return list(named.items())
 
 
-def _shards(config: VisConfig) -> list[str]:
+def _records(config: VisConfig) -> Records:
     shards = tfrecord.find_shards(config.data.dataset_dir or "", config.vis_split)
-    for shard in shards:
-        tfrecord.count(shard)  # Raises where it is cut off.
-    return shards
+    records = Shards(paths=shards)
+    records.count()  # Raises where one is cut off.
+    return records
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
@@ -136,20 +137,20 @@ def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
 def _predictions(
     network: Trained,
     files: list[tuple[str, Path]],
-    shards: list[str],
+    records: Records | None,
     config: VisConfig,
     total: int,
 ) -> Iterator[Prediction]:
     """Of the files, or of the records; refined, if that was asked for."""
     parameters = crf.chosen(config.refinement)
     looks, with_scores = config.inference, parameters is not None
-    if files:
+    if records is None:
         read = ((name, images.read_image(path)) for name, path in files)
         found = predicted.of_images(network, read, looks, with_scores=with_scores)
     else:
         found = predicted.of_records(
             network,
-            shards,
+            records,
             looks,
             batch_size=config.vis_batch_size,
             with_scores=with_scores,

@@ -9,13 +9,14 @@ import tensorflow as tf
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import pipeline, tfrecord
 from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.records import Shards
 
 AUGMENT = AugmentConfig(train_crop_size=(33, 49))
 
 
 def source(folder, split="train", **resize):
     return Source(
-        shards=tfrecord.find_shards(str(folder), split),
+        records=Shards(paths=tfrecord.find_shards(str(folder), split)),
         ignore_label=255,
         mean_pixel=(127.5, 127.5, 127.5),
         resize=ResizeConfig(**resize),

@@ -227,7 +227,7 @@ def test_damage_beyond_the_sample_is_told(run, shapes, tmp_path):
 
     records = rewritten(shapes, tmp_path / "records", change)
     settings = config(run, records, tmp_path / "eval", validate_labels="off")
-    with pytest.raises(InputError, match=r"records: a record of val cannot be read"):
+    with pytest.raises(InputError, match=r"00001.tfrecord: record 6 is damaged"):
         evaluate(settings)
     with pytest.raises(InputError, match=r"record 6 \(val_0006\): its image or label"):
         evaluate(dataclasses.replace(settings, validate_labels="full"))

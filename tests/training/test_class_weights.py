@@ -9,6 +9,7 @@ import tensorflow as tf
 from deeplab_tf.config import LossConfig, ResizeConfig
 from deeplab_tf.data import images, tfrecord
 from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import FlagError, InputError
@@ -50,7 +51,7 @@ def write(folder, masks):
 
 def source(folder):
     return Source(
-        shards=tfrecord.find_shards(str(folder), "train"),
+        records=Shards(paths=tfrecord.find_shards(str(folder), "train")),
         ignore_label=255,
         mean_pixel=(0.0, 0.0, 0.0),
         resize=ResizeConfig(),
@@ -171,10 +172,10 @@ def test_neither_a_rule_nor_a_file_lists_the_rules():
 
 def test_a_damaged_record_is_told(tmp_path):
     records = write(tmp_path, MASKS)
-    with tf.io.TFRecordWriter(records.shards[0]) as writer:
+    with tf.io.TFRecordWriter(records.records.paths[0]) as writer:
         writer.write(b"nothing")
     config = LossConfig(class_weights="inverse_log")
-    with pytest.raises(InputError, match="a record of train cannot be read"):
+    with pytest.raises(InputError, match=r"train-00000-of-00002.tfrecord: record 0 is"):
         class_weights.weigh(config, SPEC, records)
 
 
