@@ -31,18 +31,29 @@ def interpolated(mask: np.ndarray) -> dict[int, int]:
     between = _between(mask, lone)
     if border < _FEW or len(between) < _SMOOTHED * border:
         return {}
-    ids, counts = np.unique(between, return_counts=True)
-    return dict(zip(ids.tolist(), counts.tolist(), strict=True)) if len(ids) > 1 else {}
+    found = histogram(between)
+    return found if len(found) > 1 else {}
 
 
 def is_photograph(image: np.ndarray) -> bool:
-    """Whether pixels `[H, W]` or `[H, W, C]` are those of a photograph, not a mask."""
-    tones = image if image.ndim == 2 else image[..., :3].astype(np.int32) @ _WEIGHTS
-    varied = len(np.unique(tones)) > _MANY_TONES
+    """Whether `[H, W]` or `[H, W, 3]`, uint8, is a photograph, not a mask."""
+    tones = image if image.ndim == 2 else image.astype(np.int32) @ _WEIGHTS
+    varied = len(histogram(tones)) > _MANY_TONES
     return varied and 2 * np.count_nonzero(alone(tones)) > tones.size
 
 
-_WEIGHTS = np.array([65536, 256, 1])
+def histogram(mask: np.ndarray) -> dict[int, int]:
+    """Pixels of each id that occurs in a mask."""
+    if mask.dtype == np.uint8:  # Without sorting: ten times as fast.
+        every = np.bincount(mask.ravel())
+        ids = np.flatnonzero(every)
+        counts = every[ids]
+    else:
+        ids, counts = np.unique(mask, return_counts=True)
+    return dict(zip(ids.tolist(), counts.tolist(), strict=True))
+
+
+_WEIGHTS = np.array([65536, 256, 1])  # A number for each colour.
 
 
 def alone(mask: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from deeplab_tf.data import borders
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import InputError
 
@@ -21,7 +22,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: There is no such file, or it is no image.
     """
-    return np.asarray(_rgb(ImageOps.exif_transpose(_open(path))))
+    return np.asarray(_rgb(path, ImageOps.exif_transpose(_open(path))))
 
 
 def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
@@ -40,10 +41,11 @@ def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
     image = _open(path)
     upright = image.getexif().get(_ORIENTATION, 1) == 1
     name = str(image.format).lower()
-    if name in ("jpeg", "png") and image.mode in ("RGB", "L") and upright:
+    plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+    if name in ("jpeg", "png") and plain and upright and _png_bits(path) in (None, 8):
         encoded = path.read_bytes()
     else:
-        image = _rgb(ImageOps.exif_transpose(image))
+        image = _rgb(path, ImageOps.exif_transpose(image))
         encoded, name = png(np.asarray(image)), "png"
     return encoded, name, (image.height, image.width)
 
@@ -54,19 +56,59 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: Not a file that holds one id a pixel; says what would.
     """
+    mask = open_mask(path)
+    if mask.mode == "LA" and mask.getextrema()[1] == (255, 255):
+        mask = mask.getchannel("L")
+    if mask.mode in ("1", "L", "P"):
+        ids = np.asarray(mask).astype(np.uint8) // _spread(path, mask)
+        if mask.mode == "L":
+            _refuse_photograph(path, ids)
+        return ids
+    if mask.mode.startswith("I"):
+        return _wide_ids(path, np.asarray(mask))
+    _refuse_photograph(path, np.asarray(mask.convert("RGB")))
+    raise InputError(
+        f"{path}: a mask of colours ({mask.mode}); one class id a pixel is needed: "
+        "save it as a grey or palette PNG whose values are 0, 1, 2, ..., or tell what "
+        "the colours mean by --color_table (build_folder_data.py)"
+    )
+
+
+def open_mask(path: Path) -> Image.Image:
+    """A mask's file, still as it is; JPEG is refused, and so is what EXIF turns.
+
+    Raises:
+        InputError: There is no such file, or it cannot hold ids.
+    """
     mask = _open(path)
     if mask.format == "JPEG":
+        _refuse_photograph(path, np.asarray(mask.convert("RGB")))
         raise InputError(
             f"{path}: a JPEG mask; compression changes class ids: save masks as PNG"
         )
-    if mask.mode in ("1", "L", "P"):
-        return np.asarray(mask).astype(np.uint8) // _spread(path, mask)
-    if mask.mode.startswith("I;16") or mask.mode == "I":
-        return np.asarray(mask).astype(np.uint16)
-    raise InputError(
-        f"{path}: a mask of colours ({mask.mode}); one class id a pixel is needed: "
-        "save it as a grey or palette PNG whose values are 0, 1, 2, ..."
-    )
+    if mask.getexif().get(_ORIENTATION, 1) != 1:
+        raise InputError(
+            f"{path}: a mask that its EXIF data turn; save it upright, without them"
+        )
+    return mask
+
+
+def _refuse_photograph(path: Path, pixels: np.ndarray) -> None:
+    if borders.is_photograph(pixels):
+        raise InputError(
+            f"{path}: a photograph, where a mask should be; are images and masks "
+            "swapped?"
+        )
+
+
+def _wide_ids(path: Path, ids: np.ndarray) -> np.ndarray:
+    """Ids of a mask of more than 8 bits."""
+    if ids.min() < 0 or ids.max() > 65535:
+        raise InputError(
+            f"{path}: a mask of ids from {ids.min()} to {ids.max()}; 0 to 65535 are "
+            "possible, and --label_map brings them below 256 (build_folder_data.py)"
+        )
+    return ids.astype(np.uint16)
 
 
 def png(array: np.ndarray, palette: tuple[Color, ...] = ()) -> bytes:
@@ -106,7 +148,8 @@ def _open(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image") from None
+        what = "not an image" if path.stat().st_size else "an empty file"
+        raise InputError(f"{path}: {what}") from None
     except _DAMAGE as error:
         raise InputError(f"{path}: a damaged image ({error})") from None
     return image
@@ -114,16 +157,29 @@ def _open(path: Path) -> Image.Image:
 
 def _spread(path: Path, mask: Image.Image) -> int:
     """Factor by which Pillow spreads the values of a grey PNG of 2 or 4 bits."""
-    if mask.format != "PNG" or mask.mode != "L":
-        return 1
+    bits = _png_bits(path) if mask.mode == "L" else None
+    return {2: 85, 4: 17}.get(bits or 8, 1)
+
+
+def _png_bits(path: Path) -> int | None:
+    """Bits of a channel; None where the file is no PNG."""
     with path.open("rb") as file:
-        bits = file.read(25)[24]
-    return {2: 85, 4: 17}.get(bits, 1)
+        header = file.read(25)
+    return header[24] if header.startswith(b"\x89PNG") else None
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip.
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert(
-            "RGB"
+def _rgb(path: Path, image: Image.Image) -> Image.Image:
+    """As RGB of 8 bits: white is 255, or 65535 of 16 bits."""
+    if image.mode == "F":
+        raise InputError(
+            f"{path}: an image of fractions; save it with 8 or 16 bits a channel"
         )
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip.
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(
+                f"{path}: an image of values from {values.min()} to {values.max()}; "
+                "save it with 8 or 16 bits a channel"
+            )
+        image = Image.fromarray((values // 257).astype(np.uint8))
     return image.convert("RGB")

@@ -11,12 +11,6 @@ from deeplab_tf.data.spec import DatasetSpec
 Histogram = dict[int, int]  # Id -> pixels.
 
 
-def histogram(mask: np.ndarray) -> Histogram:
-    """Pixels of each id that occurs in a mask."""
-    ids, counts = np.unique(mask, return_counts=True)
-    return dict(zip(ids.tolist(), counts.tolist(), strict=True))
-
-
 @dataclasses.dataclass(kw_only=True)
 class Kind:
     """Masks of one kind.
@@ -63,7 +57,7 @@ class Tally:
     @classmethod
     def of(cls, origin: str, mask: np.ndarray, spec: DatasetSpec) -> "Tally":
         """Of one mask, ids `[H, W]` as records have them; errors name its origin."""
-        ids, between = histogram(mask), borders.interpolated(mask)
+        ids, between = borders.histogram(mask), borders.interpolated(mask)
         one = Kind(count=1, origin=origin, ids=ids)
         tally = cls(masks=1, pixels=ids, images=dict.fromkeys(ids, 1))
         if ids.keys() - allowed(spec):

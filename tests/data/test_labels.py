@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeplab_tf.data import images, labels
+from deeplab_tf.data import borders, images, labels
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.data.tally import Tally, histogram
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError
 
 
@@ -35,7 +35,7 @@ def check(found, spec, **options):
 
 def test_a_histogram_counts_the_pixels_of_each_id():
     mask = np.array([[0, 0, 3], [255, 0, 3]], np.uint8)
-    assert histogram(mask) == {0: 3, 3: 2, 255: 1}
+    assert borders.histogram(mask) == {0: 3, 3: 2, 255: 1}
 
 
 @pytest.mark.parametrize(
