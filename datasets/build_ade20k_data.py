@@ -2,14 +2,15 @@
 
     python datasets/build_ade20k_data.py --output_dir=records
 
-with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip.
+with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip. With
+--reduce_zero_label the classes count from 0, and what is none of them is 255.
 """
 
 import dataclasses
 from pathlib import Path
 
 from deeplab_tf import program
-from deeplab_tf.data import building
+from deeplab_tf.data import archives, building, downloading, published
 from deeplab_tf.data.building import Files
 from deeplab_tf.data.specs import ade20k
 from deeplab_tf.settings import flag
@@ -29,6 +30,12 @@ class Ade20kConfig:
     val_image_label_folder: str = flag(
         "Their masks.", f"{_ROOT}/annotations/validation"
     )
+    reduce_zero_label: bool = flag(
+        "150 classes from 0, and 255 for the rest (ade20k_150); or else 151 ids, of "
+        "which 0 is ignored, as the official DeepLab has them (ade20k).",
+        False,
+    )
+    download: bool = flag("Fetch ADEChallengeData2016.zip, where absent.", False)
     output_dir: str = flag("Where the records go.", "./ADE20K/tfrecord")
     work: building.WorkConfig = building.WorkConfig()
 
@@ -39,16 +46,26 @@ def build(config: Ade20kConfig) -> None:
     Raises:
         InputError: A folder or file is missing or damaged.
     """
+    if config.download:
+        layout = "ADEChallengeData2016/images/training"
+        given = config.train_image_folder
+        root = downloading.root("train_image_folder", given, layout)
+        downloading.fetch({archives.ADE20K: root})
     folders = {
         "train": (config.train_image_folder, config.train_image_label_folder),
         "val": (config.val_image_folder, config.val_image_label_folder),
     }
+    spec = ade20k.SPEC_150 if config.reduce_zero_label else ade20k.SPEC
+    table = published.without_zero(spec) if config.reduce_zero_label else None
     splits = {
-        split: Files(pairs=building.pairs_by_stem(Path(images), Path(masks)))
+        split: Files(
+            pairs=building.pairs_by_stem(Path(images), Path(masks)), table=table
+        )
         for split, (images, masks) in folders.items()
     }
-    building.build(splits, ade20k.SPEC, config.output_dir, work=config.work)
+    published.tell_counts(splits, spec)
+    building.build(splits, spec, config.output_dir, work=config.work)
 
 
 if __name__ == "__main__":
-    program.run(Ade20kConfig, build)
+    program.run(Ade20kConfig, build, retired=published.RETIRED)

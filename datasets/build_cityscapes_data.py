@@ -3,63 +3,128 @@
     python datasets/build_cityscapes_data.py --cityscapes_root=cityscapes
 
 with leftImg8bit and gtFine below that folder, as out of the archives. Training
-ids are made from the labelIds files; cityscapesScripts is not needed.
+ids are made from the labelIds files; cityscapesScripts is not needed. With gtCoarse and
+leftImg8bit/train_extra beside them, --splits=train_coarse makes 22,973 records of the
+fine annotations of train and the coarse ones of train_extra.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from deeplab_tf import program
-from deeplab_tf.data import building, labels
+from deeplab_tf.data import building, images, labels, published
 from deeplab_tf.data.building import Files, Pair
 from deeplab_tf.data.specs import cityscapes
-from deeplab_tf.errors import InputError
-from deeplab_tf.settings import flag
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.settings import flag, required
 
-_IMAGE, _LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
-_FOLDERS = {"train_fine": "train", "val_fine": "val"}
+_IMAGE = "_leftImg8bit.png"
+# Annotations, and folder of the images, that make a split.
+_PARTS = {
+    "train_fine": (("gtFine", "train"),),
+    "val_fine": (("gtFine", "val"),),
+    "trainval_fine": (("gtFine", "train"), ("gtFine", "val")),
+    "test_fine": (("gtFine", "test"),),
+    "train_coarse": (("gtFine", "train"), ("gtCoarse", "train_extra")),
+    "trainval_coarse": (
+        ("gtFine", "train"),
+        ("gtFine", "val"),
+        ("gtCoarse", "train_extra"),
+    ),
+}
+_ARCHIVES = {
+    "gtFine": ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"),
+    "gtCoarse": ("leftImg8bit_trainextra.zip", "gtCoarse.zip"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CityscapesConfig:
-    """Writes Cityscapes as records: train_fine and val_fine."""
+    """Writes Cityscapes as records: train_fine and val_fine, and what else is asked."""
 
     cityscapes_root: str = flag("Folder of leftImg8bit and gtFine.", "./cityscapes")
+    splits: tuple[str, ...] = flag(
+        f"Which of {', '.join(_PARTS)}.", ("train_fine", "val_fine")
+    )
+    label_ids: Literal["make", "read"] = flag(
+        "Make training ids of the labelIds files, or read the labelTrainIds files of "
+        "cityscapesScripts.",
+        "make",
+    )
+    download: bool = flag("Tell what to fetch by hand: it needs an account.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
     work: building.WorkConfig = building.WorkConfig()
 
+    def __post_init__(self) -> None:
+        required(self, "splits")
+        for split in self.splits:
+            if split not in _PARTS:
+                raise FlagError(f"--splits={split}: only {', '.join(_PARTS)}")
+
 
 def build(config: CityscapesConfig) -> None:
-    """Builds the splits of the fine annotations.
+    """Builds the splits that are asked for.
 
     Raises:
         InputError: A folder or file is missing or damaged.
     """
-    root = Path(config.cityscapes_root)
-    training_ids = {label: i for i, (label, _, _) in enumerate(cityscapes.LABELS)}
-    table = labels.mapping(training_ids, others=cityscapes.SPEC.ignore_label)
-    splits = {
-        split: Files(pairs=_pairs(root, folder), table=table)
-        for split, folder in _FOLDERS.items()
-    }
+    if config.download:
+        _tell_what_to_fetch(config)
+    splits = {split: _source(config, split) for split in config.splits}
+    published.tell_counts(splits, cityscapes.SPEC)
     building.build(
         splits, cityscapes.SPEC, config.output_dir, shards=10, work=config.work
     )
 
 
-def _pairs(root: Path, folder: str) -> list[Pair]:
-    images = sorted((root / "leftImg8bit" / folder).glob(f"*/*{_IMAGE}"))
-    if not images:
+def _source(config: CityscapesConfig, split: str) -> Files:
+    pairs = [pair for part in _PARTS[split] for pair in _pairs(config, split, *part)]
+    if config.label_ids == "read":
+        return Files(pairs=pairs, read_mask=published.read_training_ids)
+    table = labels.mapping(cityscapes.training_ids())
+    return Files(pairs=pairs, read_mask=images.read_mask, table=table)
+
+
+def _pairs(
+    config: CityscapesConfig, split: str, annotations: str, folder: str
+) -> Iterator[Pair]:
+    root = Path(config.cityscapes_root)
+    found = sorted((root / "leftImg8bit" / folder).glob(f"*/*{_IMAGE}"))
+    if not found:
         raise InputError(
-            f"--cityscapes_root={root}: no images leftImg8bit/{folder}/*/*{_IMAGE}"
+            f"--cityscapes_root={root}: no images leftImg8bit/{folder}/*/*{_IMAGE}, of "
+            f"which {split} is made"
         )
-    pairs = []
-    for image in images:
+    kind = "labelIds" if config.label_ids == "make" else "labelTrainIds"
+    for image in found:
         name = image.name.removesuffix(_IMAGE)
-        label = root / "gtFine" / folder / image.parent.name / f"{name}{_LABEL}"
-        pairs.append(Pair(name=name, image=image, label=label))
-    return pairs
+        label = root / annotations / folder / image.parent.name
+        label /= f"{name}_{annotations}_{kind}.png"
+        # The masks of the test images are dummies, on which nothing can be scored.
+        yield Pair(name=name, image=image, label=None if folder == "test" else label)
+
+
+def _tell_what_to_fetch(config: CityscapesConfig) -> None:
+    root = Path(config.cityscapes_root)
+    needed = {part for split in config.splits for part in _PARTS[split]}
+    absent = sorted(
+        {
+            name
+            for annotations, folder in needed
+            for name in _ARCHIVES[annotations]
+            if not (root / "leftImg8bit" / folder).is_dir()
+            or not (root / annotations / folder).is_dir()
+        }
+    )
+    if absent:
+        raise InputError(
+            "Cityscapes asks for an account: log in at "
+            f"https://www.cityscapes-dataset.com/login, fetch {' and '.join(absent)} "
+            f"and unpack them in {root}; then give the same command"
+        )
 
 
 if __name__ == "__main__":
-    program.run(CityscapesConfig, build)
+    program.run(CityscapesConfig, build, retired=published.RETIRED)

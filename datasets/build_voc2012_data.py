@@ -1,61 +1,118 @@
-"""Writes PASCAL VOC 2012 as records, one set for each list of the devkit.
+"""Writes PASCAL VOC 2012 as records, one split for each list of the devkit.
 
     python datasets/build_voc2012_data.py --output_dir=voc_records
 
 with ./VOCdevkit/VOC2012 as it comes out of VOCtrainval_11-May-2012.tar. Palette masks
-are read as class ids, so SegmentationClassRaw is not needed.
+are read as class ids, so SegmentationClassRaw is not needed. With
+--sbd_dir=benchmark_RELEASE/dataset, out of SBD's benchmark.tgz, or with a folder
+SegmentationClassAug, there are train_aug and trainval_aug, too.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
 
 from deeplab_tf import program
-from deeplab_tf.data import building
+from deeplab_tf.data import archives, building, downloading, matlab, published
 from deeplab_tf.data.building import Files
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag
 
-_RAW = "./VOCdevkit/VOC2012/SegmentationClassRaw"
+_ROOT = "./VOCdevkit/VOC2012"
+_SPLITS_OF_SBD = ("train", "val")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Voc2012Config:
     """Writes PASCAL VOC 2012 as records: one split for each list."""
 
-    image_folder: str = flag("Images.", "./VOCdevkit/VOC2012/JPEGImages")
+    image_folder: str = flag("Images.", f"{_ROOT}/JPEGImages")
     semantic_segmentation_folder: str = flag(
-        "Masks; without the default one, SegmentationClass beside it.", _RAW
+        "Masks; without the default one, SegmentationClass beside it.",
+        f"{_ROOT}/SegmentationClassRaw",
     )
-    list_folder: str = flag(
-        "Lists, one a split.", "./VOCdevkit/VOC2012/ImageSets/Segmentation"
+    list_folder: str = flag("Lists, one a split.", f"{_ROOT}/ImageSets/Segmentation")
+    sbd_dir: str | None = flag(
+        "SBD's dataset folder, or a SegmentationClassAug: adds train_aug and "
+        "trainval_aug, by their lists or what makes them.",
+        None,
     )
+    download: bool = flag("Fetch VOC, and SBD if asked for, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
     work: building.WorkConfig = building.WorkConfig()
 
 
 def build(config: Voc2012Config) -> None:
-    """Builds a split for each list in `list_folder`.
+    """Builds a split for each list in `list_folder`, and those of SBD.
 
     Raises:
-        InputError: A folder or file is missing or damaged.
+        InputError: A folder or file is missing or damaged, or train_aug has images of
+            val.
     """
-    lists = sorted(Path(config.list_folder).glob("*.txt"))
-    if not lists:
-        raise InputError(f"--list_folder={config.list_folder}: no lists (*.txt)")
-    masks = _masks(Path(config.semantic_segmentation_folder))
-    images = Path(config.image_folder)
-    splits = {
-        path.stem: Files(
-            pairs=building.pairs_by_list(
-                path, images, None if path.stem == "test" else masks
-            )
-        )
-        for path in lists
-    }
+    if config.download:
+        _download(config)
+    stems = _listed(Path(config.list_folder))
+    if config.sbd_dir:
+        stems = _augmented(stems, Path(config.sbd_dir)) | stems
+    published.check_apart(stems)
+    splits = {split: _source(config, split, stems[split]) for split in sorted(stems)}
+    published.tell_counts(splits, voc2012.SPEC)
     building.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
+
+
+def _download(config: Voc2012Config) -> None:
+    layout = "VOCdevkit/VOC2012/JPEGImages"
+    wanted = {
+        archives.VOC_2012: downloading.root("image_folder", config.image_folder, layout)
+    }
+    if config.sbd_dir:
+        wanted[archives.SBD] = downloading.root(
+            "sbd_dir", config.sbd_dir, archives.SBD.holds
+        )
+    downloading.fetch(wanted)
+
+
+def _listed(folder: Path) -> dict[str, list[str]]:
+    lists = sorted(folder.glob("*.txt"))
+    if not lists:
+        raise InputError(f"--list_folder={folder}: no lists (*.txt)")
+    return {path.stem: published.read_stems(path) for path in lists}
+
+
+def _augmented(stems: Mapping[str, Sequence[str]], sbd: Path) -> dict[str, list[str]]:
+    """Names of train_aug and trainval_aug: all of SBD and of train that val has not."""
+    for split in ("train", "val"):
+        if split not in stems:
+            raise InputError(f"--sbd_dir={sbd}: without the list {split}.txt of VOC")
+    val = set(stems["val"])
+    train = sorted({*_stems_of_sbd(sbd), *stems["train"]} - val)
+    return {"train_aug": train, "trainval_aug": sorted({*train, *val})}
+
+
+def _stems_of_sbd(sbd: Path) -> list[str]:
+    """By SBD's lists where it has them, or else by its masks."""
+    lists = [sbd / f"{split}.txt" for split in _SPLITS_OF_SBD]
+    if all(path.is_file() for path in lists):
+        return [stem for path in lists for stem in published.read_stems(path)]
+    found = [*(sbd / "cls").glob("*.mat"), *sbd.glob("*.png")]
+    if not found:
+        raise InputError(f"--sbd_dir={sbd}: neither cls/*.mat nor *.png are there")
+    return [path.stem for path in found]
+
+
+def _source(config: Voc2012Config, split: str, stems: Sequence[str]) -> Files:
+    image_folders = [Path(config.image_folder)]
+    mask_folders = [_masks(Path(config.semantic_segmentation_folder))]
+    if config.sbd_dir and split.endswith("_aug"):  # The masks of VOC go first.
+        image_folders += [Path(config.sbd_dir, "img")]
+        mask_folders += [Path(config.sbd_dir, "cls"), Path(config.sbd_dir)]
+    pairs = published.voc_pairs(
+        stems, image_folders, [] if split == "test" else mask_folders
+    )
+    return Files(pairs=pairs, read_mask=matlab.read_sbd_or_png)
 
 
 def _masks(folder: Path) -> Path:
@@ -69,4 +126,4 @@ def _masks(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    program.run(Voc2012Config, build)
+    program.run(Voc2012Config, build, retired=published.RETIRED)

@@ -1,7 +1,7 @@
 """Where the archives of published data sets are, and how to tell they are whole.
 
-A checksum stands here only where a second source has published it: TFDS (SHA-256),
-torchvision (MD5), GluonCV (SHA-1). The others are told once they are computed.
+A checksum stands here only where others have published it: TFDS (SHA-256), torchvision
+(MD5), GluonCV (SHA-1), or its makers. The others are told once they are computed.
 """
 
 from deeplab_tf.data.downloading import Archive
@@ -34,4 +34,12 @@ ADE20K = Archive(
     urls=("http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",),
     digest="sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7",
     holds="ADEChallengeData2016",
+)
+_PASCAL_CONTEXT = "https://cs.stanford.edu/~roozbeh/pascal-context"
+PASCAL_CONTEXT = Archive(urls=(f"{_PASCAL_CONTEXT}/trainval.tar.gz",), holds="trainval")
+PASCAL_CONTEXT_LABELS = Archive(urls=(f"{_PASCAL_CONTEXT}/labels.txt",))
+PASCAL_PART = Archive(
+    urls=("http://roozbehm.info/pascal-parts/trainval.tar.gz",),
+    digest="md5:2fa0a19ee9b5e43b2bee520166111120",
+    holds="Annotations_Part",
 )

@@ -1,4 +1,4 @@
-"""Fetches archives: what was cut off goes on, and what is damaged is told."""
+"""Fetches files: what was cut off goes on, and what is damaged is told."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -26,18 +26,18 @@ _CUT = (OSError, http.client.HTTPException)  # urllib's errors are OSErrors.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A file to fetch and unpack.
+    """A file to fetch and, if it is an archive, to unpack.
 
     Attributes:
         urls: Where it is; the later ones are asked where an earlier one fails.
-        holds: Folder that is there once it is unpacked.
+        holds: Folder that is there once it is unpacked; empty for other files.
         size: In bytes, where it is known.
         digest: As "sha256:...", "sha1:..." or "md5:..."; empty where nobody published
             one.
     """
 
     urls: tuple[str, ...]
-    holds: str
+    holds: str = ""
     size: int | None = None
     digest: str = ""
 
@@ -47,33 +47,36 @@ class Archive:
         return self.urls[0].rsplit("/", 1)[1]
 
 
-def fetch(archives: Sequence[Archive], folder: Path) -> None:
+def fetch(archives: Mapping[Archive, Path]) -> None:
     """Fetches and unpacks what is not there yet.
 
-    Archives that lie in the folder are unpacked, those that are unpacked are left as
+    Archives that lie in their folder are unpacked, those that are unpacked are left as
     they are. A download that was cut off lies beside them as `.part` and goes on.
 
     Args:
-        archives: In the order in which they are fetched.
-        folder: Where archives and what they hold are put.
+        archives: And the folder where each and what it holds are put.
 
     Raises:
         InputError: No network, a cut, a full disk, a wrong checksum or an archive that
             would write elsewhere; says what to do by hand.
     """
-    check_writable("download", str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = [
-        archive
-        for archive in archives
-        if not unpacking.is_done(folder / archive.name, archive.holds)
-    ]
-    missing = [archive for archive in wanted if not (folder / archive.name).exists()]
-    for i, archive in enumerate(missing):  # All, before the first is unpacked.
-        _download(archive, folder / archive.name, missing[i:])
-    for archive in wanted:
-        _verify(archive, folder / archive.name)
-        unpacking.unpack(folder / archive.name, archive.holds)
+    wanted = {
+        archive: folder / archive.name
+        for archive, folder in archives.items()
+        if not (
+            archive.holds and unpacking.is_done(folder / archive.name, archive.holds)
+        )
+    }
+    missing = {archive: path for archive, path in wanted.items() if not path.exists()}
+    for path in missing.values():
+        check_writable("download", str(path.parent))
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for archive, path in missing.items():  # All, before the first is unpacked.
+        _download(archive, path, missing)
+    for archive, path in wanted.items():
+        _verify(archive, path)
+        if archive.holds:
+            unpacking.unpack(path, archive.holds)
 
 
 def root(flag: str, given: str, layout: str) -> Path:
@@ -91,7 +94,7 @@ def root(flag: str, given: str, layout: str) -> Path:
     return path.parents[len(ending.parts) - 1]
 
 
-def _download(archive: Archive, path: Path, missing: Sequence[Archive]) -> None:
+def _download(archive: Archive, path: Path, missing: Mapping[Archive, Path]) -> None:
     """Brings a file, from the first place that has it."""
     reasons = []
     for url in archive.urls:
@@ -100,7 +103,8 @@ def _download(archive: Archive, path: Path, missing: Sequence[Archive]) -> None:
             return
         except _CUT as error:
             reasons.append(f"{url}: {_reason(error)}")
-    raise InputError(_by_hand(reasons, missing, path.parent))
+    steps = [_step(*item) for item in missing.items() if not item[1].exists()]
+    raise InputError("\n".join(["; ".join(reasons), *steps]))
 
 
 def _bring(url: str, archive: Archive, path: Path) -> None:
@@ -197,17 +201,12 @@ def _verify(archive: Archive, path: Path) -> None:
         )
 
 
-def _by_hand(reasons: Sequence[str], missing: Sequence[Archive], folder: Path) -> str:
-    return "\n".join(["; ".join(reasons), *_steps(missing, folder)])
-
-
-def _steps(missing: Sequence[Archive], folder: Path) -> Iterator[str]:
-    for archive in missing:
-        sum_ = f" ({archive.digest.replace(':', ' ')})" if archive.digest else ""
-        yield (
-            f"fetch {archive.urls[0]} by hand and put it at {folder / archive.name}"
-            f"{sum_}; the same command goes on from there"
-        )
+def _step(archive: Archive, path: Path) -> str:
+    digest = f" ({archive.digest.replace(':', ' ')})" if archive.digest else ""
+    return (
+        f"fetch {archive.urls[0]} by hand and put it at {path}{digest}; the same "
+        "command goes on from there"
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,140 @@
+"""Writes PASCAL-Context as records, with 59 classes and the background.
+
+    python datasets/build_pascal_context_data.py --output_dir=records
+
+with ./VOCdevkit/VOC2010 as it comes out of VOCtrainval_03-May-2010.tar, and in
+./pascal-context the folder trainval of trainval.tar.gz and labels.txt. Masks may be
+PNG files of 0 to 59, too. With --reduce_zero_label the classes count from 0, and the
+background is ignored.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from deeplab_tf import program
+from deeplab_tf.data import archives, building, downloading, labels, matlab, published
+from deeplab_tf.data.building import Files
+from deeplab_tf.data.sources import read_list
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.specs import pascal_context
+from deeplab_tf.errors import InputError
+from deeplab_tf.settings import flag
+
+_ROOT = "./VOCdevkit/VOC2010"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PascalContextConfig:
+    """Writes PASCAL-Context as records: train and val."""
+
+    image_folder: str = flag("Images of VOC 2010.", f"{_ROOT}/JPEGImages")
+    semantic_segmentation_folder: str = flag(
+        "Masks: .mat files of 459 labels, or PNG files of the 60.",
+        "./pascal-context/trainval",
+    )
+    label_names: str = flag(
+        "Names of the 459 labels; a 59_labels.txt beside it is compared.",
+        "./pascal-context/labels.txt",
+    )
+    list_folder: str = flag("Of train.txt and val.txt.", f"{_ROOT}/ImageSets/Main")
+    reduce_zero_label: bool = flag(
+        "59 classes from 0, and 255 for the rest (pascal_context_59); or else 60 with "
+        "the background (pascal_context).",
+        False,
+    )
+    download: bool = flag("Fetch VOC 2010, and PASCAL-Context, where absent.", False)
+    output_dir: str = flag("Where the records go.", "./tfrecord")
+    work: building.WorkConfig = building.WorkConfig()
+
+
+def build(config: PascalContextConfig) -> None:
+    """Builds both splits.
+
+    Raises:
+        InputError: A folder or file is missing or damaged.
+    """
+    if config.download:
+        _download(config)
+    spec = pascal_context.SPEC_59 if config.reduce_zero_label else pascal_context.SPEC
+    stems = {
+        split: published.read_stems(Path(config.list_folder, f"{split}.txt"))
+        for split in ("train", "val")
+    }
+    published.check_apart(stems)
+    splits = {split: _source(config, names, spec) for split, names in stems.items()}
+    published.tell_counts(splits, spec)
+    building.build(splits, spec, config.output_dir, work=config.work)
+
+
+def _source(config: PascalContextConfig, stems: list[str], spec: DatasetSpec) -> Files:
+    masks = Path(config.semantic_segmentation_folder)
+    pairs = published.voc_pairs(stems, [Path(config.image_folder)], [masks])
+    reduced = published.without_zero(spec) if config.reduce_zero_label else None
+    if next(masks.glob("*.mat"), None) is None:
+        return Files(pairs=pairs, table=reduced)
+    table = labels.mapping(_ids_by_label(Path(config.label_names)))
+    if reduced is not None:
+        table = reduced[table]
+    return Files(pairs=pairs, read_mask=matlab.read_label_map, table=table)
+
+
+def _ids_by_label(names_file: Path) -> dict[int, int]:
+    """Id of each of the 459 labels, by name; the background for most of them."""
+    numbers = _numbers(names_file)
+    _check_order(names_file.with_name("59_labels.txt"))
+    ids = dict.fromkeys(range(pascal_context.NUM_LABELS + 1), 0)
+    for label, names in enumerate(_names(), start=1):
+        found = [numbers[name] for name in names if name in numbers]
+        if not found:
+            raise InputError(f"{names_file}: no label {' or '.join(names)} in it")
+        ids[found[0]] = label
+    return ids
+
+
+def _names() -> list[tuple[str, ...]]:
+    """What each class is called, in either list, from class 1."""
+    others = pascal_context.OTHER_NAMES
+    return [
+        (name, others[name]) if name in others else (name,)
+        for name in pascal_context.SPEC.classes[1:]
+    ]
+
+
+def _check_order(names_file: Path) -> None:
+    """Raises where 59_labels.txt, if it is there, has other ids."""
+    numbers = _numbers(names_file) if names_file.exists() else {}
+    for name, number in numbers.items():
+        if not (1 <= number <= 59 and name in _names()[number - 1]):
+            raise InputError(
+                f"{names_file}: {number} is {name} there, but not in the published "
+                "order of the classes; masks by another order mean something else"
+            )
+
+
+def _numbers(names_file: Path) -> dict[str, int]:
+    """Number of each name in a file of lines as "23: bag"."""
+    numbers = {}
+    for line in read_list(names_file):
+        number, colon, name = line.partition(":")
+        if not colon or not number.strip().isdigit():
+            raise InputError(f'{names_file}: a line "{line}", not as "23: bag"')
+        numbers[name.replace(" ", "").lower()] = int(number)
+    return numbers
+
+
+def _download(config: PascalContextConfig) -> None:
+    images, masks = "VOCdevkit/VOC2010/JPEGImages", config.semantic_segmentation_folder
+    home = downloading.root("semantic_segmentation_folder", masks, "trainval")
+    downloading.fetch(
+        {
+            archives.VOC_2010: downloading.root(
+                "image_folder", config.image_folder, images
+            ),
+            archives.PASCAL_CONTEXT: home,
+            archives.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent,
+        }
+    )
+
+
+if __name__ == "__main__":
+    program.run(PascalContextConfig, build, retired=published.RETIRED)

@@ -1,0 +1,73 @@
+"""Writes palette masks again as grey ones, whose values are the class ids.
+
+    python datasets/remove_gt_colormap.py --original_gt_folder=SegmentationClass \
+      --output_dir=SegmentationClassRaw
+
+The builders read palettes themselves; this is for other programs.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf import program
+from deeplab_tf.data import images
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import check_writable
+from deeplab_tf.settings import flag
+
+_ROOT = "./VOCdevkit/VOC2012"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColormapConfig:
+    """Writes palette masks again as grey ones, whose values are the class ids."""
+
+    original_gt_folder: str = flag("Palette masks.", f"{_ROOT}/SegmentationClass")
+    segmentation_format: Literal["png"] = flag("Their suffix.", "png")
+    output_dir: str = flag("Where grey ones go.", f"{_ROOT}/SegmentationClassRaw")
+
+
+def convert(config: ColormapConfig) -> None:
+    """Writes each mask of a folder, under its name.
+
+    Raises:
+        InputError: No masks, or one that is in colours, damaged, or of ids above 255.
+    """
+    source = Path(config.original_gt_folder)
+    masks = sorted(source.glob(f"*.{config.segmentation_format}"))
+    if not masks:
+        raise InputError(
+            f"--original_gt_folder={source}: no masks *.{config.segmentation_format}"
+        )
+    target = check_writable("output_dir", config.output_dir)
+    if target.resolve() == source.resolve():
+        raise InputError(
+            f"--output_dir={target}: the palette masks lie there; another folder is "
+            "needed"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    for path in tqdm(masks, "masks", disable=None):
+        _write_whole(target / path.name, _grey(path))
+    logging.info("%s: %d masks", target, len(masks))
+
+
+def _grey(path: Path) -> bytes:
+    ids = images.read_mask(path)
+    if ids.max() > 255:
+        raise InputError(f"{path}: id {ids.max()}; a grey mask holds 0 to 255")
+    return images.png(ids.astype(np.uint8))
+
+
+def _write_whole(path: Path, encoded: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_bytes(encoded)
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    program.run(ColormapConfig, convert)

@@ -1,0 +1,129 @@
+"""What the builders of published data sets share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from deeplab_tf.data import images, labels
+from deeplab_tf.data.building import Pair, Source
+from deeplab_tf.data.sources import read_list
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.specs import cityscapes
+from deeplab_tf.errors import InputError
+
+# Flags of the official build_data.py.
+RETIRED = {
+    name: (str, "formats are seen in the files themselves")
+    for name in ("image_format", "label_format")
+}
+
+
+def read_stems(list_file: Path) -> list[str]:
+    """Names of images in a list of VOC.
+
+    A line may hold paths, "/JPEGImages/a.jpg /SegmentationClassAug/a.png", or more
+    columns: the first one tells.
+
+    Raises:
+        InputError: No such list, no text, or a name that is there twice.
+    """
+    stems = [Path(line.split()[0]).stem for line in read_list(list_file)]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"{list_file}: {twice} is listed twice")
+    return stems
+
+
+def voc_pairs(
+    stems: Sequence[str], image_folders: Sequence[Path], mask_folders: Sequence[Path]
+) -> list[Pair]:
+    """Images, and masks as .png or .mat, each from the first folder that has it.
+
+    Args:
+        stems: Names without suffix.
+        image_folders: Where `<stem>.jpg` may be.
+        mask_folders: Where masks may be; none for a split without.
+
+    Raises:
+        InputError: An image or mask is missing.
+    """
+    return [
+        Pair(
+            name=stem,
+            image=_first(stem, image_folders, (".jpg",)),
+            label=_first(stem, mask_folders, (".png", ".mat"))
+            if mask_folders
+            else None,
+        )
+        for stem in stems
+    ]
+
+
+def check_apart(splits: Mapping[str, Sequence[str]], held_out: str = "val") -> None:
+    """Raises an InputError where a split to train on has images of the one to test on.
+
+    Args:
+        splits: Names of the images of each split; "trainval..." may have them.
+        held_out: The split to test on.
+    """
+    kept = set(splits.get(held_out, ()))
+    for split, stems in splits.items():
+        leaked = [stem for stem in stems if stem in kept]
+        trains = split.startswith("train") and not split.startswith("trainval")
+        if trains and leaked:
+            raise InputError(
+                f"split {split}: {leaked[0]} is an image of {held_out}, too, and so "
+                f"are {len(leaked)} of {len(stems)}: scores on {held_out} would be of "
+                "what was trained on; take them out of the list"
+            )
+
+
+def tell_counts(splits: Mapping[str, Source], spec: DatasetSpec) -> None:
+    """Warns where a split has not as many images as were published."""
+    for split, source in splits.items():
+        published = spec.split_sizes.get(split)
+        if published not in (None, len(source)):
+            logging.warning(
+                "%s: %d images; %d were published", split, len(source), published
+            )
+
+
+def without_zero(spec: DatasetSpec) -> np.ndarray:
+    """Table of ids for masks that count the classes from 1, and have 0 for the rest."""
+    counted = {label + 1: label for label in range(spec.num_classes)}
+    return labels.mapping({0: spec.ignore_label} | counted)
+
+
+def read_training_ids(path: Path) -> np.ndarray:
+    """Ids of a labelTrainIds file of Cityscapes.
+
+    Raises:
+        InputError: It is no mask, or holds ids of a labelIds file.
+    """
+    ids = images.read_mask(path)
+    others = np.unique(ids[(ids >= cityscapes.SPEC.num_classes) & (ids < 255)])
+    if others.size:
+        raise InputError(
+            f"{path}: id {others[0]} is none of the {cityscapes.SPEC.num_classes} "
+            "training ids: a labelIds file under the name of a labelTrainIds file; "
+            "--label_ids=make makes training ids of the labelIds files"
+        )
+    return ids
+
+
+def _first(stem: str, folders: Sequence[Path], suffixes: Sequence[str]) -> Path:
+    tried = list(_places(stem, folders, suffixes))
+    for path in tried:
+        if path.is_file():
+            return path
+    raise InputError(f"no such file: {', nor '.join(map(str, tried))}")
+
+
+def _places(
+    stem: str, folders: Sequence[Path], suffixes: Sequence[str]
+) -> Iterator[Path]:
+    for folder in folders:
+        for suffix in suffixes:
+            yield folder / (stem + suffix)
