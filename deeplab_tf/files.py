@@ -26,3 +26,12 @@ def write_whole(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.write_text(text)
     unfinished.replace(path)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file, or what a folder lists, is on the disk."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)

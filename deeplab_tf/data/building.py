@@ -1,21 +1,21 @@
-"""Images and masks -> checked records: what all `datasets/build_*.py` share.
+"""Samples -> checked records: what all `datasets/build_*.py` share.
 
-All masks are read and checked before the first record is written, and records appear in
-the output folder only once all are written.
+A shard is read, checked and written in one pass, many at a time. Records appear in the
+output folder only once all masks were found right and all shards are written; a build
+that was killed goes on where it was.
 """
 
-import dataclasses
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
+import PIL
 from absl import logging
-from tqdm import tqdm
 
-from deeplab_tf.data import images, labels, tfrecord
+from deeplab_tf.data import description, workers
 from deeplab_tf.data import spec as spec_
+from deeplab_tf.data.shard import Job, shards_of
 from deeplab_tf.data.sources import (
     Files,
     MaskReader,
@@ -28,7 +28,7 @@ from deeplab_tf.data.sources import (
     read_list,
 )
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.tally import Tally
+from deeplab_tf.data.unfinished import split_of, unfinished
 from deeplab_tf.data.work import WorkConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
@@ -60,7 +60,7 @@ def build(
 
     Args:
         splits: Samples of each split, in the order of the records.
-        spec: What the ids mean; sizes and pixel counts are counted here.
+        spec: What the ids mean; the rest of the description is found here.
         output_dir: Made if need be. Shards of the same splits are replaced.
         shards: Files a split.
         work: In how many processes, or by Beam; the records are the same.
@@ -69,84 +69,69 @@ def build(
         The data set as described in `dataset.json`.
 
     Raises:
-        InputError: A file is missing, damaged, or breaks the label contract.
+        InputError: A file is missing, damaged, or breaks the label contract. Then the
+            output folder is as it was.
+        OSError: The disk is full. Then the same call goes on with the finished shards.
     """
     folder = check_writable("output_dir", output_dir)
-    before = spec_.load(folder)
-    if before and before.name != spec.name:
-        raise InputError(
-            f"--output_dir={output_dir}: it holds records of {before.name}, by its "
-            f"{spec_.FILE_NAME}; choose another folder for {spec.name}"
-        )
+    beside = _beside(folder, spec, splits)
     for split, source in splits.items():
         if not len(source):
             raise InputError(f"split {split}: no images")
-    tallies = {split: _checked(source, split, spec) for split, source in splits.items()}
-    together = Tally()
-    for tally in tallies.values():
-        together.add(tally)
-    labels.check(together, spec)
-    spec = _counted(spec, splits, tallies)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary:
-        for split, source in splits.items():
-            sizes = shard_sizes(len(source), shards)
-            tfrecord.write(_records(source), Path(temporary), split, per_shard=sizes)
-        spec.save(Path(temporary))
-        _move(Path(temporary), folder, splits)
+    parts = {
+        split: shards_of(split, len(source), shards) for split, source in splits.items()
+    }
+    everything = [shard for part in parts.values() for shard in part]
+    with unfinished(folder, _fingerprint(splits, spec, shards)) as place:
+        whole = set(place.whole(everything))
+        if whole:
+            logging.info(
+                "%s: keeping %d of %d shards of a build that was cut short",
+                folder,
+                len(whole),
+                len(everything),
+            )
+        job = Job(splits=splits, spec=spec, folder=place.folder)
+        rest = [shard for shard in everything if shard not in whole]
+        workers.make(job, rest, work, kept=sum(map(len, whole)))
+        spec = description.merged(description.described(job, parts), beside)
+        place.publish(spec)
     for split, source in splits.items():
         logging.info("%s: %d images of %s", folder, len(source), split)
     return spec
 
 
-def shard_sizes(count: int, shards: int) -> list[int]:
-    """Records of each shard: as the official builders split them, none empty."""
-    per_shard = -(-count // shards)
-    sizes = [min(per_shard, count - start) for start in range(0, count, per_shard)]
-    return sizes
-
-
-def _checked(source: Source, split: str, spec: DatasetSpec) -> Tally:
-    tally = Tally()
-    samples = source.samples(0, len(source))
-    for sample in tqdm(samples, f"checking {split}", len(source), disable=None):
-        if sample.label is not None:
-            labels.check_size(Path(sample.origin), sample.label, sample.size)
-            tally.add(Tally.of(sample.origin, sample.label, spec))
-    return tally
-
-
-def _records(source: Source) -> Iterator[tfrecord.Record]:
-    for sample in source.samples(0, len(source)):
-        label = b""
-        if sample.label is not None:
-            label = images.png(sample.label.astype(np.uint8))
-        yield tfrecord.Record(
-            name=sample.name,
-            image=sample.image,
-            image_format=sample.image_format,
-            size=sample.size,
-            label=label,
+def _beside(
+    folder: Path, spec: DatasetSpec, splits: Mapping[str, Source]
+) -> DatasetSpec | None:
+    """What describes other splits in the folder, which stay; None without such."""
+    before = spec_.load(folder)
+    if before is None:
+        return None
+    if before.name != spec.name:
+        raise InputError(
+            f"--output_dir={folder}: it holds records of {before.name}, by its "
+            f"{spec_.FILE_NAME}; choose another folder for {spec.name}"
         )
+    others = {split_of(path.name) for path in folder.iterdir()} - splits.keys()
+    stay = [split for split in before.split_sizes if split in others]
+    same = (before.classes, before.ignore_label) == (spec.classes, spec.ignore_label)
+    if stay and not same:
+        raise InputError(
+            f"--output_dir={folder}: its split {stay[0]} has other classes, by its "
+            f"{spec_.FILE_NAME}; choose another folder"
+        )
+    return description.restricted(before, stay) if stay else None
 
 
-def _counted(
-    spec: DatasetSpec,
-    splits: Mapping[str, Source],
-    tallies: Mapping[str, Tally],
-) -> DatasetSpec:
-    pixels = {
-        split: tuple(tally.pixels.get(label, 0) for label in range(spec.num_classes))
-        for split, tally in tallies.items()
-        if tally.masks
-    }
-    sizes = {split: len(source) for split, source in splits.items()}
-    return dataclasses.replace(spec, split_sizes=sizes, pixel_counts=pixels)
-
-
-def _move(source: Path, target: Path, splits: Mapping[str, Source]) -> None:
-    for split in splits:
-        for old in target.glob(f"{split}-?????-of-?????.tfrecord"):
-            old.unlink()
-    for path in sorted(source.iterdir(), key=lambda path: path.name == spec_.FILE_NAME):
-        shutil.move(path, target / path.name)
+def _fingerprint(splits: Mapping[str, Source], spec: DatasetSpec, shards: int) -> str:
+    """Changes with whatever the bytes of the records follow from."""
+    facts = (
+        description.VERSION,
+        spec_.SCHEMA,
+        PIL.__version__,  # It compresses the masks.
+        spec.text(),
+        shards,
+        {split: (len(source), source.identity()) for split, source in splits.items()},
+    )
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

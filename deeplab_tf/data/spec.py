@@ -10,6 +10,7 @@ from deeplab_tf.files import write_whole
 
 Color = tuple[int, int, int]
 FILE_NAME = "dataset.json"
+SCHEMA = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,14 @@ class DatasetSpec:
         palette: Colour of each id, RGB in 0...255.
         ignore_label: Id of pixels that count nowhere; may be that of a class.
         split_sizes: Images of each split: published, or counted when it was built.
-        pixel_counts: Of each split, pixels of each class; known where it was built.
+        pixel_counts: Of each split, pixels of each class; known where it was built, as
+            is all that follows.
+        id_mapping: Of each split, what became of the ids in its files, as in
+            `--label_map`: "7:0,8:1,*:255", where * stands for all others.
+        checksums: SHA-256 of each split: of names, images and masks, in their order.
+        shards: SHA-256 of each shard, by the name of its file.
+        version: What built it, "deeplab_tf 0.1.0".
+        schema: Of this description; 0 before there were numbers.
     """
 
     name: str
@@ -33,6 +41,11 @@ class DatasetSpec:
     pixel_counts: Mapping[str, tuple[int, ...]] = dataclasses.field(
         default_factory=dict
     )
+    id_mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    shards: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    version: str = ""
+    schema: int = 0
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= 256:
@@ -60,8 +73,11 @@ class DatasetSpec:
 
     def save(self, folder: Path) -> None:
         """Writes `dataset.json`."""
-        text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
-        write_whole(folder / FILE_NAME, text)
+        write_whole(folder / FILE_NAME, self.text())
+
+    def text(self) -> str:
+        """What `dataset.json` says."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
 
 def load(folder: Path) -> DatasetSpec | None:
@@ -75,6 +91,10 @@ def load(folder: Path) -> DatasetSpec | None:
         return None
     try:
         facts = json.loads(path.read_text())
+        if facts.get("schema", 0) > SCHEMA:
+            raise InputError(
+                f"{path}: a newer version wrote it, {facts['version']}; update this one"
+            )
         facts["classes"] = tuple(facts["classes"])
         facts["palette"] = tuple(tuple(color) for color in facts["palette"])
         counts = facts.get("pixel_counts", {})

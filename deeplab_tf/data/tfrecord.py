@@ -1,6 +1,8 @@
 """Records on disk: the official Example schema and shard names, both ways."""
 
 import dataclasses
+import errno
+import itertools
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -50,7 +52,7 @@ class Record:
             "image/segmentation/class/format": _bytes(b"png"),
         }
         example = tf.train.Example(features=tf.train.Features(feature=features))
-        return example.SerializeToString()
+        return example.SerializeToString(deterministic=True)
 
 
 def _bytes(value: bytes) -> tf.train.Feature:
@@ -118,9 +120,22 @@ def write(
     rest = iter(records)
     for index, size in enumerate(per_shard):
         path = folder / shard_name(split, index, len(per_shard))
+        write_shard(itertools.islice(rest, size), path)
+
+
+def write_shard(records: Iterable[Record], path: Path) -> None:
+    """Writes one shard.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written for another reason.
+    """
+    try:
         with tf.io.TFRecordWriter(str(path)) as writer:
-            for _ in range(size):
-                writer.write(next(rest).serialized())
+            for record in records:
+                writer.write(record.serialized())
+    except tf.errors.OpError as error:
+        reason = error.message.split("; ")[-1]
+        raise OSError(errno.EIO, f"{reason}; nothing is lost", str(path)) from None
 
 
 def find_shards(folder: str, split: str) -> list[str]:

@@ -1,0 +1,176 @@
+"""Where a build's shards wait until all are done, and how they then appear.
+
+The hidden folder `.building` keeps finished shards over a kill. Nothing in the output
+folder changes before the last one is whole. Then the old shards go, `dataset.json` and
+the new ones come; between, shards are missing by their names, which readers refuse.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from absl import logging
+
+from deeplab_tf.data import spec as spec_
+from deeplab_tf.data.shard import Shard, Summary, sha256
+from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
+from deeplab_tf.data.workers import ProcessDied
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import flush, write_whole
+
+_MANIFEST = "manifest.json"
+_RESUMABLE = (OSError, KeyboardInterrupt, ProcessDied)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A build that is not done.
+
+    Attributes:
+        output: Folder of the records.
+        folder: `.building` in it.
+        made: Folders that were made for it, innermost first.
+    """
+
+    output: Path
+    folder: Path
+    made: tuple[Path, ...] = ()
+
+    def whole(self, shards: Sequence[Shard]) -> list[Shard]:
+        """The shards that are finished, here or, if it was cut short, in the output."""
+        found = [shard for shard in shards if self._is_whole(shard.name)]
+        names = {name for shard in found for name in (shard.name, _summary(shard))}
+        for path in self.folder.iterdir():
+            if path.name not in names | {_MANIFEST}:
+                path.unlink()
+        return found
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            wanted = Summary.load(self.folder / name).sha256
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        paths = (self.folder / name, self.output / name)
+        return any(path.exists() and sha256(path) == wanted for path in paths)
+
+    def publish(self, spec: DatasetSpec) -> None:
+        """Puts `dataset.json` and the shards that it lists in the place of the old."""
+        spec.save(self.folder)
+        flush(self.folder / FILE_NAME)
+        self._move(spec)
+
+    def finish(self) -> bool:
+        """Goes on with a `publish` that was cut short; False where there was none."""
+        spec = spec_.load(self.folder)
+        if spec:
+            self._move(spec)
+        return spec is not None
+
+    def _move(self, spec: DatasetSpec) -> None:
+        coming = {name for name in spec.shards if (self.folder / name).exists()}
+        stay = spec.shards.keys() - coming
+        for split in {split_of(name) for name in spec.shards}:
+            for old in self.output.iterdir():
+                if split_of(old.name) == split and old.name not in stay:
+                    old.unlink()
+        flush(self.output)
+        spec.save(self.output)
+        for name in sorted(coming):
+            (self.folder / name).replace(self.output / name)
+        flush(self.output)
+        shutil.rmtree(self.folder)
+
+    def discard(self) -> None:
+        """Leaves nothing behind."""
+        shutil.rmtree(self.folder)
+        with contextlib.suppress(OSError):  # Somebody else put something there.
+            for folder in self.made:
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def unfinished(output: Path, fingerprint: str) -> Iterator[Unfinished]:
+    """The build that an output folder awaits; it outlives a kill, but no bad input.
+
+    Args:
+        output: Made if need be.
+        fingerprint: Of what is built; an unfinished build of something else is dropped.
+
+    Raises:
+        InputError: Another process builds in this folder.
+    """
+    made = tuple(path for path in (output, *output.parents) if not path.exists())
+    output.mkdir(parents=True, exist_ok=True)
+    with _alone(output):
+        build = _opened(output, fingerprint, made)
+        try:
+            yield build
+        except _RESUMABLE:
+            raise
+        except BaseException:
+            build.discard()
+            raise
+
+
+def split_of(name: str) -> str | None:
+    """The split that a shard's name tells; None if it is no shard."""
+    match = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.tfrecord", name)
+    return match and match[1]
+
+
+def _opened(output: Path, fingerprint: str, made: tuple[Path, ...]) -> Unfinished:
+    folder = output / ".building"
+    manifest = _manifest(folder)
+    earlier = Unfinished(
+        output=output, folder=folder, made=(*map(Path, manifest.made),)
+    )
+    if manifest.fingerprint == fingerprint:
+        return earlier
+    if earlier.finish():
+        logging.info("%s: an earlier build, cut short at its end, is complete", output)
+    elif manifest.fingerprint:
+        logging.info("%s: the unfinished build there is of other data; anew", output)
+        made = earlier.made
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    manifest = _Manifest(fingerprint=fingerprint, made=list(map(str, made)))
+    write_whole(folder / _MANIFEST, json.dumps(dataclasses.asdict(manifest)))
+    return Unfinished(output=output, folder=folder, made=made)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    fingerprint: str = ""
+    made: Sequence[str] = ()
+
+
+def _manifest(folder: Path) -> _Manifest:
+    try:
+        return _Manifest(**json.loads((folder / _MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError):
+        return _Manifest()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds a lock that ends with the process."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(
+            f"--output_dir={folder}: another builder is at work there; wait for it"
+        ) from None
+    finally:
+        os.close(place)
+
+
+def _summary(shard: Shard) -> str:
+    return Path(shard.name).with_suffix(".json").name
