@@ -17,6 +17,7 @@ from deeplab_tf.config.records import (
     CompatibilityConfig,
     DataConfig,
     ResizeConfig,
+    TfdsConfig,
 )
 from deeplab_tf.config.using import (
     CrfConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "ResizeConfig",
+    "TfdsConfig",
     "TrainConfig",
     "VisConfig",
 ]

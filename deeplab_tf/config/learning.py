@@ -10,6 +10,7 @@ from deeplab_tf.config.records import (
     CompatibilityConfig,
     DataConfig,
     ResizeConfig,
+    TfdsConfig,
     ValidateLabels,
 )
 from deeplab_tf.errors import FlagError
@@ -221,6 +222,7 @@ class TrainConfig:
     )
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    tfds: TfdsConfig = TfdsConfig()
     resize: ResizeConfig = ResizeConfig()
     compatibility: CompatibilityConfig = CompatibilityConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -229,7 +231,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         required(self, "train_logdir")
-        required(self.data, "dataset_dir")
+        self.data.check()
         positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
         not_negative(self, "seed")
         if not 0 < self.drop_path_keep_prob <= 1:

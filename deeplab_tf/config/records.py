@@ -4,8 +4,9 @@ import dataclasses
 from typing import Literal
 
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, positive
+from deeplab_tf.settings import flag, positive, required
 
+TFDS = "tfds:"  # Begins the names of data sets of tensorflow_datasets.
 ValidateLabels = Literal["off", "sample", "full"]
 
 
@@ -49,8 +50,58 @@ class DataConfig:
     """Where the records lie and what they mean."""
 
     dataset: str | None = flag(
-        "Data set by name; by default the dataset.json of dataset_dir, or of the run.",
+        "Data set by name, or tfds:NAME of tensorflow_datasets; by default the "
+        "dataset.json of dataset_dir, or of the run.",
         None,
         official="pascal_voc_seg",
     )
-    dataset_dir: str | None = flag("Folder of the TFRecord shards.", None)
+    dataset_dir: str | None = flag(
+        "Folder of the TFRecord shards, or data_dir of tensorflow_datasets.", None
+    )
+    classes_renamed: bool = flag(
+        "The classes are those of the run, id by id, under other names.", False
+    )
+
+    @property
+    def tfds(self) -> str | None:
+        """Name in tensorflow_datasets; None for records."""
+        name = self.dataset or ""
+        return name.removeprefix(TFDS) if name.startswith(TFDS) else None
+
+    def check(self) -> None:
+        """Raises where there is no folder to read."""
+        if not self.tfds:
+            required(self, "dataset_dir")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfdsConfig:
+    """What is what in a data set of tensorflow_datasets."""
+
+    class_names: tuple[str, ...] = flag(
+        "Names of the classes of a tfds: data set from id 0, if it has none.", ()
+    )
+    tfds_image_feature: str | None = flag(
+        "Feature that holds the images, where there are several.", None
+    )
+    tfds_label_feature: str | None = flag(
+        "Feature that holds the masks, where there are several.", None
+    )
+    tfds_label_map: tuple[str, ...] = flag("Ids to change, as 1:0,2:1,3:255.", ())
+
+    def __post_init__(self) -> None:
+        _ = self.changes  # Raises where it cannot be understood.
+
+    @property
+    def changes(self) -> dict[int, int]:
+        """Id in the masks -> class id, of what was given."""
+        return dict(map(_change, self.tfds_label_map))
+
+
+def _change(item: str) -> tuple[int, int]:
+    old, _, new = item.partition(":")
+    if not (old.isdecimal() and new.isdecimal() and int(old) < 256 and int(new) < 256):
+        raise FlagError(
+            f"--tfds_label_map={item}: as 1:0, old id and new, of 0 to 255 each"
+        )
+    return int(old), int(new)

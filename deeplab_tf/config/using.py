@@ -9,6 +9,7 @@ from deeplab_tf.config.records import (
     CompatibilityConfig,
     DataConfig,
     ResizeConfig,
+    TfdsConfig,
     ValidateLabels,
 )
 from deeplab_tf.errors import FlagError
@@ -97,6 +98,7 @@ class EvalConfig:
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
+    tfds: Overrides[TfdsConfig] = Overrides(TfdsConfig())
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
@@ -104,7 +106,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "eval_logdir")
-        required(self.data, "dataset_dir")
+        self.data.check()
         positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
         if self.crf_search and self.trimap_widths:
             raise FlagError(
@@ -141,6 +143,7 @@ class VisConfig:
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
+    tfds: Overrides[TfdsConfig] = Overrides(TfdsConfig())
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
@@ -149,7 +152,7 @@ class VisConfig:
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "vis_logdir")
         if self.image is None:
-            required(self.data, "dataset_dir")
+            self.data.check()
         positive(self, "vis_batch_size", "vis_crop_size")
         refuse_quantization(self)
 
