@@ -58,7 +58,10 @@ def build(config: Voc2012Config) -> None:
     if config.sbd_dir:
         stems = _augmented(stems, Path(config.sbd_dir)) | stems
     published.check_apart(stems)
-    splits = {split: _source(config, split, stems[split]) for split in sorted(stems)}
+    masks = _masks(Path(config.semantic_segmentation_folder))
+    splits = {
+        split: _source(config, masks, split, stems[split]) for split in sorted(stems)
+    }
     published.tell_counts(splits, voc2012.SPEC)
     building.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
 
@@ -103,9 +106,10 @@ def _stems_of_sbd(sbd: Path) -> list[str]:
     return [path.stem for path in found]
 
 
-def _source(config: Voc2012Config, split: str, stems: Sequence[str]) -> Files:
-    image_folders = [Path(config.image_folder)]
-    mask_folders = [_masks(Path(config.semantic_segmentation_folder))]
+def _source(
+    config: Voc2012Config, masks: Path, split: str, stems: Sequence[str]
+) -> Files:
+    image_folders, mask_folders = [Path(config.image_folder)], [masks]
     if config.sbd_dir and split.endswith("_aug"):  # The masks of VOC go first.
         image_folders += [Path(config.sbd_dir, "img")]
         mask_folders += [Path(config.sbd_dir, "cls"), Path(config.sbd_dir)]
