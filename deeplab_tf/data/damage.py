@@ -9,7 +9,11 @@ from deeplab_tf.data import tfrecord
 from deeplab_tf.data.records import Records
 from deeplab_tf.errors import InputError
 
-_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+_ERRORS = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+)
 Sample = dict[str, tf.Tensor]
 
 

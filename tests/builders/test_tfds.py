@@ -1,0 +1,106 @@
+"""A data set of tensorflow_datasets as records."""
+
+from pathlib import Path
+
+import pytest
+
+from deeplab_tf.config import TfdsConfig
+from deeplab_tf.data import spec as specs
+from deeplab_tf.data import tfrecord
+from deeplab_tf.data.work import WorkConfig
+from deeplab_tf.errors import FlagError, InputError
+from tests import pets
+from tests.data.test_tfds import folder, stored
+
+__all__ = ["folder"]  # A fixture.
+NAMED = TfdsConfig(class_names=pets.CLASSES, tfds_label_map=pets.CHANGES)
+
+
+def build(builder, folder, output, **changes):
+    module = builder("tfds")
+    settings = {
+        "dataset": "tiny_pets",
+        "dataset_dir": str(folder / "tfds"),
+        "output_dir": str(output),
+        "tfds": NAMED,
+        "shards": 2,
+    }
+    module.build(module.BuildTfdsConfig(**(settings | changes)))
+    return specs.load(output)
+
+
+def test_records_are_those_of_a_folder_of_the_same_files(builder, folder, tmp_path):
+    found = build(builder, folder, tmp_path / "tfds", splits=("train", "val=test"))
+    for name, split in (("train", "train"), ("val", "test")):
+        lines = "\n".join(stored(folder, split))
+        (tmp_path / f"{name}.txt").write_text(lines)
+    module = builder("folder")
+    module.build(
+        module.FolderConfig(
+            name="tiny_pets",
+            image_dir=str(folder / "photos"),
+            label_dir=str(folder / "masks"),
+            train_list=str(tmp_path / "train.txt"),
+            val_list=str(tmp_path / "val.txt"),
+            class_names=pets.CLASSES,
+            label_map=pets.CHANGES,
+            output_dir=str(tmp_path / "folder"),
+            shards=2,
+        )
+    )
+    expected = specs.load(tmp_path / "folder")
+    assert found == expected
+    assert found.split_sizes == {"train": 12, "val": 5}
+    for split in ("train", "val"):
+        for path in tfrecord.find_shards(str(tmp_path / "folder"), split):
+            other = path.replace("/folder/", "/tfds/")
+            assert Path(path).read_bytes() == Path(other).read_bytes()
+
+
+def test_slices_become_splits(builder, folder, tmp_path):
+    splits = ("train=train[:75%]", "val=train[75%:]")
+    found = build(builder, folder, tmp_path, splits=splits)
+    assert found.split_sizes == {"train": 9, "val": 3}
+    names = [
+        tfrecord.parse(record)["name"].numpy().decode()
+        for split in ("train", "val")
+        for path in tfrecord.find_shards(str(tmp_path), split)
+        for record in tfrecord.read(path)
+    ]
+    assert names == stored(folder, "train")
+
+
+@pytest.mark.slow
+def test_processes_change_nothing(builder, folder, tmp_path):
+    one = build(builder, folder, tmp_path / "one")
+    two = WorkConfig(processes=2)
+    assert build(builder, folder, tmp_path / "two", work=two) == one
+
+
+def test_without_splits_all_are_written(builder, folder, tmp_path):
+    found = build(builder, folder, tmp_path, name="mine")
+    assert found.split_sizes == {"train": 12, "test": 5}
+    assert found.name == "mine"
+
+
+def test_a_mask_that_breaks_the_contract_is_named(builder, folder, tmp_path):
+    with pytest.raises(
+        InputError, match=r"^tfds:tiny_pets \w+: example \d+ \(pet_"
+    ) as e:
+        build(
+            builder,
+            folder,
+            tmp_path / "records",
+            tfds=TfdsConfig(class_names=("a", "b")),
+        )
+    assert "neither classes (0 to 1)" in str(e.value)
+    assert not list(tmp_path.glob("records/*"))
+
+
+@pytest.mark.parametrize("split", ["train[:80%]", "a=train,a=test", "=train"])
+def test_a_split_without_a_name_of_its_own_is_refused(builder, split):
+    module = builder("tfds")
+    with pytest.raises(FlagError, match="NAME=SPLIT is needed"):
+        module.BuildTfdsConfig(
+            dataset="a", output_dir="b", splits=tuple(split.split(","))
+        )
