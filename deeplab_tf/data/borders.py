@@ -38,8 +38,9 @@ def interpolated(mask: np.ndarray) -> dict[int, int]:
 def is_photograph(image: np.ndarray) -> bool:
     """Whether `[H, W]` or `[H, W, 3]`, uint8, is a photograph, not a mask."""
     tones = image if image.ndim == 2 else image.astype(np.int32) @ _WEIGHTS
-    varied = len(histogram(tones)) > _MANY_TONES
-    return varied and 2 * np.count_nonzero(alone(tones)) > tones.size
+    if len(histogram(tones)) <= _MANY_TONES:
+        return False
+    return 2 * np.count_nonzero(alone(tones)) > tones.size
 
 
 def histogram(mask: np.ndarray) -> dict[int, int]:

@@ -85,12 +85,15 @@ class Tally:
     @classmethod
     def loaded(cls, saved: dict[str, Any]) -> "Tally":
         """What `saved` gave, out of JSON, where keys are texts."""
-        kinds = {
-            name: Kind(**{**saved[name], "ids": _numbers(saved[name]["ids"])})
-            for name in _KINDS
-        }
-        counts = {name: _numbers(saved[name]) for name in ("pixels", "images")}
-        return cls(masks=saved["masks"], **counts, **kinds)
+        tally = cls(
+            masks=saved["masks"],
+            pixels=_numbers(saved["pixels"]),
+            images=_numbers(saved["images"]),
+        )
+        for name in _KINDS:
+            ids = _numbers(saved[name]["ids"])
+            setattr(tally, name, Kind(**{**saved[name], "ids": ids}))
+        return tally
 
 
 _KINDS = ("wrong", "interpolated", "ignored", "uniform")
