@@ -1,20 +1,26 @@
-"""Writes CamVid, as SegNet prepared it, as records.
+"""Writes CamVid as records, with the 11 classes of SegNet.
 
     python datasets/build_camvid_data.py --camvid_root=CamVid --output_dir=records
 
-where CamVid holds images/{train,val,...} and labels/{train,val,...}, or SegNet's own
-{train,val,test} and {train,val,test}annot. Its void class 11 becomes the ignore label.
+where CamVid holds images/{train,val,...} and labels/{train,val,...}; or SegNet's own
+{train,val,test} and {train,val,test}annot, with or without its lists; or the original
+701_StillsRaw_full and LabeledApproved_full, of 32 colours, with lists train.txt, val.txt,
+test.txt. What is void becomes the ignore label.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 from deeplab_tf import program
-from deeplab_tf.data import building, labels
-from deeplab_tf.data.building import Files
+from deeplab_tf.data import building, labels, published
+from deeplab_tf.data.building import Files, Pair
+from deeplab_tf.data.sources import read_list
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag
+
+_STILLS, _COLORED = "701_StillsRaw_full", "LabeledApproved_full"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,9 @@ class CamvidConfig:
     """Writes CamVid as records: the splits that are there."""
 
     camvid_root: str = flag("Folder of CamVid.", "./CamVid")
+    list_folder: str | None = flag(
+        "Lists train.txt, val.txt and test.txt; by default those in camvid_root.", None
+    )
     output_dir: str = flag("Where the records go.", "./tfrecord")
     work: building.WorkConfig = building.WorkConfig()
 
@@ -32,24 +41,64 @@ def build(config: CamvidConfig) -> None:
     Raises:
         InputError: No split is there, or a file is missing or damaged.
     """
-    root = Path(config.camvid_root)
+    root, lists = Path(config.camvid_root), _list_folder(config)
     void = labels.mapping({camvid.VOID: camvid.SPEC.ignore_label})
     splits = {}
     for split in ("train", "val", "test"):
-        for images, masks in (
-            (root / "images" / split, root / "labels" / split),
-            (root / split, root / f"{split}annot"),
-        ):
-            if images.is_dir():
-                pairs = building.pairs_by_stem(images, masks)
-                splits[split] = Files(pairs=pairs, table=void)
+        list_file = lists / f"{split}.txt"
+        listed = list_file.is_file()
+        pairs = list(_listed(root, list_file)) if listed else _found(root, split)
+        if pairs:
+            splits[split] = Files(
+                pairs=pairs, read_mask=published.read_camvid, table=void
+            )
     if not splits:
         raise InputError(
             f"--camvid_root={root}: neither images/train and labels/train, nor train "
-            "and trainannot are there"
+            f"and trainannot are there, nor {lists}/train.txt"
         )
+    published.check_apart(
+        {split: [pair.name for pair in files.pairs] for split, files in splits.items()}
+    )
+    published.tell_counts(splits, camvid.SPEC)
     building.build(splits, camvid.SPEC, config.output_dir, work=config.work)
 
 
+def _list_folder(config: CamvidConfig) -> Path:
+    if config.list_folder and not Path(config.list_folder).is_dir():
+        raise InputError(f"--list_folder={config.list_folder}: no such folder")
+    return Path(config.list_folder or config.camvid_root)
+
+
+def _listed(root: Path, list_file: Path) -> Iterator[Pair]:
+    """Pairs by lines as `/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png`.
+
+    Of a path, the file's name and its folder count; in the original layout the name
+    alone does, and a line may be `a`.
+    """
+    original = (root / _STILLS).is_dir()
+    for line in read_list(list_file):
+        paths = [root.joinpath(*Path(column).parts[-2:]) for column in line.split()]
+        name = paths[0].stem
+        if original:
+            paths = [root / _STILLS / f"{name}.png", root / _COLORED / f"{name}_L.png"]
+        if len(paths) != 2:
+            raise InputError(f'{list_file}: a line "{line}", not of image and mask')
+        for path in paths:
+            if not path.is_file():
+                raise InputError(f"{path}: no such file; {list_file} lists it")
+        yield Pair(name=name, image=paths[0], label=paths[1])
+
+
+def _found(root: Path, split: str) -> list[Pair]:
+    for images, masks in (
+        (root / "images" / split, root / "labels" / split),
+        (root / split, root / f"{split}annot"),
+    ):
+        if images.is_dir():
+            return building.pairs_by_stem(images, masks)
+    return []
+
+
 if __name__ == "__main__":
-    program.run(CamvidConfig, build)
+    program.run(CamvidConfig, build, retired=published.RETIRED)

@@ -1,16 +1,18 @@
 """What the builders of published data sets share."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
-from deeplab_tf.data import images, labels
+from deeplab_tf.data import color_table, images, labels
 from deeplab_tf.data.building import Pair, Source
+from deeplab_tf.data.color_table import ColorTable
 from deeplab_tf.data.sources import read_list
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.specs import cityscapes
+from deeplab_tf.data.specs import camvid, cityscapes
 from deeplab_tf.errors import InputError
 
 # Flags of the official build_data.py.
@@ -111,6 +113,29 @@ def read_training_ids(path: Path) -> np.ndarray:
             "--label_ids=make makes training ids of the labelIds files"
         )
     return ids
+
+
+def read_camvid(path: Path) -> np.ndarray:
+    """Ids of a mask of CamVid, of SegNet's as they are, or of the 32 colours.
+
+    Raises:
+        InputError: It is no mask, or has another colour.
+    """
+    if images.open_mask(path).mode in ("RGB", "RGBA"):
+        return _camvid_colors()(path)
+    return images.read_mask(path)
+
+
+@functools.cache
+def _camvid_colors() -> ColorTable:
+    names = {camvid.VOID_COLOR: color_table.IGNORED} | camvid.names_by_color()
+    return ColorTable(
+        file="the 32 colours of CamVid",
+        names=tuple(names.values()),
+        colors=tuple(names),
+        classes=camvid.SPEC.classes,
+        ignore_label=camvid.SPEC.ignore_label,
+    )
 
 
 def _first(stem: str, folders: Sequence[Path], suffixes: Sequence[str]) -> Path:

@@ -42,12 +42,7 @@ MERGED: Mapping[str, tuple[Color, ...]] = {
 }
 
 
-def colors() -> dict[Color, int]:
-    """Class of each of the 32 colours, and `VOID`."""
-    own = {color: label for label, color in enumerate(SPEC.palette)}
-    merged = {
-        color: SPEC.classes.index(name)
-        for name, others in MERGED.items()
-        for color in others
-    }
-    return own | merged | {VOID_COLOR: VOID}
+def names_by_color() -> dict[Color, str]:
+    """Class of each of the 32 colours but that of what is void."""
+    merged = {color: name for name, others in MERGED.items() for color in others}
+    return dict(zip(SPEC.palette, SPEC.classes, strict=True)) | merged
