@@ -4,7 +4,7 @@
 
 where CamVid holds images/{train,val,...} and labels/{train,val,...}; or SegNet's own
 {train,val,test} and {train,val,test}annot, with or without its lists; or the original
-701_StillsRaw_full and LabeledApproved_full, of 32 colours, with lists train.txt, val.txt,
+701_StillsRaw_full and LabeledApproved_full, of 32 colours, with train.txt, val.txt and
 test.txt. What is void becomes the ignore label.
 """
 

@@ -63,23 +63,25 @@ def voc_pairs(
     ]
 
 
-def check_apart(splits: Mapping[str, Sequence[str]], held_out: str = "val") -> None:
-    """Raises an InputError where a split to train on has images of the one to test on.
+def check_apart(splits: Mapping[str, Sequence[str]]) -> None:
+    """Raises an InputError where a split to train on has images of val or test.
 
     Args:
-        splits: Names of the images of each split; "trainval..." may have them.
-        held_out: The split to test on.
+        splits: Names of the images of each split; "trainval..." may have those of val.
     """
-    kept = set(splits.get(held_out, ()))
     for split, stems in splits.items():
-        leaked = [stem for stem in stems if stem in kept]
-        trains = split.startswith("train") and not split.startswith("trainval")
-        if trains and leaked:
-            raise InputError(
-                f"split {split}: {leaked[0]} is an image of {held_out}, too, and so "
-                f"are {len(leaked)} of {len(stems)}: scores on {held_out} would be of "
-                "what was trained on; take them out of the list"
-            )
+        if not split.startswith("train"):
+            continue
+        others = ("test",) if split.startswith("trainval") else ("val", "test")
+        for other in others:
+            held_out = set(splits.get(other, ()))
+            leaked = [stem for stem in stems if stem in held_out]
+            if leaked:
+                raise InputError(
+                    f"split {split}: {leaked[0]} is an image of {other}, too, and so "
+                    f"are {len(leaked)} of {len(stems)}: scores on {other} would be of "
+                    "what was trained on; take them out of the list"
+                )
 
 
 def tell_counts(splits: Mapping[str, Source], spec: DatasetSpec) -> None:

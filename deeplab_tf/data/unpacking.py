@@ -1,12 +1,22 @@
 """Unpacks archives into their own folder, and nowhere else."""
 
+import gzip
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from absl import logging
 
 from deeplab_tf.errors import InputError
+
+_DAMAGE = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+)
 
 
 def is_done(archive: Path, holds: str) -> bool:
@@ -35,7 +45,7 @@ def unpack(archive: Path, holds: str) -> None:
                 file.extractall(archive.parent, filter="data")
     except tarfile.FilterError as error:
         raise InputError(f"{archive}: it would write elsewhere ({error})") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{archive}: a damaged archive ({error})") from None
     if not (archive.parent / holds).exists():
         raise InputError(f"{archive}: it holds no {holds}; another file is needed")
