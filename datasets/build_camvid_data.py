@@ -73,12 +73,11 @@ def _list_folder(config: CamvidConfig) -> Path:
 def _listed(root: Path, list_file: Path) -> Iterator[Pair]:
     """Pairs by lines as `/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png`.
 
-    Of a path, the file's name and its folder count; in the original layout the name
-    alone does, and a line may be `a`.
+    In the original layout the name alone counts, and a line may be `a`.
     """
     original = (root / _STILLS).is_dir()
     for line in read_list(list_file):
-        paths = [root.joinpath(*Path(column).parts[-2:]) for column in line.split()]
+        paths = [_below(root, column) for column in line.split()]
         name = paths[0].stem
         if original:
             paths = [root / _STILLS / f"{name}.png", root / _COLORED / f"{name}_L.png"]
@@ -88,6 +87,12 @@ def _listed(root: Path, list_file: Path) -> Iterator[Pair]:
             if not path.is_file():
                 raise InputError(f"{path}: no such file; {list_file} lists it")
         yield Pair(name=name, image=paths[0], label=paths[1])
+
+
+def _below(root: Path, listed: str) -> Path:
+    """Where a path of a list is; of SegNet's only the last two parts are meant."""
+    path = root / listed.lstrip("/")
+    return path if path.is_file() else root.joinpath(*Path(listed).parts[-2:])
 
 
 def _found(root: Path, split: str) -> list[Pair]:

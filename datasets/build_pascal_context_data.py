@@ -56,11 +56,7 @@ def build(config: PascalContextConfig) -> None:
     if config.download:
         _download(config)
     spec = pascal_context.SPEC_59 if config.reduce_zero_label else pascal_context.SPEC
-    stems = {
-        split: published.read_stems(Path(config.list_folder, f"{split}.txt"))
-        for split in ("train", "val")
-    }
-    published.check_apart(stems)
+    stems = published.train_and_val(Path(config.list_folder))
     splits = {split: _source(config, names, spec) for split, names in stems.items()}
     published.tell_counts(splits, spec)
     building.build(splits, spec, config.output_dir, work=config.work)

@@ -48,11 +48,7 @@ def build(config: PersonPartConfig) -> None:
     """
     if config.download:
         _download(config)
-    stems = {
-        split: published.read_stems(Path(config.list_folder, f"{split}.txt"))
-        for split in ("train", "val")
-    }
-    published.check_apart(stems)
+    stems = published.train_and_val(Path(config.list_folder))
     splits = {split: _source(config, split, stems[split]) for split in stems}
     published.tell_counts(splits, person_part.SPEC)
     building.build(splits, person_part.SPEC, config.output_dir, work=config.work)

@@ -38,6 +38,22 @@ def read_stems(list_file: Path) -> list[str]:
     return stems
 
 
+def train_and_val(list_folder: Path) -> dict[str, list[str]]:
+    """Names of the images of both splits, by the lists of a devkit.
+
+    Raises:
+        InputError: There is no such list, or they have an image in common.
+    """
+    stems = {}
+    for split in ("train", "val"):
+        path = list_folder / f"{split}.txt"
+        if not path.is_file():
+            raise InputError(f"--list_folder={list_folder}: no list {path.name} in it")
+        stems[split] = read_stems(path)
+    check_apart(stems)
+    return stems
+
+
 def voc_pairs(
     stems: Sequence[str], image_folders: Sequence[Path], mask_folders: Sequence[Path]
 ) -> list[Pair]:
