@@ -5,16 +5,23 @@
 
 A mask is a PNG with one class id a pixel, grey or palette, named as its photograph: 0
 is the first class; 255 is ignored. `train.py --dataset_dir=my_records` needs no more.
+
+Masks in colours need --color_table=colors.txt, lines as "128 64 128 road". Objects as
+COCO has them need --coco_annotations=instances.json and no masks. Where names of masks
+and photographs differ, --image_glob=*/*_photo.jpg --label_glob=*/*_mask.png pair those
+whose * stand for the same.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from deeplab_tf import program
-from deeplab_tf.data import building, labels
-from deeplab_tf.data.building import Files, Pair
+from deeplab_tf.data import building, coco, color_table, images, labels, splitting
+from deeplab_tf.data.building import Files, Source
+from deeplab_tf.data.sources import read_list
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, positive
@@ -28,9 +35,33 @@ class FolderConfig:
     label_dir: str | None = flag("Folder of the masks, named as the images.", None)
     output_dir: str | None = flag("Where the records go.", None)
     name: str = flag("Name of the data set.", "own")
-    class_names: tuple[str, ...] = flag("Names of the classes, from id 0.", ())
+    class_names: tuple[str, ...] = flag(
+        "Names of the classes, from id 0; or a file of them, one a line.", ()
+    )
     num_classes: int | None = flag("How many classes, where they have no names.", None)
     ignore_label: int = flag("Id of pixels that count nowhere.", 255)
+    image_glob: str | None = flag(
+        "Images, below --image_dir, as */*_photo.jpg; with --label_glob.", None
+    )
+    label_glob: str | None = flag(
+        "Their masks, below --label_dir, as */*_mask.png: each * stands for the same.",
+        None,
+    )
+    color_table: str | None = flag(
+        "File that tells what colours of masks mean: r g b name, or #rrggbb name, a "
+        "line; the name ignore counts nowhere.",
+        None,
+    )
+    coco_annotations: tuple[str, ...] = flag(
+        "Objects as COCO has them, instead of masks: one file, or those to train and "
+        "to test on.",
+        (),
+    )
+    split_by_folder: bool | None = flag(
+        "Folders in --image_dir and --label_dir, or what the first * of --image_glob "
+        "stands for, are the splits: train, val.",
+        None,
+    )
     train_list: str | None = flag("File of the stems to train on, one a line.", None)
     val_list: str | None = flag("File of the stems to test on.", None)
     val_fraction: float = flag("Share to test on, without lists.", 0.2)
@@ -43,61 +74,161 @@ class FolderConfig:
     work: building.WorkConfig = building.WorkConfig()
 
     def __post_init__(self) -> None:
-        for name in ("image_dir", "label_dir", "output_dir"):
-            if not getattr(self, name):
-                raise FlagError(f"--{name} is missing")
-        if not self.class_names and not self.num_classes:
+        _check_given(self)
+        if not (self.class_names or self.num_classes or self.tells_classes):
             raise FlagError(
                 "--class_names is missing: the names of the classes from id 0, as "
                 "background,cat,dog; or give --num_classes"
             )
-        if self.num_classes not in (None, len(self.class_names) or self.num_classes):
+        count = len(self.class_names)
+        if count > 1 and self.num_classes not in (None, count):
             raise FlagError(
-                f"--num_classes={self.num_classes}, but --class_names has "
-                f"{len(self.class_names)} names; the ignore label is not counted"
+                f"--num_classes={self.num_classes}, but --class_names has {count} "
+                "names; the ignore label is not counted"
             )
         positive(self, "shards", "num_classes")
         if not 0 < self.val_fraction < 1:
             raise FlagError(f"--val_fraction={self.val_fraction}: a share, as 0.2")
-        if bool(self.train_list) != bool(self.val_list):
-            raise FlagError("--train_list and --val_list go together")
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether a file knows the names of the classes."""
+        return bool(self.color_table or self.coco_annotations)
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """Of images, and of masks."""
+        return Path(self.image_dir or ""), Path(self.label_dir or "")
+
+    @property
+    def splitting(self) -> splitting.Splitting:
+        """How photographs are divided."""
+        lists = {}
+        if self.train_list and self.val_list:
+            lists = {"train": Path(self.train_list), "val": Path(self.val_list)}
+        return splitting.Splitting(
+            lists=lists,
+            by_folder=self.split_by_folder,
+            fraction=self.val_fraction,
+            seed=self.seed,
+        )
+
+
+_OF_MASKS = (
+    *("label_dir", "image_glob", "color_table", "label_map", "reduce_zero_label"),
+)
+
+
+def _exclude(config: FolderConfig, given: str, others: Sequence[str]) -> None:
+    for name in others:
+        if getattr(config, name):
+            raise FlagError(f"--{given} and --{name}: one of them")
+
+
+def _check_given(config: FolderConfig) -> None:
+    """Raises where a flag is missing, or two contradict each other."""
+    needed = ["image_dir", "label_dir", "output_dir"]
+    if config.coco_annotations:
+        needed.remove("label_dir")
+        _exclude(config, "coco_annotations", _OF_MASKS)
+    if config.train_list:
+        _exclude(config, "train_list", ("split_by_folder",))
+    for name in needed:
+        if not getattr(config, name):
+            raise FlagError(f"--{name} is missing")
+    for one, other in (("train_list", "val_list"), ("image_glob", "label_glob")):
+        if bool(getattr(config, one)) != bool(getattr(config, other)):
+            raise FlagError(f"--{one} and --{other} go together")
+    if len(config.coco_annotations) > 2:
+        raise FlagError("--coco_annotations: one file, or two, to train and to test on")
 
 
 def build(config: FolderConfig) -> None:
-    """Builds the splits train and val.
+    """Builds the splits train and val, or those that folders are.
 
     Raises:
         InputError: A file is missing, damaged, or breaks the label contract.
     """
-    names = config.class_names or tuple(
-        f"class_{i}" for i in range(config.num_classes or 0)
-    )
+    names = class_names(config)
+    palette = distinct_colors(len(names))
+    splits: Mapping[str, Source]
+    if config.coco_annotations:
+        splits, names = _annotated(config, names)
+        palette = distinct_colors(len(names))
+    elif config.color_table:
+        table = color_table.read_table(Path(config.color_table), config.ignore_label)
+        table = table.ordered(names or table.classes)
+        names, palette = table.classes, table.palette
+        splits = _files(config, table)
+    else:
+        splits = _files(config, images.read_mask)
     spec = DatasetSpec(
         name=config.name,
         classes=names,
-        palette=distinct_colors(len(names)),
+        palette=palette,
         ignore_label=config.ignore_label,
     )
-    splits, table = _splits(config), _table(config)
-    building.build(
-        {split: Files(pairs=pairs, table=table) for split, pairs in splits.items()},
-        spec,
-        config.output_dir or "",
-        shards=config.shards,
-        work=config.work,
-    )
+    splitting.check_names(splits)
+    output = config.output_dir or ""
+    building.build(splits, spec, output, shards=config.shards, work=config.work)
 
 
-def _splits(config: FolderConfig) -> dict[str, list[Pair]]:
-    images, masks = Path(config.image_dir or ""), Path(config.label_dir or "")
-    if config.train_list and config.val_list:
-        lists = {"train": config.train_list, "val": config.val_list}
-        return {
-            split: building.pairs_by_list(Path(path), images, masks)
-            for split, path in lists.items()
-        }
-    pairs = building.pairs_by_stem(images, masks)
-    return building.divided(pairs, config.val_fraction, config.seed)
+def class_names(config: FolderConfig) -> tuple[str, ...]:
+    """Names as given, or in the file given; empty where another file tells them.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    names = config.class_names
+    if len(names) == 1:  # Two classes are the fewest there can be.
+        names = tuple(read_list(Path(names[0])))
+    elif not (names or config.tells_classes):
+        names = tuple(f"class_{i}" for i in range(config.num_classes or 0))
+    if names and config.num_classes not in (None, len(names)):
+        raise FlagError(
+            f"--num_classes={config.num_classes}, but {config.class_names[0]} has "
+            f"{len(names)} names; the ignore label is not counted"
+        )
+    return names
+
+
+def _files(config: FolderConfig, reader: building.MaskReader) -> dict[str, Source]:
+    photos, masks = config.folders
+    if config.image_glob and config.label_glob:
+        splits = config.splitting.patterns(
+            photos, config.image_glob, masks, config.label_glob
+        )
+    else:
+        splits = config.splitting.folders(photos, masks)
+    table = _table(config)
+    return {
+        split: Files(pairs=pairs, read_mask=reader, table=table)
+        for split, pairs in splits.items()
+    }
+
+
+def _annotated(
+    config: FolderConfig, names: tuple[str, ...]
+) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """Sources of COCO's annotations, and the names of their classes."""
+    files = [Path(file) for file in config.coco_annotations]
+    classes = [coco.classes(coco.read(file), names, file) for file in files]
+    if classes[0] != classes[-1]:
+        raise FlagError(
+            f"--coco_annotations={','.join(config.coco_annotations)}: their categories "
+            "differ"
+        )
+    found = config.splitting.annotations(config.folders[0], files)
+    sources: dict[str, Source] = {
+        split: coco.Annotated(
+            file=file,
+            pairs=pairs,
+            classes=classes[0],
+            ignore_label=config.ignore_label,
+        )
+        for split, (file, pairs) in found.items()
+    }
+    return sources, classes[0].names
 
 
 def _table(config: FolderConfig) -> np.ndarray | None:

@@ -40,7 +40,7 @@ def is_photograph(image: np.ndarray) -> bool:
     tones = image if image.ndim == 2 else image.astype(np.int32) @ _WEIGHTS
     if len(histogram(tones)) <= _MANY_TONES:
         return False
-    return 2 * np.count_nonzero(alone(tones)) > tones.size
+    return bool(2 * np.count_nonzero(alone(tones)) > tones.size)
 
 
 def histogram(mask: np.ndarray) -> dict[int, int]:

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from absl import logging
 
 from deeplab_tf.data import images, outlines
 from deeplab_tf.data.outlines import Size
-from deeplab_tf.data.sources import Sample
+from deeplab_tf.data.sources import Pair, Sample
 from deeplab_tf.errors import InputError
 
 Json = dict[str, Any]
@@ -43,19 +43,20 @@ class Annotated:
 
     Attributes:
         file: Annotations, as `instances_train2017.json`.
-        photos: Path, and id in that file, of each image.
+        pairs: Its photographs, called as there, without suffix.
         classes: What its categories mean.
         ignore_label: Of crowds.
+        table: None: masks are drawn with the ids of the records.
     """
 
     file: Path
-    photos: Sequence[tuple[Path, int]]
+    pairs: Sequence[Pair]
     classes: Classes
     ignore_label: int = 255
     table: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.pairs)
 
     def samples(self, start: int, stop: int) -> Iterator[Sample]:
         """Yields samples `start` to `stop - 1`.
@@ -64,28 +65,25 @@ class Annotated:
             InputError: An image is missing or damaged, or an object is not drawn.
         """
         content = read(self.file)
-        for path, number in self.photos[start:stop]:
-            encoded, image_format, size = images.encoded_image(path)
-            facts = content.images[number]
+        for pair in self.pairs[start:stop]:
+            encoded, image_format, size = images.encoded_image(pair.image)
+            facts = content.images[pair.name]
             yield Sample(
-                name=Path(facts["file_name"])
-                .with_suffix("")
-                .as_posix()
-                .replace("/", "_"),
+                name=pair.name.replace("/", "_"),
                 image=encoded,
                 image_format=image_format,
                 size=size,
-                label=self._mask(content.objects.get(number, ()), facts),
-                origin=f"{self.file} image {number} ({facts['file_name']})",
+                label=self._mask(content.objects.get(facts["id"], ()), facts),
+                origin=f"{self.file} image {facts['id']} ({facts['file_name']})",
             )
 
     def identity(self) -> str:
         """Changes with the annotations, the photographs and the classes."""
         found = hashlib.sha256(self.file.read_bytes())
         found.update(repr((self.classes, self.ignore_label)).encode())
-        for path, number in self.photos:
-            status = path.stat()
-            facts = (str(path), number, status.st_size, status.st_mtime_ns)
+        for pair in self.pairs:
+            status = pair.image.stat()
+            facts = (pair.name, str(pair.image), status.st_size, status.st_mtime_ns)
             found.update(repr(facts).encode())
         return found.hexdigest()
 
@@ -111,12 +109,12 @@ class Content:
 
     Attributes:
         categories: Id -> name, by order of id.
-        images: By id.
+        images: By name: the file's, without suffix.
         objects: Annotations of each image, by its id, in the file's order.
     """
 
     categories: Mapping[int, str]
-    images: Mapping[int, Json]
+    images: Mapping[str, Json]
     objects: Mapping[int, Sequence[Json]]
 
 
@@ -133,10 +131,13 @@ def read(file: Path) -> Content:
             int(one["id"]): str(one["name"])
             for one in sorted(facts["categories"], key=lambda one: int(one["id"]))
         }
-        photos = {int(one["id"]): one for one in facts["images"]}
+        photos = {_stem(one["file_name"]): one for one in facts["images"]}
+        if len(photos) < len(facts["images"]):
+            raise InputError(f"{file}: two images have one name")
+        known = {one["id"] for one in photos.values()}
         objects: dict[int, list[Json]] = {}
         for one in facts["annotations"]:
-            _check_object(file, one, categories, photos)
+            _check_object(file, one, categories, known)
             objects.setdefault(one["image_id"], []).append(one)
     except FileNotFoundError:
         raise InputError(f"--coco_annotations={file}: no such file") from None
@@ -178,8 +179,8 @@ def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
     return Classes(names=names, ids=ids)
 
 
-def photos(content: Content, folders: Sequence[Path]) -> list[tuple[Path, int]]:
-    """Path and id of each image, in the file's order.
+def pairs(content: Content, folders: Sequence[Path]) -> list[Pair]:
+    """The photographs of annotations, in their order.
 
     Args:
         content: Of the file.
@@ -189,17 +190,21 @@ def photos(content: Content, folders: Sequence[Path]) -> list[tuple[Path, int]]:
         InputError: An image is not there.
     """
     found = []
-    for number, facts in content.images.items():
+    for name, facts in content.images.items():
         places = [folder / facts["file_name"] for folder in folders]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             raise InputError(f"{places[0]}: no such image; the annotations list it")
-        found.append((path, number))
+        found.append(Pair(name=name, image=path, label=None))
     return found
 
 
+def _stem(file_name: str) -> str:
+    return Path(file_name).with_suffix("").as_posix()
+
+
 def _check_object(
-    file: Path, one: Json, categories: Mapping[int, str], photos: Mapping[int, Json]
+    file: Path, one: Json, categories: Mapping[int, str], photos: Set[int]
 ) -> None:
     for key, known in (("category_id", categories), ("image_id", photos)):
         if one[key] not in known:

@@ -9,7 +9,7 @@ import numpy as np
 
 from deeplab_tf.data import borders, images
 from deeplab_tf.data.spec import Color
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import FlagError, InputError
 
 IGNORED = "ignore"  # The name of colours that count nowhere.
 
@@ -36,6 +36,19 @@ class ColorTable:
     def palette(self) -> tuple[Color, ...]:
         """Of each class, its first colour."""
         return tuple(self.colors[self.names.index(name)] for name in self.classes)
+
+    def ordered(self, classes: tuple[str, ...]) -> "ColorTable":
+        """The same table with ids by another order of the classes.
+
+        Raises:
+            FlagError: They are other classes.
+        """
+        if sorted(classes) != sorted(self.classes):
+            raise FlagError(
+                f"--class_names={','.join(classes)}: the classes of {self.file} are "
+                f"{','.join(self.classes)}; only their order is free"
+            )
+        return dataclasses.replace(self, classes=classes)
 
     def __call__(self, path: Path) -> np.ndarray:
         """Reads a mask: ids `[H, W]`, uint8.

@@ -33,14 +33,18 @@ def mapping(pairs: Mapping[int, int], *, others: int | None = None) -> np.ndarra
 
 def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
     """Raises an InputError where a mask has not its image's (height, width)."""
-    if mask.shape != size:
-        turned = mask.shape == size[::-1]
-        hint = "; one of them is turned by 90 degrees" if turned else ""
-        raise InputError(
-            f"{label}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image "
-            f"{size[1]}x{size[0]} (width x height){hint}; save the mask at the image's "
-            "size, resized without interpolation"
+    if mask.shape == size:
+        return
+    remedy = "; save the mask at the image's size, resized without interpolation"
+    if mask.shape == size[::-1]:
+        remedy = (
+            "; one of them is turned by 90 degrees, as the EXIF data of a photograph "
+            "may do: draw the mask on the image as it is shown"
         )
+    raise InputError(
+        f"{label}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image "
+        f"{size[1]}x{size[0]} (width x height){remedy}"
+    )
 
 
 def check(tally: Tally, spec: DatasetSpec, *, complete: bool = True) -> None:

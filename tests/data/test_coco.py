@@ -49,7 +49,7 @@ def annotated(tmp_path):
         content = coco.read(file)
         source = coco.Annotated(
             file=file,
-            photos=coco.photos(content, [tmp_path]),
+            pairs=coco.pairs(content, [tmp_path]),
             classes=coco.classes(content, wanted, file),
         )
         return source
@@ -203,10 +203,10 @@ def test_a_file_of_something_else_is_told(tmp_path, text, message):
 
 def test_an_image_that_is_not_there_is_told(tmp_path):
     content = coco.Content(
-        categories={1: "cat"}, images={5: {"file_name": "a.jpg"}}, objects={}
+        categories={1: "cat"}, images={"a": {"file_name": "a.jpg"}}, objects={}
     )
     with pytest.raises(InputError, match=r"a\.jpg: no such image; the annotations"):
-        coco.photos(content, [tmp_path])
+        coco.pairs(content, [tmp_path])
 
 
 def test_the_identity_follows_annotations_and_classes(annotated):

@@ -1,0 +1,163 @@
+"""Which photograph belongs to which split: by lists, by folders, or by chance."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from deeplab_tf.data import coco, images, pairing, sources
+from deeplab_tf.data.sources import Pair
+from deeplab_tf.errors import FlagError, InputError
+
+Splits = Mapping[str, Sequence[Pair]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Splitting:
+    """How photographs are divided.
+
+    Attributes:
+        lists: File of the stems of each split; they win.
+        by_folder: Whether folders are splits; None: not said.
+        fraction: Share to test on, where neither says.
+        seed: Of that choice.
+    """
+
+    lists: Mapping[str, Path]
+    by_folder: bool | None
+    fraction: float
+    seed: int
+
+    def folders(self, photos: Path, masks: Path) -> Splits:
+        """Of photographs and masks that have the same names.
+
+        Raises:
+            InputError: A file is missing.
+        """
+        if self.lists:
+            return _apart(
+                {
+                    split: sources.pairs_by_list(path, photos, masks)
+                    for split, path in self.lists.items()
+                }
+            )
+        if self.by_folder:
+            return _below(photos, masks)
+        if self.by_folder is None and _has_splits(photos):
+            raise FlagError(
+                f"--image_dir={photos}: it has folders train and val; give "
+                "--split_by_folder to keep them apart, or --nosplit_by_folder to mix "
+                "them"
+            )
+        return self._divided(sources.pairs_by_stem(photos, masks))
+
+    def patterns(
+        self, photos: Path, image_glob: str, masks: Path, label_glob: str
+    ) -> Splits:
+        """Of photographs and masks whose names fit patterns.
+
+        Raises:
+            InputError: A file is missing.
+        """
+        found = pairing.pairs_by_glob(photos, image_glob, masks, label_glob)
+        if self.by_folder:
+            return _by_first((parts[0], pair) for parts, pair in found.items())
+        return self._divided(list(found.values()))
+
+    def annotations(
+        self, photos: Path, files: Sequence[Path]
+    ) -> dict[str, tuple[Path, Sequence[Pair]]]:
+        """Of photographs that COCO's annotations list: file and photographs of each.
+
+        Raises:
+            InputError: A file is missing.
+        """
+        if len(files) > 1:
+            return {
+                split: (file, coco.pairs(coco.read(file), _places(photos, split)))
+                for split, file in zip(("train", "val"), files, strict=True)
+            }
+        pairs = coco.pairs(coco.read(files[0]), [photos])
+        if self.by_folder:
+            splits = _by_first((pair.name.split("/")[0], pair) for pair in pairs)
+        else:
+            splits = self._divided(pairs)
+        return {split: (files[0], some) for split, some in splits.items()}
+
+    def _divided(self, pairs: Sequence[Pair]) -> Splits:
+        if self.lists:
+            return _apart(
+                {split: _chosen(pairs, path) for split, path in self.lists.items()}
+            )
+        return sources.divided(pairs, self.fraction, self.seed)
+
+
+def check_names(splits: Iterable[str]) -> None:
+    """Raises an InputError where a folder's name cannot be that of a split."""
+    for name in splits:
+        if not re.fullmatch(r"\w+", name):
+            raise InputError(
+                f"--split_by_folder: {name or 'no folder'} as a split; letters, digits "
+                "and _ are possible, as train"
+            )
+
+
+def _apart(splits: Splits) -> Splits:
+    """Raises an InputError where a photograph is in two splits."""
+    seen: dict[Path, str] = {}
+    for split, pairs in splits.items():
+        for pair in pairs:
+            if seen.setdefault(pair.image, split) != split:
+                raise InputError(
+                    f"{pair.image}: in the splits {seen[pair.image]} and {split}; in "
+                    "one alone is needed"
+                )
+    return splits
+
+
+def _has_splits(folder: Path) -> bool:
+    return (folder / "train").is_dir() and (folder / "val").is_dir()
+
+
+def _places(photos: Path, split: str) -> list[Path]:
+    """Where photographs of a split may lie: as train2017 in COCO's own folder."""
+    below = [path for path in photos.glob(f"{split}*") if path.is_dir()]
+    return [photos, *sorted(below)]
+
+
+def _below(photos: Path, masks: Path) -> Splits:
+    """Pairs by stem of each folder right below two: train, val, ..."""
+    if not photos.is_dir():
+        raise InputError(f"{photos}: no such folder")
+    names = sorted(path.name for path in photos.iterdir() if path.is_dir())
+    if not names:
+        raise InputError(f"{photos}: no folders in it, as train and val")
+    splits = {}
+    for name in names:
+        if name.startswith("test") and not (masks / name).is_dir():
+            splits[name] = [
+                Pair(name=path.stem, image=path, label=None)
+                for path in images.find_images(photos / name)
+            ]
+        else:
+            splits[name] = sources.pairs_by_stem(photos / name, masks / name)
+    return splits
+
+
+def _by_first(pairs: Iterable[tuple[str, Pair]]) -> Splits:
+    splits: dict[str, list[Pair]] = {}
+    for first, pair in pairs:
+        splits.setdefault(first.strip("/"), []).append(pair)
+    return splits
+
+
+def _chosen(pairs: Sequence[Pair], list_file: Path) -> list[Pair]:
+    """The pairs that a list names, one a line, in its order."""
+    by_name = {pair.name: pair for pair in pairs}
+    stems = sources.read_list(list_file)
+    for stem in stems:
+        if stem not in by_name:
+            raise InputError(
+                f"{list_file}: no image is called {stem}; one is {next(iter(by_name))}"
+            )
+    return [by_name[stem] for stem in stems]
