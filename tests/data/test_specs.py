@@ -20,21 +20,66 @@ SPEC = DatasetSpec(
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "classes", "ignored", "split", "size"),
-    [
-        ("pascal_voc_seg", 21, 255, "train_aug", 10582),
-        ("cityscapes", 19, 255, "train_fine", 2975),
-        ("ade20k", 151, 0, "train", 20210),
-        ("camvid", 11, 255, "val", 101),
-        ("shapes", 6, 255, "val", 50),
-    ],
-)
-def test_published_facts(name, classes, ignored, split, size):
+# Classes, ignore label and images, as published.
+PUBLISHED = {
+    "pascal_voc_seg": (
+        *(21, 255),
+        {
+            **{"train": 1464, "val": 1449, "trainval": 2913, "test": 1456},
+            **{"train_aug": 10582, "trainval_aug": 12031},
+        },
+    ),
+    "cityscapes": (
+        *(19, 255),
+        {
+            **{"train_fine": 2975, "val_fine": 500, "test_fine": 1525},
+            **{"trainval_fine": 3475, "train_coarse": 22973, "trainval_coarse": 23473},
+        },
+    ),
+    "ade20k": (151, 0, {"train": 20210, "val": 2000}),
+    "ade20k_150": (150, 255, {"train": 20210, "val": 2000}),
+    "pascal_context": (60, 255, {"train": 4998, "val": 5105}),
+    "pascal_context_59": (59, 255, {"train": 4998, "val": 5105}),
+    "pascal_person_part": (7, 255, {"train": 1716, "val": 1817}),
+    "camvid": (11, 255, {"train": 367, "val": 101, "test": 233}),
+    "shapes": (6, 255, {"train": 200, "val": 50}),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_published_facts(name):
     spec = DATASETS[name]
-    assert (spec.num_classes, spec.ignore_label) == (classes, ignored)
-    assert spec.split_sizes[split] == size
-    assert len(set(spec.classes)) == len(spec.palette) == classes
+    assert spec.name == name
+    facts = (spec.num_classes, spec.ignore_label, dict(spec.split_sizes))
+    assert facts == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_class_has_a_name_and_a_colour_of_its_own(name):
+    spec = DATASETS[name]
+    assert len(set(spec.classes)) == len(spec.palette) == spec.num_classes
+    # ADE20K's official palette gives plant and monitor, at 18 and 144, one colour.
+    assert len(set(spec.palette)) == spec.num_classes - name.startswith("ade20k")
+    assert all(0 <= value <= 255 for color in spec.palette for value in color)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_data_set_is_found_by_its_name_and_survives_its_file(name, tmp_path):
+    assert resolve(name, str(tmp_path)) == DATASETS[name]
+    DATASETS[name].save(tmp_path)
+    assert load(tmp_path) == DATASETS[name]
+
+
+def test_colours_by_hand():
+    person, context = DATASETS["pascal_person_part"], DATASETS["pascal_context"]
+    assert person.palette[1:4] == ((128, 0, 0), (0, 128, 0), (128, 128, 0))
+    # 59 is 111011 in bits: red, green and not blue at 128; all three at 64.
+    assert context.palette[59] == (192, 192, 64)
+    reduced = DATASETS["pascal_context_59"]
+    assert (reduced.classes[0], reduced.palette[0]) == ("aeroplane", (128, 0, 0))
+    reduced = DATASETS["ade20k_150"]
+    assert (reduced.classes[0], reduced.palette[0]) == ("wall", (120, 120, 120))
+    assert (reduced.classes[149], reduced.palette[149]) == ("flag", (92, 0, 255))
 
 
 @pytest.mark.golden
