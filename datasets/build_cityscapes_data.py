@@ -34,6 +34,10 @@ _PARTS = {
         ("gtCoarse", "train_extra"),
     ),
 }
+_HINTS = {
+    "make": "unpack the archive of the annotations again",
+    "read": "cityscapesScripts makes it; or give --label_ids=make",
+}
 _ARCHIVES = {
     "gtFine": ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"),
     "gtCoarse": ("leftImg8bit_trainextra.zip", "gtCoarse.zip"),
@@ -102,8 +106,12 @@ def _pairs(
         name = image.name.removesuffix(_IMAGE)
         label = root / annotations / folder / image.parent.name
         label /= f"{name}_{annotations}_{kind}.png"
-        # The masks of the test images are dummies, on which nothing can be scored.
-        yield Pair(name=name, image=image, label=None if folder == "test" else label)
+        if folder == "test":  # Its masks are dummies, on which nothing can be scored.
+            yield Pair(name=name, image=image, label=None)
+            continue
+        if not label.is_file():
+            raise InputError(f"{label}: no such file; {_HINTS[config.label_ids]}")
+        yield Pair(name=name, image=image, label=label)
 
 
 def _tell_what_to_fetch(config: CityscapesConfig) -> None:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from deeplab_tf import program
 from deeplab_tf.data import images
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import check_writable
+from deeplab_tf.files import check_writable, write_whole
 from deeplab_tf.settings import flag
 
 _ROOT = "./VOCdevkit/VOC2012"
@@ -52,7 +52,7 @@ def convert(config: ColormapConfig) -> None:
         )
     target.mkdir(parents=True, exist_ok=True)
     for path in tqdm(masks, "masks", disable=None):
-        _write_whole(target / path.name, _grey(path))
+        write_whole(target / path.name, _grey(path))
     logging.info("%s: %d masks", target, len(masks))
 
 
@@ -61,12 +61,6 @@ def _grey(path: Path) -> bytes:
     if ids.max() > 255:
         raise InputError(f"{path}: id {ids.max()}; a grey mask holds 0 to 255")
     return images.png(ids.astype(np.uint8))
-
-
-def _write_whole(path: Path, encoded: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(encoded)
-    unfinished.replace(path)
 
 
 if __name__ == "__main__":

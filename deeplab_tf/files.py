@@ -21,10 +21,10 @@ def check_writable(flag: str, folder: str | None) -> Path:
     return path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Writes a file so that, whenever the process dies, it is the old or the new."""
     unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text(text)
+    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
     unfinished.replace(path)
 
 

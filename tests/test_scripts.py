@@ -12,7 +12,7 @@ from tests.recorded import ROOT
 
 SCRIPTS = [
     *("train.py", "eval.py", "vis.py", "export.py"),
-    *sorted(f"datasets/{p.name}" for p in (ROOT / "datasets").glob("build_*.py")),
+    *sorted(f"datasets/{p.name}" for p in (ROOT / "datasets").glob("*.py")),
 ]
 
 

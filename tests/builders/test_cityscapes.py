@@ -128,10 +128,15 @@ def test_dummies_of_the_test_images_are_left_out(build):
     ("settings", "message"),
     [
         ({"cityscapes_root": "nowhere"}, r"=nowhere: no images leftImg8bit/train/\*"),
-        ({"label_ids": "read"}, r"_gtFine_labelTrainIds\.png: no such file"),
+        (
+            {"label_ids": "read"},
+            r"_labelTrainIds\.png: no such file; cityscapesScripts",
+        ),
+        ({}, r"ulm_000000_000019_gtFine_labelIds\.png: no such file; unpack"),
     ],
 )
-def test_what_is_missing_is_named(build, settings, message):
+def test_what_is_missing_is_named(build, root, settings, message):
+    (root / "gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png").unlink()
     with pytest.raises(InputError, match=message):
         build(**settings)
 

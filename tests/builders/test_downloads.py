@@ -1,12 +1,16 @@
 """What builders fetch lands where they read it."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 import tarfile
 
 import pytest
 
 from deeplab_tf.data import archives, downloading
 from tests.builders import trees
+from tests.recorded import ROOT
 
 STEMS = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"]}
 
@@ -97,3 +101,22 @@ def test_each_archive_goes_where_its_files_are_read(
     with pytest.raises(Asked) as asked:
         module.build(getattr(module, config)(download=True))
     assert asked.value.args[0] == expected
+
+
+@pytest.mark.slow
+def test_a_command_without_network_says_what_to_fetch_and_ends(tmp_path):
+    nobody = "http://127.0.0.1:9"
+    proxies = {"http_proxy": nobody, "https_proxy": nobody, "no_proxy": ""}
+    script = ROOT / "datasets" / "build_ade20k_data.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--download"],
+        cwd=tmp_path,
+        env=os.environ | proxies | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    reason, step = done.stderr.splitlines()[-2:]
+    assert reason.startswith("ERROR: http://data.csail.mit.edu/")
+    assert "put it at ADE20K/ADEChallengeData2016.zip (sha1 219e1696" in step
+    assert "Traceback" not in done.stderr
