@@ -10,10 +10,19 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 import deeplab_tf
 from deeplab_tf.checkpoints import reading
-from deeplab_tf.config import AugmentConfig, ModelConfig, ResizeConfig, TrainConfig
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    ResizeConfig,
+    TfdsConfig,
+    TrainConfig,
+)
+from deeplab_tf.data import agreement
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
@@ -34,13 +43,15 @@ class Run:
         resize: Range of sizes into which images are brought.
         crop_size: Height, width of the training crops.
         spec: What the classes mean.
-        shards: Folder and split of the records.
+        tfds: What is what in a data set of tensorflow_datasets.
+        shards: Folder and split of the records, if it was trained on some.
     """
 
     model: ModelConfig | None = None
     resize: ResizeConfig | None = None
     crop_size: tuple[int, int] | None = None
     spec: DatasetSpec | None = None
+    tfds: TfdsConfig | None = None
     shards: tuple[str, str] | None = None
 
 
@@ -55,11 +66,38 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     before = read(folder)
     if before.model:
         _check_same(folder, before.model, config.model)
-    if before.spec and before.spec.classes != spec.classes:
-        raise InputError(
-            f"{folder}: holds a run on {before.spec.name}, not {spec.name}; choose "
-            "another --train_logdir"
+    if before.spec:
+        agreement.check(
+            before.spec,
+            spec,
+            subject=f"{folder}: holds a run on",
+            way_out="; or choose another --train_logdir",
+            renamed=config.data.classes_renamed,
         )
+        _tell_of_change(folder, before.spec, spec, config.train_split)
+
+
+def _tell_of_change(
+    folder: Path, before: DatasetSpec, now: DatasetSpec, split: str
+) -> None:
+    """Warns where a run goes on with other records than it began with."""
+    for facts in ("split_sizes", "checksums"):
+        old, new = getattr(before, facts).get(split), getattr(now, facts).get(split)
+        if old and new and old != new:
+            logging.warning(
+                "%s: the records of %s are not those that the run began with: %s then, "
+                "%s now; it goes on with these, in an order of their own",
+                folder,
+                split,
+                _images(before, split),
+                _images(now, split),
+            )
+            return
+
+
+def _images(spec: DatasetSpec, split: str) -> str:
+    checksum = spec.checksums.get(split, "")[:8]
+    return f"{spec.split_sizes.get(split, '?')} images {checksum}".rstrip()
 
 
 def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
@@ -82,12 +120,18 @@ def read(folder: Path) -> Run:
         return Run(spec=spec)
     try:
         settings = json.loads(path.read_text())
+        data = DataConfig(**settings["data"])
         return Run(
             model=_record(ModelConfig, settings["model"]),
             resize=_record(ResizeConfig, settings["resize"]),
             crop_size=_record(AugmentConfig, settings["augment"]).train_crop_size,
             spec=spec,
-            shards=(settings["data"]["dataset_dir"], settings["train_split"]),
+            tfds=_record(TfdsConfig, settings.get("tfds", {})),
+            shards=(
+                (data.dataset_dir, settings["train_split"])
+                if data.dataset_dir and not data.tfds
+                else None
+            ),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the settings of a run ({error})") from None

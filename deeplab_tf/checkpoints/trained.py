@@ -22,7 +22,6 @@ from deeplab_tf.config import (
 from deeplab_tf.data import damage, pipeline, transforms
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build, find_backbone, multiple
 from deeplab_tf.prediction import inference
 from deeplab_tf.settings import Overrides
@@ -219,20 +218,15 @@ def load(
     Args:
         path: Training folder, or folder, prefix or `.index` of a checkpoint.
         run: What `find_run` says of it; settings given by hand win.
-        spec: The classes it is used for.
+        spec: The classes it is used for; `agreement.check` has found them right.
         model: Settings of the network.
         resize: Settings of the resizing.
         crop_size: Or that of the run, or 513, 513.
         compatibility: Which mistakes to make.
 
     Raises:
-        InputError: The checkpoint is not of this network, or of other classes.
+        InputError: The checkpoint is not of this network.
     """
-    if run.spec and run.spec.classes != spec.classes:
-        raise InputError(
-            f"{path} was trained on {run.spec.name} ({run.spec.num_classes} classes), "
-            f"not on {spec.name} ({spec.num_classes} classes)"
-        )
     config = model.onto(run.model)
     network = build(config, spec.num_classes)
     report = restoring.restore(network, path)

@@ -231,7 +231,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         required(self, "train_logdir")
-        self.data.check()
+        self.data.check(self.tfds.given)
         positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
         not_negative(self, "seed")
         if not 0 < self.drop_path_keep_prob <= 1:

@@ -1,6 +1,7 @@
 """Settings of what is read, and of mistakes that are kept for old numbers."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Literal
 
 from deeplab_tf.errors import FlagError
@@ -68,10 +69,20 @@ class DataConfig:
         name = self.dataset or ""
         return name.removeprefix(TFDS) if name.startswith(TFDS) else None
 
-    def check(self) -> None:
-        """Raises where there is no folder to read."""
-        if not self.tfds:
-            required(self, "dataset_dir")
+    def check(self, for_tfds: Collection[str]) -> None:
+        """Raises where there is no folder to read, or a setting that it has no use for.
+
+        Args:
+            for_tfds: Settings of `TfdsConfig` that were given.
+        """
+        if self.tfds:
+            return
+        required(self, "dataset_dir")
+        if for_tfds:
+            raise FlagError(
+                f"--{next(iter(for_tfds))} is for --dataset={TFDS}NAME; of records, "
+                "dataset.json tells it"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +102,12 @@ class TfdsConfig:
 
     def __post_init__(self) -> None:
         _ = self.changes  # Raises where it cannot be understood.
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Settings that are not the default ones."""
+        fields = dataclasses.fields(self)
+        return tuple(f.name for f in fields if getattr(self, f.name) != f.default)
 
     @property
     def changes(self) -> dict[int, int]:

@@ -106,7 +106,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "eval_logdir")
-        self.data.check()
+        self.data.check(self.tfds.given)
         positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
         if self.crf_search and self.trimap_widths:
             raise FlagError(
@@ -152,7 +152,7 @@ class VisConfig:
     def __post_init__(self) -> None:
         required(self, "checkpoint_dir", "vis_logdir")
         if self.image is None:
-            self.data.check()
+            self.data.check(self.tfds.given)
         positive(self, "vis_batch_size", "vis_crop_size")
         refuse_quantization(self)
 

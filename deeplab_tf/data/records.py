@@ -39,6 +39,9 @@ class Records(Protocol):
     def where(self, index: int) -> str:
         """File and number, for an error about the record `index` of `in_order`."""
 
+    def parts(self) -> Sequence["Records"]:
+        """What lies in each file, in order."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shards:
@@ -78,6 +81,10 @@ class Shards:
                 return f"{path}: record {index}"
             index -= count
         raise IndexError(index)
+
+    def parts(self) -> Sequence["Shards"]:
+        """See `Records`."""
+        return [dataclasses.replace(self, paths=[path]) for path in self.paths]
 
 
 def shuffled(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

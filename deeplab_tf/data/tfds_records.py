@@ -73,6 +73,10 @@ class TfdsRecords:
         (piece,) = cut(self.pieces, index, index + 1)
         return f"{TFDS}{self.data.name} {piece.split}: example {piece.start}"
 
+    def parts(self) -> Sequence["TfdsRecords"]:
+        """See `records.Records`."""
+        return [dataclasses.replace(self, pieces=(piece,)) for piece in self.pieces]
+
     def part(self, start: int, stop: int) -> "TfdsRecords":
         """Its records `start` to `stop - 1`."""
         pieces = tuple(cut(self.pieces, start, stop))
@@ -117,10 +121,7 @@ def open_split(data: Prepared, split: str) -> TfdsRecords:
 def _pieces(split: str, lengths: Sequence[int]) -> list[Piece]:
     """The files of a split."""
     edges = np.cumsum([0, *lengths]).tolist()
-    return [
-        Piece(split, start, stop)
-        for start, stop in itertools.pairwise(edges)
-    ]
+    return [Piece(split, start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def cut(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[Piece]:

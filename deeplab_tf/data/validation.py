@@ -1,12 +1,17 @@
 """Reads the labels of records before work starts, and names the first that is wrong."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from deeplab_tf.config.records import TFDS
 from deeplab_tf.data import labels, tfrecord
+from deeplab_tf.data.damage import Sample
+from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError
@@ -14,47 +19,86 @@ from deeplab_tf.errors import InputError
 _SAMPLE = 200
 
 
-def check_records(shards: list[str], spec: DatasetSpec, how: str) -> None:
+def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
     """Checks labels of a split against the classes.
 
     Args:
-        shards: Paths.
+        records: Of the split.
         spec: What the ids mean.
-        how: "off", "sample" (200 records, spread over the shards) or "full".
+        how: "off", "sample" (200 records, spread over the files) or "full".
+
+    Returns:
+        What the masks that were read hold.
 
     Raises:
-        InputError: A shard is damaged, or a record breaks the label contract.
+        InputError: A file is damaged, or a record breaks the label contract.
     """
-    counts = {path: tfrecord.count(path) for path in shards}
-    if not sum(counts.values()):
-        raise InputError(f"{shards[0]}: no records in this shard, nor in the others")
+    tally, parts = Tally(), records.parts()
+    if not records.count():
+        path = records.where(0).rpartition(":")[0]
+        raise InputError(f"{path}: no records in this shard, nor in the others")
     if how == "off":
-        return
-    limit = max(1, _SAMPLE // len(shards)) if how == "sample" else None
-    tally = Tally()
-    for path in shards:
-        for index, serialized in enumerate(tfrecord.read(path)):
-            if index == limit:
-                break
-            where, ids = _read(path, index, serialized)
-            tally.add(Tally.of(where, ids, spec))
-    labels.check(tally, spec, complete=how == "full")
+        return tally
+    limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
+    with _remedies(spec):
+        for part in parts:
+            for where, sample in _samples(part, limit):
+                origin, ids = _read(where, sample, records.table)
+                tally.add(Tally.of(origin, ids, spec))
+        labels.check(tally, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',
             spec.ignore_label,
             spec.classes[spec.ignore_label],
         )
+    return tally
 
 
-def _read(path: str, index: int, serialized: bytes) -> tuple[str, np.ndarray]:
-    where = f"{Path(path).name} record {index}"
+@contextlib.contextmanager
+def _remedies(spec: DatasetSpec) -> Iterator[None]:
+    """Names the flags that change ids where they are read without records."""
     try:
-        sample = tfrecord.parse(serialized)
+        yield
+    except InputError as error:
+        if not spec.name.startswith(TFDS):
+            raise
+        text = str(error)
+        for flag, other in _OF_TFDS.items():
+            text = text.replace(flag, other)
+        raise InputError(text) from None
+
+
+_OF_TFDS = {
+    " (build_folder_data.py)": "",
+    "build_folder_data.py --reduce_zero_label": "--tfds_label_map=1:0,2:1,...",
+    "--label_map": "--tfds_label_map",
+    "build_folder_data.py": "build_tfds_data.py",
+}
+
+
+def _samples(part: Records, limit: int) -> Iterator[tuple[str, Sample]]:
+    """Yields what is in a file, each with where it is."""
+    index = 0
+    try:
+        for sample in part.in_order().take(limit):
+            yield part.where(index), sample
+            index += 1
     except tf.errors.InvalidArgumentError:
         raise InputError(
-            f"{where}: no image with its mask; build it with datasets/build_*.py"
+            f"{part.where(index)}: no image with its mask; build it with "
+            "datasets/build_*.py"
         ) from None
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):
+        raise InputError(
+            f"{part.where(index)} is damaged; copy or build it again"
+        ) from None
+
+
+def _read(
+    where: str, sample: Sample, table: np.ndarray | None
+) -> tuple[str, np.ndarray]:
+    """Name of a record, for errors, and its class ids `[H, W]`."""
     where += f" ({sample['name'].numpy().decode()})"
     png = sample["label"].numpy()
     if not png:
@@ -66,4 +110,4 @@ def _read(path: str, index: int, serialized: bytes) -> tuple[str, np.ndarray]:
     except tf.errors.InvalidArgumentError:
         raise InputError(f"{where}: its image or label is damaged") from None
     labels.check_size(Path(where), ids, tuple(size))
-    return where, ids
+    return where, ids if table is None else table[ids]

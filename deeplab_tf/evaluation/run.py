@@ -11,8 +11,9 @@ from tqdm import tqdm
 from deeplab_tf.checkpoints import predicted, trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
-from deeplab_tf.data import specs, tfrecord, validation
-from deeplab_tf.data.records import Records, Shards
+from deeplab_tf.data import validation
+from deeplab_tf.data.opening import open_split
+from deeplab_tf.data.records import Records
 from deeplab_tf.evaluation import crf_search, report
 from deeplab_tf.evaluation.counts import Counts
 from deeplab_tf.files import check_writable
@@ -51,11 +52,11 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
 
 def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
     """The network of a checkpoint, and the records of the split."""
-    directory = config.data.dataset_dir or ""
     run = trained.find_run(path)
-    spec = specs.resolve(config.data.dataset, directory, run.spec)
-    shards = tfrecord.find_shards(directory, config.eval_split)
-    validation.check_records(shards, spec, config.validate_labels)
+    spec, records = open_split(
+        config.data, config.tfds.onto(run.tfds), config.eval_split, run.spec
+    )
+    validation.check_records(records, spec, config.validate_labels)
     network = trained.load(
         path,
         run,
@@ -65,7 +66,7 @@ def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
         crop_size=config.eval_crop_size,
         compatibility=config.compatibility,
     )
-    return network, Shards(paths=shards)
+    return network, records
 
 
 def _evaluate(

@@ -15,7 +15,7 @@ import deeplab_tf
 from deeplab_tf.checkpoints import rundir, trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import ExportConfig
-from deeplab_tf.data import images, specs, tfrecord
+from deeplab_tf.data import agreement, images, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.exporting import frozen_graph, saved_model
@@ -141,6 +141,8 @@ def _spec(config: ExportConfig, run: rundir.Run) -> DatasetSpec:
     """The classes: those of the run, of a named data set, or numbered ones."""
     if run.spec or config.dataset:
         spec = specs.resolve(config.dataset, None, run.spec)
+        if run.spec:
+            agreement.check(run.spec, spec, subject="the checkpoint was trained on")
         if config.num_classes not in (None, spec.num_classes):
             raise FlagError(
                 f"--num_classes={config.num_classes}, but {spec.name} has "

@@ -1,32 +1,84 @@
 """What is worth knowing before a run costs hours."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
+import numpy as np
 from absl import logging
 
+from deeplab_tf.checkpoints import keras_applications, reading
 from deeplab_tf.checkpoints.restoring import Report
-from deeplab_tf.config import TrainConfig
+from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.data import agreement
+from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.models.build import multiple
 from deeplab_tf.models.custom import FrozenableBatchNorm
 from deeplab_tf.models.names import layers_of, scope
+from deeplab_tf.training.class_weights import Counts
 
 _DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
 
 
-def tell_classes(spec: DatasetSpec, split: str) -> None:
-    """Lists the classes, with their share of the pixels where it was counted."""
-    counts = spec.pixel_counts.get(split)
-    total = sum(counts) if counts else 0
-    shares = [f" {count / total:.1%}" for count in counts] if counts and total else []
-    named = [
-        f"{label} {name}{share}"
-        for label, (name, share) in enumerate(
-            zip(spec.classes, shares or [""] * spec.num_classes, strict=True)
-        )
+def shares(
+    spec: DatasetSpec, split: str, counts: Counts | None, tally: Tally
+) -> np.ndarray | None:
+    """Share of each class in the labelled pixels of a split, `[C]`; None if unknown.
+
+    Args:
+        spec: What the ids mean, and how often they occur, where that is known.
+        split: "train".
+        counts: Of all records, if they were counted for this run.
+        tally: Of the labels that were checked.
+    """
+    if counts is not None:
+        pixels = counts.pixels
+    elif split in spec.pixel_counts:
+        pixels = np.array(spec.pixel_counts[split])
+    else:
+        pixels = np.array([tally.pixels.get(i, 0) for i in range(spec.num_classes)])
+    labelled = np.where(np.arange(spec.num_classes) == spec.ignore_label, 0, pixels)
+    return labelled / labelled.sum() if labelled.any() else None
+
+
+def class_table(spec: DatasetSpec, loss: LossConfig, shares: np.ndarray | None) -> str:
+    """A line for each class: id, name, share of the labelled pixels, weight."""
+    width = max(map(len, spec.classes))
+    lines = [
+        f"{spec.name}, {spec.num_classes} classes, {spec.ignore_label} counts nowhere:",
+        f" id  {'class':{width}} {'share':>8} {'weight':>8}",
     ]
-    logging.info("%s, %d classes: %s", spec.name, spec.num_classes, ", ".join(named))
+    given = loss.label_weights or (1.0,)
+    weights = given * spec.num_classes if len(given) == 1 else given
+    for label, name in enumerate(spec.classes):
+        share = "" if shares is None else f"{shares[label]:.3%}"
+        weight = f"{weights[label]:.4f}"
+        if label == spec.ignore_label:
+            share, weight = "", "ignored"
+        lines.append(f"{label:3d}  {name:{width}} {share:>8} {weight:>8}")
+    return "\n".join(lines)
+
+
+def warn_of_other_classes(
+    spec: DatasetSpec, initial: str, excluded: Sequence[str]
+) -> None:
+    """Warns where logits start from those of other classes, of the same number."""
+    if excluded or keras_applications.is_file(initial):
+        return
+    before = spec_.load(Path(reading.find(initial)).parent)
+    if before is None or before.num_classes != spec.num_classes:
+        return  # Shapes tell.
+    if how := agreement.difference(before, spec):
+        logging.warning(
+            "%s was trained on %s: %s. Its logits are taken all the same; "
+            "--initialize_last_layer=false --last_layers_contain_logits_only=true "
+            "starts them anew",
+            initial,
+            before.name,
+            how.split(";")[0],
+        )
 
 
 def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None:

@@ -32,8 +32,10 @@ class Counts(NamedTuple):
     beside: np.ndarray
 
 
-def weigh(config: LossConfig, spec: DatasetSpec, source: Source) -> LossConfig:
-    """The loss with the weights that `class_weights` asks for.
+def weigh(
+    config: LossConfig, spec: DatasetSpec, source: Source
+) -> tuple[LossConfig, Counts | None]:
+    """The loss with the weights that `class_weights` asks for, and what was counted.
 
     They follow from the records, or the file, alone: a run that goes on has the same.
 
@@ -42,18 +44,17 @@ def weigh(config: LossConfig, spec: DatasetSpec, source: Source) -> LossConfig:
     """
     how = config.class_weights
     if not how:
-        return config
+        return config, None
     if how in _RULES:
         logging.info("--class_weights=%s: reading the labels of all records", how)
         counts = count(spec, source)
         weights = _RULES[how](counts)
-        _tell(spec, weights, counts)
     else:
-        weights = read(Path(how), spec)
-        _tell(spec, weights)
-    return dataclasses.replace(
+        counts, weights = None, read(Path(how), spec)
+    loss = dataclasses.replace(
         config, class_weights="", label_weights=tuple(weights.tolist())
     )
+    return loss, counts
 
 
 def median_frequency(counts: Counts) -> np.ndarray:
@@ -156,12 +157,3 @@ def write(folder: Path, spec: DatasetSpec, config: LossConfig, how: str) -> None
         for name, weight in zip(spec.classes, config.label_weights, strict=True)
     ]
     write_whole(folder / FILE_NAME, f"# --class_weights={how}\n" + "".join(lines))
-
-
-def _tell(spec: DatasetSpec, weights: np.ndarray, counts: Counts | None = None) -> None:
-    width = max(map(len, spec.classes))
-    logging.info("%-*s %9s %8s", width, "class", "weight", "share")
-    shares = counts.pixels / counts.pixels.sum() if counts else weights * np.nan
-    for name, weight, share in zip(spec.classes, weights, shares, strict=True):
-        told = "" if np.isnan(share) else f"{share:.3%}"
-        logging.info("%-*s %9.4f %8s", width, name, weight, told)

@@ -12,10 +12,11 @@ from absl import logging
 from deeplab_tf.checkpoints import restoring, rundir
 from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import pipeline, specs, tfrecord, validation
+from deeplab_tf.data import pipeline, validation
+from deeplab_tf.data.opening import open_split
 from deeplab_tf.data.pipeline import Source
-from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable
 from deeplab_tf.models.build import find_backbone
@@ -48,9 +49,10 @@ def train(
         InputError: Something given is not usable, or training has come to nothing.
     """
     folder = check_writable("train_logdir", config.train_logdir)
-    spec, source = _open_data(config)
-    rundir.check(folder, config, spec)
-    loss = class_weights.weigh(config.loss, spec, source)
+    spec, source, tally = _open_data(config, folder)
+    loss, counts = class_weights.weigh(config.loss, spec, source)
+    shares = advice.shares(spec, config.train_split, counts, tally)
+    logging.info("%s", advice.class_table(spec, loss, shares))
     strategy = strategy or devices.make_strategy()
     batch_size = devices.per_replica(config.train_batch_size, strategy)
     keras.utils.set_random_seed(config.seed)
@@ -86,25 +88,27 @@ def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
     return {name: batch[name] for name in ("image", "label")}
 
 
-def _open_data(config: TrainConfig) -> tuple[DatasetSpec, Source]:
-    """What the records mean, and where they are, once their labels are checked."""
-    directory = config.data.dataset_dir or ""
-    spec = specs.resolve(config.data.dataset, directory)
+def _open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, Tally]:
+    """What the records mean, where they are, and what the checked labels hold.
+
+    Whether a run in the folder has learned these classes is asked first.
+    """
+    spec, records = open_split(config.data, config.tfds, config.train_split)
+    rundir.check(folder, config, spec)
     if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
         raise FlagError(
             f"--label_weights: {len(config.loss.label_weights)} weights for "
             f"{spec.num_classes} classes of {spec.name}"
         )
     mean_pixel = find_backbone(config.model).mean_pixel
-    shards = tfrecord.find_shards(directory, config.train_split)
-    validation.check_records(shards, spec, config.validate_labels)
-    advice.tell_classes(spec, config.train_split)
-    return spec, Source(
-        records=Shards(paths=shards),
+    tally = validation.check_records(records, spec, config.validate_labels)
+    source = Source(
+        records=records,
         ignore_label=spec.ignore_label,
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),
     )
+    return spec, source, tally
 
 
 def _state(trainer: Trainer) -> dict[str, dict]:
@@ -128,6 +132,7 @@ def _start(config: TrainConfig, trainer: Trainer, keeper: Keeper) -> int:
         return step
     if initial:
         excluded = _excluded(config)
+        advice.warn_of_other_classes(trainer.spec, initial, excluded)
         report = restoring.initialize(trainer.model, initial, exclude=excluded)
         logging.info("%s: %s", initial, report)
     advice.warn(config, trainer.model, report)

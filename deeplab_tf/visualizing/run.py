@@ -10,10 +10,12 @@ from tqdm import tqdm
 
 from deeplab_tf.checkpoints import predicted, trained
 from deeplab_tf.checkpoints.predicted import Predicted
+from deeplab_tf.checkpoints.rundir import Run
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import VisConfig
-from deeplab_tf.data import images, specs, tfrecord
-from deeplab_tf.data.records import Records, Shards
+from deeplab_tf.data import images
+from deeplab_tf.data.opening import describe, open_split
+from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
@@ -68,9 +70,8 @@ def visualize(config: VisConfig) -> None:
 def _visualize(config: VisConfig, path: str) -> None:
     files = _files(config.image) if config.image else []
     run = trained.find_run(path)
-    spec = specs.resolve(config.data.dataset, config.data.dataset_dir, run.spec)
+    spec, records = _data(config, run)
     palette = _palette(config.colormap_type, spec)
-    records = None if files else _records(config)
     network = trained.load(
         path,
         run,
@@ -117,11 +118,12 @@ def _files(image: str) -> list[tuple[str, Path]]:
     return list(named.items())
 
 
-def _records(config: VisConfig) -> Records:
-    shards = tfrecord.find_shards(config.data.dataset_dir or "", config.vis_split)
-    records = Shards(paths=shards)
-    records.count()  # Raises where one is cut off.
-    return records
+def _data(config: VisConfig, run: Run) -> tuple[DatasetSpec, Records | None]:
+    """What the classes mean and, unless image files are drawn, the records."""
+    tfds = config.tfds.onto(run.tfds)
+    if config.image is None:
+        return open_split(config.data, tfds, config.vis_split, run.spec)
+    return describe(config.data, tfds, run.spec), None
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deeplab_tf.data import images, tfrecord
+from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.data.tfrecord import Record
@@ -25,7 +26,7 @@ def write(folder, masks, *, palette=()):
         for i, mask in enumerate(masks)
     ]
     tfrecord.write(records, folder, "train", per_shard=[len(masks)])
-    return tfrecord.find_shards(str(folder), "train")
+    return Shards(paths=tfrecord.find_shards(str(folder), "train"))
 
 
 def mask(*ids, shape=(4, 5)):
@@ -34,7 +35,7 @@ def mask(*ids, shape=(4, 5)):
 
 @pytest.mark.parametrize("how", ["off", "sample", "full"])
 def test_right_records_pass(shapes, how):
-    shards = tfrecord.find_shards(str(shapes), "train")
+    shards = Shards(paths=tfrecord.find_shards(str(shapes), "train"))
     check_records(shards, shapes_spec.SPEC, how)
 
 
@@ -43,7 +44,7 @@ def test_right_records_pass(shapes, how):
     [
         (
             [mask(0, 1), mask(0, 7)],
-            r"train-00000-of-00001\.tfrecord record 1 \(image_1\)",
+            r"train-00000-of-00001\.tfrecord: record 1 \(image_1\)",
         ),
         ([mask(0, 1), mask(0, 7)], "ids 7 are neither classes"),
         ([mask(0, 1, shape=(5, 4))], "the mask is 4x5, its image 5x4"),
@@ -70,7 +71,7 @@ def test_one_bad_record_in_500_is_found_by_a_full_check_alone(tmp_path):
 
 def test_an_empty_shard_is_an_error(tmp_path):
     tfrecord.write([], tmp_path, "train", per_shard=[0])
-    shards = tfrecord.find_shards(str(tmp_path), "train")
+    shards = Shards(paths=tfrecord.find_shards(str(tmp_path), "train"))
     with pytest.raises(InputError, match="no records"):
         check_records(shards, SPEC, "off")
 

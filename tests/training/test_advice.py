@@ -2,14 +2,24 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from deeplab_tf.checkpoints import restoring
 from deeplab_tf.checkpoints.restoring import Report
-from deeplab_tf.config import AugmentConfig, DataConfig, OptimizerConfig, TrainConfig
-from deeplab_tf.data.specs import camvid
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    LossConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.data.tally import Tally
 from deeplab_tf.models.build import build
 from deeplab_tf.models.names import weights_by_name
 from deeplab_tf.training import advice
+from deeplab_tf.training.class_weights import Counts
 from tests.recorded import SMALL
 
 QUIET = TrainConfig(
@@ -88,11 +98,63 @@ def test_crops_that_do_not_align_are_told(caplog):
     assert "multiple of 16, plus one" in message
 
 
-def test_classes_are_listed_with_their_share_of_the_pixels(caplog):
-    spec = dataclasses.replace(camvid.SPEC, pixel_counts={"train": (75, 25, *[0] * 9)})
-    advice.tell_classes(spec, "train")
-    advice.tell_classes(spec, "val")
-    assert (
-        "camvid, 11 classes: 0 Sky 75.0%, 1 Building 25.0%, 2 Pole 0.0%" in caplog.text
+PETS = DatasetSpec(
+    name="pets",
+    classes=("ground", "black cat", "dog"),
+    palette=distinct_colors(3),
+    pixel_counts={"train": (5, 2, 1)},
+)
+NOTHING = Tally()
+
+
+def test_classes_are_a_table_of_ids_names_shares_and_weights():
+    shares = advice.shares(PETS, "train", None, NOTHING)
+    loss = LossConfig(label_weights=(0.8, 1.5, 1.0))
+    assert advice.class_table(PETS, loss, shares).splitlines() == [
+        "pets, 3 classes, 255 counts nowhere:",
+        " id  class        share   weight",
+        "  0  ground     62.500%   0.8000",
+        "  1  black cat  25.000%   1.5000",
+        "  2  dog        12.500%   1.0000",
+    ]
+
+
+def test_a_class_that_is_ignored_has_neither_share_nor_weight():
+    spec = dataclasses.replace(PETS, ignore_label=0)
+    shares = advice.shares(spec, "train", None, NOTHING)
+    lines = advice.class_table(spec, LossConfig(), shares).splitlines()
+    assert lines[2:] == [
+        "  0  ground              ignored",
+        "  1  black cat  66.667%   1.0000",
+        "  2  dog        33.333%   1.0000",
+    ]
+
+
+def test_shares_are_counted_or_of_the_description_or_of_what_was_checked():
+    counts = Counts(np.array([1, 1, 2]), np.array([4, 4, 4]))
+    assert advice.shares(PETS, "train", counts, NOTHING).tolist() == [0.25, 0.25, 0.5]
+    tally = Tally(pixels={0: 3, 2: 1, 255: 100})
+    assert advice.shares(PETS, "val", None, tally).tolist() == [0.75, 0, 0.25]
+    assert advice.shares(PETS, "val", None, NOTHING) is None
+    one = LossConfig(label_weights=(2.0,))
+    assert advice.class_table(PETS, one, None).endswith(
+        "  2  dog" + 18 * " " + "2.0000"
     )
-    assert "0 Sky, 1 Building, 2 Pole" in caplog.text
+
+
+@pytest.mark.parametrize("excluded", [(), restoring.LOGITS])
+def test_logits_of_other_classes_are_warned_of_unless_they_start_anew(
+    tmp_path, caplog, excluded
+):
+    dataclasses.replace(PETS, classes=("ground", "dog", "black cat")).save(tmp_path)
+    (tmp_path / "model.ckpt-1.index").touch()
+    advice.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), excluded)
+    told = 'class 1 is "dog" there, "black cat" here, in another order. Its logits'
+    assert (told in caplog.text) == (not excluded)
+
+
+def test_logits_of_the_same_classes_are_not_warned_of(tmp_path, caplog):
+    PETS.save(tmp_path)
+    (tmp_path / "model.ckpt-1.index").touch()
+    advice.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), ())
+    assert not caplog.text
