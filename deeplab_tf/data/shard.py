@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf.data import images, labels, tfrecord
+from deeplab_tf.data import images, labels, writing
 from deeplab_tf.data.sources import Sample, Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally
-from deeplab_tf.files import flush, write_whole
+from deeplab_tf.files import write_whole
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Shard:
     @property
     def name(self) -> str:
         """Of its file."""
-        return tfrecord.shard_name(self.split, self.index, self.count)
+        return writing.shard_name(self.split, self.index, self.count)
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -106,18 +106,18 @@ class Job:
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         samples = self.splits[shard.split].samples(shard.start, shard.stop)
         try:
-            tfrecord.write_shard(self._records(samples, summary, tick), unfinished)
-            flush(unfinished)
+            records = self._records(samples, summary, tick)
+            found = writing.write_shard(records, unfinished)
             if not summary.tally.wrong.count:
-                summary.sha256 = sha256(unfinished)
                 unfinished.replace(path)
+                summary.sha256 = found
         finally:
             unfinished.unlink(missing_ok=True)
         summary.save(path)
 
     def _records(
         self, samples: Iterable[Sample], summary: Summary, tick: Callable[[], object]
-    ) -> Iterator[tfrecord.Record]:
+    ) -> Iterator[writing.Record]:
         """Yields records up to the first wrong mask, and counts all of them."""
         for sample in samples:
             if sample.label is not None:
@@ -169,11 +169,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(sample: Sample) -> tfrecord.Record:
+def _record(sample: Sample) -> writing.Record:
     label = b""
     if sample.label is not None:
         label = images.png(sample.label.astype(np.uint8))
-    return tfrecord.Record(
+    return writing.Record(
         name=sample.name,
         image=sample.image,
         image_format=sample.image_format,

@@ -1,16 +1,26 @@
 """Records on disk: the official Example schema and shard names, both ways."""
 
-import dataclasses
-import errno
-import itertools
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
+from deeplab_tf.data.writing import Record, shard_name, write
 from deeplab_tf.errors import InputError
+
+__all__ = [
+    "Record",
+    "count",
+    "decode_image",
+    "decode_label",
+    "find_shards",
+    "parse",
+    "read",
+    "shard_name",
+    "write",
+]
 
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string),
@@ -18,49 +28,6 @@ _FEATURES = {
     "image/segmentation/class/encoded": tf.io.FixedLenFeature((), tf.string, ""),
 }
 _HEADER, _FOOTER = 12, 4  # Bytes around a record: its length with a checksum; another.
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Record:
-    """An image and its mask, encoded.
-
-    Attributes:
-        name: Stem of the file, "2007_000032".
-        image: JPEG or PNG.
-        image_format: "jpeg" or "png".
-        size: Height, width.
-        label: PNG of 8 bits, grey: the class ids. Empty where there is none.
-    """
-
-    name: str
-    image: bytes
-    image_format: str
-    size: tuple[int, int]
-    label: bytes = b""
-
-    def serialized(self) -> bytes:
-        """The record as a `tf.train.Example`, keys as in research/deeplab."""
-        height, width = self.size
-        features = {
-            "image/encoded": _bytes(self.image),
-            "image/filename": _bytes(self.name.encode()),
-            "image/format": _bytes(self.image_format.encode()),
-            "image/height": _int(height),
-            "image/width": _int(width),
-            "image/channels": _int(3),
-            "image/segmentation/class/encoded": _bytes(self.label),
-            "image/segmentation/class/format": _bytes(b"png"),
-        }
-        example = tf.train.Example(features=tf.train.Features(feature=features))
-        return example.SerializeToString(deterministic=True)
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _int(value: int) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
 def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -99,43 +66,6 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 def decode_label(encoded: tf.Tensor) -> tf.Tensor:
     """PNG bytes -> class ids, int32 `[H, W, 1]`."""
     return tf.cast(tf.io.decode_png(encoded, 1), tf.int32)
-
-
-def shard_name(split: str, index: int, count: int) -> str:
-    """`train-00000-of-00004.tfrecord`."""
-    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
-
-
-def write(
-    records: Iterable[Record], folder: Path, split: str, *, per_shard: list[int]
-) -> None:
-    """Writes a split's shards.
-
-    Args:
-        records: In order.
-        folder: Where to.
-        split: "train".
-        per_shard: Records of each shard.
-    """
-    rest = iter(records)
-    for index, size in enumerate(per_shard):
-        path = folder / shard_name(split, index, len(per_shard))
-        write_shard(itertools.islice(rest, size), path)
-
-
-def write_shard(records: Iterable[Record], path: Path) -> None:
-    """Writes one shard.
-
-    Raises:
-        OSError: The disk is full, or the file cannot be written for another reason.
-    """
-    try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for record in records:
-                writer.write(record.serialized())
-    except tf.errors.OpError as error:
-        reason = error.message.split("; ")[-1]
-        raise OSError(errno.EIO, f"{reason}; nothing is lost", str(path)) from None
 
 
 def find_shards(folder: str, split: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Shards made in parallel, a process a core, as far as processes gain time.
 
-They are spawned, not forked, since a forked TensorFlow hangs.
+They are spawned, not forked: a source may use TensorFlow, which hangs when forked.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from deeplab_tf.data.shard import Job, Shard
 from deeplab_tf.data.work import WorkConfig
 from deeplab_tf.errors import InputError
 
-_START = 4.0  # Seconds until a process is at work: it imports TensorFlow.
+_START = 1.5  # Seconds until a process is at work.
 _FEW, _TRIED = 64, 8  # Samples not worth a process; samples read to learn their cost.
 _POLL = 0.2  # Seconds between looks at how far the processes are.
 

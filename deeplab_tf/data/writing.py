@@ -1,0 +1,132 @@
+"""Records -> shards, without TensorFlow, which a builder's processes do not need.
+
+It would cost each of them three seconds of its start and 450 MB. The bytes are those
+that TensorFlow writes, in its framing and the official schema.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from deeplab_tf.data.crc32c import crc32c
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """An image and its mask, encoded.
+
+    Attributes:
+        name: Stem of the file, "2007_000032".
+        image: JPEG or PNG.
+        image_format: "jpeg" or "png".
+        size: Height, width.
+        label: PNG of 8 bits, grey: the class ids. Empty where there is none.
+    """
+
+    name: str
+    image: bytes
+    image_format: str
+    size: tuple[int, int]
+    label: bytes = b""
+
+    def serialized(self) -> bytes:
+        """The record as a `tf.train.Example`, keys as in research/deeplab, sorted."""
+        height, width = self.size
+        features = {
+            "image/encoded": _bytes(self.image),
+            "image/filename": _bytes(self.name.encode()),
+            "image/format": _bytes(self.image_format.encode()),
+            "image/height": _int(height),
+            "image/width": _int(width),
+            "image/channels": _int(3),
+            "image/segmentation/class/encoded": _bytes(self.label),
+            "image/segmentation/class/format": _bytes(b"png"),
+        }
+        entries = (
+            _field(1, key.encode()) + _field(2, features[key])
+            for key in sorted(features)
+        )
+        return _field(1, b"".join(_field(1, entry) for entry in entries))
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """`train-00000-of-00004.tfrecord`."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def write(
+    records: Iterable[Record], folder: Path, split: str, *, per_shard: list[int]
+) -> None:
+    """Writes a split's shards.
+
+    Args:
+        records: In order.
+        folder: Where to.
+        split: "train".
+        per_shard: Records of each shard.
+    """
+    rest = iter(records)
+    for index, size in enumerate(per_shard):
+        path = folder / shard_name(split, index, len(per_shard))
+        write_shard(itertools.islice(rest, size), path)
+
+
+def write_shard(records: Iterable[Record], path: Path) -> str:
+    """Writes one shard, onto the disk; returns its SHA-256.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written for another reason.
+    """
+    found = hashlib.sha256()
+    try:
+        with path.open("wb") as file:
+            for record in records:
+                framed = _framed(record.serialized())
+                found.update(framed)
+                file.write(framed)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return found.hexdigest()
+
+
+def _framed(data: bytes) -> bytes:
+    """A record of a TFRecord file: length and content, each with its checksum."""
+    length = struct.pack("<Q", len(data))
+    return length + _masked(length) + data + _masked(data)
+
+
+def _masked(data: bytes) -> bytes:
+    crc = crc32c(data)
+    rotated = (crc >> 15 | crc << 17) + 0xA282EAD8
+    return struct.pack("<I", rotated & 0xFFFFFFFF)
+
+
+# Protocol buffers' wire format, of `tf.train.Feature` and what is around it.
+
+
+def _bytes(value: bytes) -> bytes:
+    return _field(1, _field(1, value))
+
+
+def _int(value: int) -> bytes:
+    return _field(3, _field(1, _varint(value)))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    parts = []
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
