@@ -2,7 +2,7 @@
 
 import logging as standard_logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import logging
 
@@ -15,8 +15,9 @@ def run(
     command: Callable[[flags.Record], None],
     *,
     retired: flags.Retired | None = None,
+    argv: Sequence[str] | None = None,
 ) -> None:
-    """Runs a command on `sys.argv`; a user's mistake ends it with one line.
+    """Runs a command on `argv`, or `sys.argv`; a user's mistake ends it with one line.
 
     Exits with 2 for a command line that cannot be meant, with 1 for bad input, with 130
     when interrupted.
@@ -26,7 +27,7 @@ def run(
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     try:
-        command(flags.parse(record, sys.argv, retired=retired))
+        command(flags.parse(record, argv or sys.argv, retired=retired))
     except InputError as error:
         sys.exit(_told(str(error), error.exit_code))
     except OSError as error:  # A folder that cannot be written, a full disk.

@@ -64,7 +64,7 @@ def check(tally: Tally, spec: DatasetSpec, *, complete: bool = True) -> None:
         raise InputError(_wrong(tally, spec))
     _check_borders(tally)
     if complete:
-        _check_meaning(set(tally.pixels), spec)
+        check_meaning(set(tally.pixels), spec)
         for line in suspicions(tally, spec):
             logging.warning("%s", line)
 
@@ -137,7 +137,7 @@ def borders_said(found: Kind) -> str:
 _SHARP = "Save masks as PNG, drawn without smoothing and resized without interpolation"
 
 
-def _check_meaning(ids: set[int], spec: DatasetSpec) -> None:
+def check_meaning(ids: set[int], spec: DatasetSpec) -> None:
     """Raises where allowed ids cannot mean what was meant."""
     classes = ids - {spec.ignore_label}
     if classes == {0} and spec.ignore_label in ids:

@@ -1,0 +1,1 @@
+"""Looks through records, and shows what is wrong with them on a page."""
