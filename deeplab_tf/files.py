@@ -22,9 +22,10 @@ def check_writable(flag: str, folder: str | None) -> Path:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file so that, whenever the process dies, it is the old or the new."""
+    """Writes a file so that, whenever the machine fails, it is the old or the new."""
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    flush(unfinished)
     unfinished.replace(path)
 
 

@@ -74,7 +74,6 @@ def build(
         OSError: The disk is full. Then the same call goes on with the finished shards.
     """
     folder = check_writable("output_dir", output_dir)
-    beside = _beside(folder, spec, splits)
     for split, source in splits.items():
         if not len(source):
             raise InputError(f"split {split}: no images")
@@ -83,6 +82,7 @@ def build(
     }
     everything = [shard for part in parts.values() for shard in part]
     with unfinished(folder, _fingerprint(splits, spec, shards)) as place:
+        beside = _beside(folder, spec, splits)
         whole = set(place.whole(everything))
         if whole:
             logging.info(

@@ -7,7 +7,7 @@ what is in it, so that nothing needs to be kept in memory, nor read twice.
 import dataclasses
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -103,7 +103,8 @@ class Job:
             OSError: The disk is full.
         """
         path, summary = self.folder / shard.name, Summary()
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        # Of its own name: a Beam runner may let two workers make one shard.
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         samples = self.splits[shard.split].samples(shard.start, shard.stop)
         try:
             records = self._records(samples, summary, tick)

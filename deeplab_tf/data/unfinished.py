@@ -19,7 +19,7 @@ from absl import logging
 
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.shard import Shard, Summary, sha256
-from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
+from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.workers import ProcessDied
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import flush, write_whole
@@ -46,6 +46,8 @@ class Unfinished:
         """The shards that are finished, here or, if it was cut short, in the output."""
         found = [shard for shard in shards if self._is_whole(shard.name)]
         names = {name for shard in found for name in (shard.name, _summary(shard))}
+        if len(found) == len(shards):
+            names.add(spec_.FILE_NAME)  # `finish` needs it as long as this is not done.
         for path in self.folder.iterdir():
             if path.name not in names | {_MANIFEST}:
                 path.unlink()
@@ -62,7 +64,6 @@ class Unfinished:
     def publish(self, spec: DatasetSpec) -> None:
         """Puts `dataset.json` and the shards that it lists in the place of the old."""
         spec.save(self.folder)
-        flush(self.folder / FILE_NAME)
         self._move(spec)
 
     def finish(self) -> bool:
@@ -162,14 +163,21 @@ def _alone(folder: Path) -> Iterator[None]:
     """Holds a lock that ends with the process."""
     place = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(place, folder)
         yield
+    finally:
+        os.close(place)
+
+
+def _lock(place: int, folder: Path) -> None:
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(
             f"--output_dir={folder}: another builder is at work there; wait for it"
         ) from None
-    finally:
-        os.close(place)
+    except OSError as error:  # Not all network disks know locks.
+        logging.warning("%s: cannot be locked (%s)", folder, error.strerror)
 
 
 def _summary(shard: Shard) -> str:

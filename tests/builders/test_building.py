@@ -18,7 +18,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.data import building, images, labels, tfrecord, workers, writing
+from deeplab_tf.data import (
+    building,
+    description,
+    images,
+    labels,
+    tfrecord,
+    workers,
+    writing,
+)
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.building import Files, Pair, WorkConfig
 from deeplab_tf.data.description import mapping_text
@@ -420,11 +428,29 @@ def test_a_build_cut_short_at_its_end_is_completed_before_another_begins(
         patch.setattr(os, "replace", stopping(os.replace, tmp_path, steps, 3))
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path)
+    with monkeypatch.context() as patch:
+        interrupted(patch, description, "described", 0)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path)
     caplog.clear()
     with pytest.raises(InputError, match="a damaged image"):
         build(tmp_path, train=Drawn(damaged=(9,)))
     assert "cut short at its end, is complete" in kept(caplog)
     assert contents(tmp_path) == undisturbed
+
+
+def test_what_was_cut_short_at_its_end_is_described_beside_the_next(
+    tmp_path, monkeypatch
+):
+    build(tmp_path, shards=2, train=Drawn(seed=1), val=Drawn(seed=1, count=3))
+    with monkeypatch.context() as patch:
+        steps = iter(range(100))
+        patch.setattr(os, "unlink", stopping(os.unlink, tmp_path, steps, 3))
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path)
+    spec = build(tmp_path, train=Drawn(seed=2))
+    assert spec.split_sizes == {"train": 24, "val": 3}
+    assert spec.shards.keys() == contents(tmp_path).keys() - {"dataset.json"}
 
 
 def test_a_full_disk_leaves_the_old_build_and_the_finished_shards(
