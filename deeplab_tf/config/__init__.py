@@ -4,8 +4,8 @@ A field with help is a flag of its name. Records nest, flags are flat. Names, ty
 defaults are those of research/deeplab; what differs says so in its help.
 """
 
+from deeplab_tf.config.augmenting import AugmentConfig
 from deeplab_tf.config.learning import (
-    AugmentConfig,
     LossConfig,
     OptimizerConfig,
     TrainConfig,

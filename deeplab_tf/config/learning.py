@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any, Literal
 
+from deeplab_tf.config.augmenting import AugmentConfig
 from deeplab_tf.config.network import ModelConfig
 from deeplab_tf.config.records import (
     CompatibilityConfig,
@@ -165,28 +166,6 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """What chance does to a training image."""
-
-    train_crop_size: tuple[int, int] = flag(
-        "Height,width of the crops; multiples of the output stride plus one.",
-        (513, 513),
-    )
-    min_scale_factor: float = flag("Smallest random scale.", 0.5)
-    max_scale_factor: float = flag("Greatest random scale.", 2.0)
-    scale_factor_step_size: float = flag("Step between them; 0 for any scale.", 0.25)
-
-    def __post_init__(self) -> None:
-        positive(self, "train_crop_size", "min_scale_factor")
-        not_negative(self, "scale_factor_step_size")
-        if self.max_scale_factor < self.min_scale_factor:
-            raise FlagError(
-                f"--max_scale_factor={self.max_scale_factor} is below "
-                f"--min_scale_factor={self.min_scale_factor}"
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """`train.py`."""
 
@@ -220,6 +199,17 @@ class TrainConfig:
     validate_labels: ValidateLabels = flag(
         "Read labels before starting: none, 200 of the split, or all.", "sample"
     )
+    max_bad_records: int = flag(
+        "If above 0: read all records before starting, name those that are damaged, "
+        "leave them out, and stop if there are more than so many. At 0, the first one "
+        "stops the run.",
+        0,
+    )
+    cache_decoded_gb: float = flag(
+        "Keep up to so many GB of decoded records in memory, so that they need not be "
+        "decoded in each epoch; worth it where images are PNGs and memory is to spare.",
+        0.0,
+    )
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     tfds: TfdsConfig = TfdsConfig()
@@ -233,7 +223,7 @@ class TrainConfig:
         required(self, "train_logdir")
         self.data.check(self.tfds.given)
         positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
-        not_negative(self, "seed")
+        not_negative(self, "seed", "max_bad_records", "cache_decoded_gb")
         if not 0 < self.drop_path_keep_prob <= 1:
             raise FlagError(
                 f"--drop_path_keep_prob={self.drop_path_keep_prob}: a share, as 0.8"

@@ -11,9 +11,10 @@ import functools
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import tfrecord, transforms
-from deeplab_tf.data.damage import Sample
+from deeplab_tf.data import decoding, distortions, tfrecord, transforms, windows
+from deeplab_tf.data.decoding import Decoder, Sample
 from deeplab_tf.data.records import Records
+from deeplab_tf.data.windows import Window
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,12 +26,14 @@ class Source:
         ignore_label: Of the data set.
         mean_pixel: Of the network: the colour around images smaller than the crop.
         resize: Range of sizes into which images are brought first.
+        decode: How pixels of a parsed record are found, for training.
     """
 
     records: Records
     ignore_label: int
     mean_pixel: tuple[float, float, float]
     resize: ResizeConfig
+    decode: Decoder = decoding.decoded_window
 
     def pair(self, sample: Sample) -> transforms.Pair:
         """Decodes a parsed record and brings it into the range of sizes."""
@@ -44,9 +47,26 @@ class Source:
 
     def label(self, sample: Sample) -> tf.Tensor:
         """Decodes the class ids of a parsed record, int32 `[H, W, 1]`."""
-        label = tfrecord.decode_label(sample["label"])
+        return self._mapped(tfrecord.decode_label(sample["label"]))
+
+    def classes(self, ids: tf.Tensor, sample: Sample) -> tf.Tensor:
+        """Class ids, int32, of ids that `decode` gave; all ignored without a label."""
+        return tf.cond(
+            sample["label"] == b"",
+            lambda: tf.fill(tf.shape(ids), self.ignore_label),
+            lambda: self._mapped(tf.cast(ids, tf.int32)),
+        )
+
+    def sizes(self, sample: Sample, scale: tf.Tensor) -> list[tf.Tensor]:
+        """Of an image as stored, in the range of sizes if there is one, and scaled."""
+        sizes = [decoding.image_size(sample["image"])]
+        if self.resize.min_resize_value is not None:
+            sizes.append(transforms.size_in_range(sizes[0], self.resize))
+        return [*sizes, transforms.scaled_size(sizes[-1], scale)]
+
+    def _mapped(self, ids: tf.Tensor) -> tf.Tensor:
         table = self.records.table
-        return label if table is None else tf.gather(tf.cast(table, tf.int32), label)
+        return ids if table is None else tf.gather(tf.cast(table, tf.int32), ids)
 
 
 def training_batches(
@@ -76,12 +96,12 @@ def training_batches(
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
         records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
-    crop = functools.partial(_training_crop, source=source, augment=augment, seed=seed)
+    crop = functools.partial(training_crop, source=source, augment=augment, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _training_crop(
+def training_crop(
     number: tf.Tensor,
     sample: Sample,
     *,
@@ -89,27 +109,43 @@ def _training_crop(
     augment: AugmentConfig,
     seed: int,
 ) -> Sample:
-    image, label = source.pair(sample)
-    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
-    scale = transforms.random_scale(
-        augment.min_scale_factor,
-        augment.max_scale_factor,
-        augment.scale_factor_step_size,
-        seeds[0],
+    """What chance shows of a record; chance is the seed and the record's number."""
+    chance = tf.stack([tf.cast(seed, tf.int64), number])
+    seeds = tf.random.split(chance, 3)
+    sizes = source.sizes(sample, _scale(augment, seeds[0]))
+    margin = distortions.rotation_margin(augment)
+    start = transforms.random_start(sizes[-1], augment.train_crop_size, seeds[1])
+    window = Window(start - margin, tf.add(augment.train_crop_size, 2 * margin))
+    flip = transforms.random_flip(seeds[2])
+    image, ids = windows.resampled(
+        functools.partial(source.decode, sample),
+        sizes,
+        windows.inside(window, sizes[-1]),
+        flip=flip,
     )
-    image, label = transforms.scaled(image, label, scale)
-    image, label = transforms.padded(
-        image,
-        label,
-        augment.train_crop_size,
+    image, label = windows.framed(
+        distortions.distorted(image, augment, chance),
+        source.classes(ids, sample),
+        windows.margins(window, sizes[-1], flip),
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )
-    image, label = transforms.random_crop(
-        image, label, augment.train_crop_size, seeds[1]
+    image, label = distortions.rotated(image, label, augment, chance)
+    shape = augment.train_crop_size
+    return {
+        "image": tf.ensure_shape(image, (*shape, 3)),
+        "label": tf.ensure_shape(label, (*shape, 1)),
+        "name": sample["name"],
+    }
+
+
+def _scale(augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
+    return transforms.random_scale(
+        augment.min_scale_factor,
+        augment.max_scale_factor,
+        augment.scale_factor_step_size,
+        seed,
     )
-    image, label = transforms.random_flip(image, label, seeds[2])
-    return {"image": image, "label": label, "name": sample["name"]}
 
 
 def evaluation_batches(

@@ -1,7 +1,9 @@
 """The records of a split: how many, in which order, and where each lies."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -50,14 +52,16 @@ class Shards:
     Attributes:
         paths: Of the files.
         table: See `Records`.
+        left_out: Numbers of records, by their file, that are as if they were not there.
     """
 
     paths: Sequence[str]
     table: np.ndarray | None = None
+    left_out: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
     def count(self) -> int:
         """See `Records`."""
-        return sum(tfrecord.count(path) for path in self.paths)
+        return sum(len(self._numbers(path)) for path in self.paths)
 
     def epoch(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
         """See `Records`."""
@@ -65,26 +69,85 @@ class Shards:
             tf.constant(self.paths), tf.stack([tf.cast(seed, tf.int64), epoch])
         )
         records = tf.data.Dataset.from_tensor_slices(order).interleave(
-            tf.data.TFRecordDataset, cycle_length=4
+            self._read, cycle_length=4
         )
         return shuffled(records, seed, epoch).map(tfrecord.parse)
 
     def in_order(self) -> tf.data.Dataset:
         """See `Records`."""
-        return tf.data.TFRecordDataset(list(self.paths)).map(tfrecord.parse)
+        paths = tf.data.Dataset.from_tensor_slices(list(self.paths))
+        return paths.flat_map(self._read).map(tfrecord.parse)
+
+    def each(self) -> tf.data.Dataset:
+        """As `in_order`, each read by itself: after an error, the next one comes."""
+        places = [
+            (path, offset)
+            for path in self.paths
+            for number, offset in enumerate(tfrecord.offsets(path))
+            if number not in self.left_out.get(path, ())
+        ]
+        paths, offsets = (list(column) for column in zip(*places, strict=True))
+        records = tf.data.Dataset.from_tensor_slices((paths, offsets)).map(
+            tfrecord.record_at, tf.data.AUTOTUNE
+        )
+        return records.map(tfrecord.parse)
+
+    def without(self, indexes: Iterable[int]) -> "Shards":
+        """These but for some, given by their number in `in_order`."""
+        left_out = {path: list(numbers) for path, numbers in self.left_out.items()}
+        for path, number in map(self._place, indexes):
+            left_out.setdefault(path, []).append(number)
+        return dataclasses.replace(self, left_out=left_out)
 
     def where(self, index: int) -> str:
         """See `Records`."""
-        for path in self.paths:
-            count = tfrecord.count(path)
-            if index < count:
-                return f"{path}: record {index}"
-            index -= count
-        raise IndexError(index)
+        path, number = self._place(index)
+        return f"{path}: record {number}"
 
     def parts(self) -> Sequence["Shards"]:
         """See `Records`."""
         return [dataclasses.replace(self, paths=[path]) for path in self.paths]
+
+    def _numbers(self, path: str) -> list[int]:
+        """Of the records of a file that are read."""
+        left_out = self.left_out.get(path, ())
+        return [i for i in range(tfrecord.count(path)) if i not in left_out]
+
+    def _place(self, index: int) -> tuple[str, int]:
+        """File of a record, and its number there."""
+        *others, last = self.paths
+        for path in others:
+            numbers = self._numbers(path)
+            if index < len(numbers):
+                return path, numbers[index]
+            index -= len(numbers)
+        if last not in self.left_out:
+            return last, index  # Asked for each record of a file in turn.
+        numbers = self._numbers(last)
+        return last, numbers[index] if index < len(numbers) else index
+
+    def _read(self, path: tf.Tensor) -> tf.data.Dataset:
+        """Serialized records of a file."""
+        if not self.left_out:
+            return tf.data.TFRecordDataset(path)
+        paths, offsets, counts = zip(*self._runs(), strict=True)
+        of_path = tf.equal(paths, path)
+        runs = tuple(
+            tf.boolean_mask(tf.constant(column, tf.int64), of_path)
+            for column in (offsets, counts)
+        )
+        return tf.data.Dataset.from_tensor_slices(runs).flat_map(
+            functools.partial(tfrecord.run, path)
+        )
+
+    def _runs(self) -> Iterator[tuple[str, int, int]]:
+        """Yields what lies between records that are left out: file, offset, count."""
+        for path in self.paths:
+            offsets = tfrecord.offsets(path)
+            edges = [-1, *sorted(self.left_out.get(path, ())), len(offsets)]
+            for before, after in itertools.pairwise(edges):
+                if after - before > 1:
+                    yield path, offsets[before + 1], after - before - 1
 
 
 def shuffled(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

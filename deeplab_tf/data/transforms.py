@@ -55,10 +55,9 @@ def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
     return wanted
 
 
-def scaled(image: tf.Tensor, label: tf.Tensor, scale: tf.Tensor) -> Pair:
-    """Both at `scale` times their size, truncated, but for the last pixel."""
-    size = tf.cast(tf.shape(image)[:2], tf.float32) * scale
-    return resized(image, label, tf.maximum(tf.cast(size, tf.int32), 1))
+def scaled_size(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Height and width, int32 `[2]`, times `scale`, truncated, but not to 0."""
+    return tf.maximum(tf.cast(tf.cast(size, tf.float32) * scale, tf.int32), 1)
 
 
 def random_scale(least: float, most: float, step: float, seed: tf.Tensor) -> tf.Tensor:
@@ -112,19 +111,17 @@ def network_size(size: Size, *, crop_size: tuple[int, int], multiple: int) -> tf
     return tf.where(size <= crop_size, crop_size, aligned)
 
 
-def random_crop(
-    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor
-) -> Pair:
-    """The same window of both, (height, width) `size`."""
-    both = tf.concat([image, tf.cast(label, image.dtype)], axis=-1)
-    both = tf.image.stateless_random_crop(both, (*size, 4), seed)
-    return both[..., :3], tf.cast(both[..., 3:], label.dtype)
+def random_start(
+    size: tf.Tensor, crop_size: tuple[int, int], seed: tf.Tensor
+) -> tf.Tensor:
+    """First row and column of a crop of an image of `size` or, if less, of the crop's.
+
+    It is where `tf.image.stateless_random_crop` would begin.
+    """
+    room = tf.maximum(size - crop_size, 0) + 1
+    return tf.random.stateless_uniform((3,), seed, 0, tf.int32.max, tf.int32)[:2] % room
 
 
-def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> Pair:
-    """Mirrors both left to right, or neither."""
-    flip = tf.random.stateless_uniform((), seed) < 0.5
-    return (
-        tf.where(flip, image[:, ::-1], image),
-        tf.where(flip, label[:, ::-1], label),
-    )
+def random_flip(seed: tf.Tensor) -> tf.Tensor:
+    """Whether to mirror an image, in half of the cases."""
+    return tf.random.stateless_uniform((), seed) < 0.5

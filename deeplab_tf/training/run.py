@@ -1,6 +1,7 @@
 """The loop, and when to save, to log and to stop."""
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from absl import logging
 from deeplab_tf.checkpoints import restoring, rundir
 from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import pipeline, validation
+from deeplab_tf.data import caching, damage, pipeline, validation
 from deeplab_tf.data.opening import open_split
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
@@ -95,6 +96,7 @@ def _open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, 
     """
     spec, records = open_split(config.data, config.tfds, config.train_split)
     rundir.check(folder, config, spec)
+    records = damage.left_out(records, config.max_bad_records)
     if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
         raise FlagError(
             f"--label_weights: {len(config.loss.label_weights)} weights for "
@@ -108,6 +110,9 @@ def _open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, 
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),
     )
+    if config.cache_decoded_gb:
+        cache = caching.make(records, config.cache_decoded_gb)
+        source = dataclasses.replace(source, decode=cache)
     return spec, source, tally
 
 

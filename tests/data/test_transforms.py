@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.config import ResizeConfig
-from deeplab_tf.data import transforms
+from deeplab_tf.data import decoding, transforms, windows
 from tests.recorded import golden, settings
 
 RECORDED = "misc_preprocess.npz"
@@ -30,6 +30,19 @@ def in_pipeline(transform, image, label):
     return found
 
 
+def show(image, label, sizes, size, flip, around):
+    """The window of (height, width) `size` at the top left."""
+    window = windows.Window(tf.zeros(2, tf.int32), size)
+    flip = tf.constant(bool(flip))
+    found = windows.resampled(
+        lambda part: (decoding.cut(image, part), decoding.cut(label, part)),
+        sizes,
+        windows.inside(window, sizes[-1]),
+        flip=flip,
+    )
+    return windows.framed(*found, windows.margins(window, sizes[-1], flip), **around)
+
+
 def recorded_cases():
     data = golden(RECORDED)
     return data, {
@@ -49,19 +62,22 @@ def test_evaluation_and_training_frames_are_the_official_ones():
         label = tf.cast(tf.reshape(data[source[1]], (*image.shape[:2], 1)), tf.int32)
         keys = ("min_resize_value", "max_resize_value", "resize_factor")
         config = ResizeConfig(**{key: case.get(key) for key in keys})
-        image, label = transforms.resize_to_range(image, label, config)
-        if case.get("is_training"):
-            image, label = transforms.scaled(image, label, case["scale"])
         plain_resnet = case["model_variant"] == "resnet_v1_50"
-        image, label = transforms.padded(
-            image,
-            label,
-            tuple(case["crop"]),
-            mean_pixel=(123.15, 115.90, 103.06) if plain_resnet else (127.5,) * 3,
-            ignore_label=255,
-        )
-        if case.get("flip"):
-            image, label = image[:, ::-1], label[:, ::-1]
+        around = {
+            "mean_pixel": (123.15, 115.90, 103.06) if plain_resnet else (127.5,) * 3,
+            "ignore_label": 255,
+        }
+        if case.get("is_training"):
+            sizes = [tf.shape(image)[:2]]
+            if config.min_resize_value:
+                sizes.append(transforms.size_in_range(sizes[0], config))
+            sizes.append(transforms.scaled_size(sizes[-1], case["scale"]))
+            size = tf.maximum(sizes[-1], case["crop"])
+            image, label = show(image, label, sizes, size, case.get("flip"), around)
+        else:
+            image, label = transforms.resize_to_range(image, label, config)
+            size = tuple(case["crop"])
+            image, label = transforms.padded(image, label, size, **around)
         np.testing.assert_allclose(
             image, data[f"{name}__image"], atol=1e-3, err_msg=name
         )
@@ -125,35 +141,26 @@ def test_padding_is_mean_colour_and_ignore_label(rng):
         assert (found[1][6:].numpy() == 77).all()
 
 
-def test_a_crop_takes_the_same_window_of_both(rng):
-    label = np.arange(48, dtype=np.int32).reshape(6, 8, 1)
-    image = np.repeat(label, 3, axis=-1).astype(np.float32)
-    seen = set()
+@pytest.mark.parametrize("size", [(6, 8), (3, 4), (2, 9), (1, 1)])
+def test_a_crop_begins_where_tensorflow_would_begin_it(size):
+    crop_size = (3, 4)
+    padded = np.maximum(size, crop_size)
+    numbers = np.arange(padded.prod(), dtype=np.int32).reshape(*padded, 1)
+    numbers = np.repeat(numbers, 4, axis=-1)
+    starts = set()
     for i in range(40):
-
-        def crop(image, label, i=i):
-            return transforms.random_crop(image, label, (3, 4), tf.constant([0, i]))
-
-        found = crop(image, label)
-        np.testing.assert_array_equal(found[0][..., :1], found[1])
-        assert found[1].shape == (3, 4, 1)
-        seen.add(int(found[1][0, 0, 0]))
-        if i < 2:
-            np.testing.assert_array_equal(in_pipeline(crop, image, label)[1], found[1])
-    assert {0, 28} <= seen  # The corners occur.
-    assert len(seen) > 12
+        seed = tf.constant([0, i])
+        cropped = tf.image.stateless_random_crop(numbers, (*crop_size, 4), seed)
+        start = transforms.random_start(tf.constant(size), crop_size, seed).numpy()
+        assert cropped[0, 0, 0] == numbers[tuple(start)][0]
+        starts.add(tuple(start.tolist()))
+    last = tuple((padded - crop_size).tolist())
+    assert {(0, 0), last} <= starts  # The corners occur.
 
 
-def test_a_flip_mirrors_both_or_neither(rng):
-    image, label = pair(rng)
-    flips = 0
-    for i in range(40):
-        found = transforms.random_flip(image, label, tf.constant([1, i]))
-        flipped = bool((found[0].numpy() == image[:, ::-1]).all())
-        flips += flipped
-        np.testing.assert_array_equal(found[0], image[:, ::-1] if flipped else image)
-        np.testing.assert_array_equal(found[1], label[:, ::-1] if flipped else label)
-    assert 10 < flips < 30
+def test_half_of_the_images_are_mirrored():
+    flips = [bool(transforms.random_flip(tf.constant([1, i]))) for i in range(200)]
+    assert 80 < sum(flips) < 120
 
 
 def test_scales_are_the_steps_between_the_ends():
@@ -193,7 +200,9 @@ def test_an_image_grows_to_the_crop_or_to_the_next_aligned_size(size, crop, padd
 @pytest.mark.parametrize("size", [(1, 1), (1, 40)])
 def test_an_image_of_one_pixel_keeps_it(size):
     image, label = tf.zeros((*size, 3)), tf.ones((*size, 1), tf.int32)
-    smaller = transforms.scaled(image, label, tf.constant(0.5))
+    scaled = transforms.scaled_size(tf.constant(size), 0.5)
+    assert tuple(scaled.numpy()) == (1, max(size[1] // 2, 1))
+    smaller = transforms.resized(image, label, scaled)
     assert smaller[0].shape == (1, max(size[1] // 2, 1), 3)
     assert smaller[1].shape == (1, max(size[1] // 2, 1), 1)
     config = ResizeConfig(min_resize_value=10, max_resize_value=10)

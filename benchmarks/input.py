@@ -1,0 +1,188 @@
+"""Training crops per second of CPU: windows alone, against whole images.
+
+    python benchmarks/input.py
+
+Both read the same synthetic records in this process, in turn, on one thread; quote the
+ratios. What they give is compared, too: `plain` is the official order of things, and
+what the tests take as the truth.
+"""
+
+import dataclasses
+import functools
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from deeplab_tf import program
+from deeplab_tf.config import AugmentConfig, ResizeConfig
+from deeplab_tf.data import caching, decoding, images, pipeline, tfrecord, transforms
+from deeplab_tf.data.decoding import Sample
+from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.records import Shards
+from deeplab_tf.settings import flag
+
+SIZES = {"jpeg": (375, 500), "png": (1024, 2048)}
+Crop = Callable[..., Sample]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """Crops of 513 at scales 0.5, 0.75, ..., 2, of VOC's and of Cityscapes' sizes."""
+
+    records: int = flag("Of each kind.", 20)
+    rounds: int = flag("Passes over the records, of each way.", 5)
+    compared: int = flag("Crops that are compared, of each kind.", 100)
+
+
+def plain(
+    number: tf.Tensor,
+    sample: Sample,
+    *,
+    source: Source,
+    augment: AugmentConfig,
+    seed: int,
+) -> Sample:
+    """As `pipeline.training_crop`, of the whole image: scaled, padded, cropped."""
+    image, label = source.pair(sample)
+    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
+    scale = transforms.random_scale(
+        augment.min_scale_factor,
+        augment.max_scale_factor,
+        augment.scale_factor_step_size,
+        seeds[0],
+    )
+    size = transforms.scaled_size(tf.shape(image)[:2], scale)
+    image, label = transforms.resized(image, label, size)
+    image, label = transforms.padded(
+        image,
+        label,
+        augment.train_crop_size,
+        mean_pixel=source.mean_pixel,
+        ignore_label=source.ignore_label,
+    )
+    both = tf.concat([image, tf.cast(label, image.dtype)], axis=-1)
+    crop_size = (*augment.train_crop_size, 4)
+    both = tf.image.stateless_random_crop(both, crop_size, seeds[1])
+    flip = tf.random.stateless_uniform((), seeds[2]) < 0.5
+    both = tf.where(flip, both[:, ::-1], both)
+    label = tf.cast(both[..., 3:], label.dtype)
+    return {"image": both[..., :3], "label": label, "name": sample["name"]}
+
+
+def benchmark(config: BenchmarkConfig) -> None:
+    """Logs crops per CPU second of each way, ratios, and how far crops differ."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for image_format, (height, width) in SIZES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            source = _source(Path(folder), image_format, config.records)
+            logging.info("%d x %d, %s", height, width, image_format)
+            _compare(source, config.compared)
+            _measure(source, config)
+
+
+def _measure(source: Source, config: BenchmarkConfig) -> None:
+    cache = caching.make(source.records, 1.0)
+    cached = dataclasses.replace(source, decode=cache)
+    ways = {
+        "plain": _passes(source, plain),
+        "windows": _passes(source, pipeline.training_crop),
+        "cached": _passes(cached, pipeline.training_crop),
+        "decoding": _passes(source, _decoded),
+    }
+    seconds = dict.fromkeys(ways, 0.0)
+    for crops in ways.values():
+        _take(crops, config.records)  # Traces, and fills the cache.
+    for _ in range(config.rounds):
+        for name, crops in ways.items():  # The same scales and windows in a round.
+            seconds[name] += _take(crops, config.records)
+    for name, total in seconds.items():
+        rate = config.records * config.rounds / total
+        ratio = seconds["plain"] / total
+        logging.info("%-9s %6.1f crops per CPU second, ratio %.2f", name, rate, ratio)
+
+
+def _passes(source: Source, crop: Crop) -> Iterator[Sample]:
+    crop = functools.partial(crop, source=source, augment=AugmentConfig(), seed=0)
+    options = tf.data.Options()
+    # Nothing is made ahead, in the time of another way.
+    options.experimental_optimization.inject_prefetch = False
+    crops = source.records.in_order().repeat().enumerate().map(crop)
+    return iter(crops.with_options(options))
+
+
+def _take(crops: Iterator[Sample], count: int) -> float:
+    began = time.process_time()
+    for _ in itertools.islice(crops, count):
+        pass
+    return time.process_time() - began
+
+
+def _decoded(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
+    """What no way can do without, unless it remembers."""
+    image, ids = decoding.decoded(sample)
+    return {"number": number, "image": image, "label": ids}
+
+
+def _compare(source: Source, count: int) -> None:
+    pairs = zip(
+        _passes(source, plain), _passes(source, pipeline.training_crop), strict=True
+    )
+    pixels, labels = 0.0, 0
+    for expected, found in itertools.islice(pairs, count):
+        difference = np.abs(expected["image"].numpy() - found["image"].numpy())
+        pixels = max(pixels, float(difference.max()))
+        labels += int((expected["label"].numpy() != found["label"].numpy()).sum())
+    logging.info(
+        "%d crops: pixels differ by at most %.5f of 255, %d labels differ",
+        count,
+        pixels,
+        labels,
+    )
+
+
+def _source(folder: Path, image_format: str, count: int) -> Source:
+    rng = np.random.default_rng(0)
+    records = (_record(rng, image_format, f"image_{i}") for i in range(count))
+    tfrecord.write(records, folder, "train", per_shard=[count])
+    return Source(
+        records=Shards(paths=tfrecord.find_shards(str(folder), "train")),
+        ignore_label=255,
+        mean_pixel=(127.5, 127.5, 127.5),
+        resize=ResizeConfig(),
+    )
+
+
+def _record(rng: np.random.Generator, image_format: str, name: str) -> tfrecord.Record:
+    """Textures on all scales, as a photograph has them, and areas of classes."""
+    height, width = SIZES[image_format]
+    image = np.zeros((height, width, 3), np.float32)
+    for exponent in range(8):
+        coarse = [side // 2**exponent + 2 for side in (height, width)]
+        noise = rng.normal(0, 2 ** (0.8 * exponent), (*coarse, 3)).astype(np.float32)
+        image += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.clip(110 + 55 * (image - image.mean()) / image.std(), 0, 255)
+    areas = rng.integers(0, 19, (height // 30, width // 30)).astype(np.uint8)
+    label = cv2.resize(areas, (width, height), interpolation=cv2.INTER_NEAREST)
+    pixels = image.astype(np.uint8)
+    jpeg = image_format == "jpeg"
+    return tfrecord.Record(
+        name=name,
+        image=tf.io.encode_jpeg(pixels, quality=95).numpy()
+        if jpeg
+        else images.png(pixels),
+        image_format=image_format,
+        size=(height, width),
+        label=images.png(label),
+    )
+
+
+if __name__ == "__main__":
+    program.run(BenchmarkConfig, benchmark)
