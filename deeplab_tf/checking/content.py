@@ -154,11 +154,13 @@ def _compare(content: Content, fields: Fields, encoded: bytes) -> None:
         content.faults.append("it has no name")
     if content.image is None:
         return
-    found = dict(zip(("height", "width"), content.image.shape[:2], strict=True))
-    for key, value in found.items():
-        said = fields.get(f"image/{key}", value)
-        if said != value:
-            content.faults.append(f"image/{key} says {said}, and its image has {value}")
+    height, width = content.image.shape[:2]
+    rows, columns = fields.get("image/height", height), fields.get("image/width", width)
+    if (rows, columns) != (height, width):
+        content.faults.append(
+            f"image/width and height say {columns!r}x{rows!r}, and its image is "
+            f"{width}x{height}"
+        )
     kind = "jpeg" if encoded.startswith(b"\xff\xd8\xff") else "png"
     format_ = _bytes(fields, "image/format").decode("utf-8", "replace") or kind
     if format_.lower().replace("jpg", "jpeg") != kind:

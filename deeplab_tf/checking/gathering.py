@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from deeplab_tf.checking import reading
-from deeplab_tf.checking.crossing import Duplicates, without_masks
+from deeplab_tf.checking.crossing import Duplicates, Said, without_masks
 from deeplab_tf.checking.reading import Entry, Found, Piece
 from deeplab_tf.checking.report import Remark, Report, Split
 from deeplab_tf.data import labels, specs, tfrecord
@@ -16,6 +16,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.prediction.processes import in_processes
 
+_PICTURES = 60  # Remarks that are worth reading a record again for its picture.
 _ALONE = 300  # Records that are read before a process has begun its work.
 
 
@@ -39,7 +40,7 @@ def gather(folder: str, dataset: str | None, images: int) -> Report:
     hashes, entries = _read(report, pieces)
     if described:
         _compare(report, described, hashes)
-    _cross(report, entries)
+    _cross(report, entries, pieces)
     _judge_classes(report)
     return report
 
@@ -123,8 +124,8 @@ def _add(report: Report, piece: Piece, found: Found) -> None:
     split.tally.add(found.tally)
     split.sizes.update(found.sizes)
     by_index = {entry.index: entry for entry in found.entries}
-    for index in sorted(piece.shown & found.pictures.keys()):
-        split.shown.append((by_index[index], found.pictures[index]))
+    for index, picture in found.overlays.items():
+        split.shown.append((by_index[index], picture))
     for remarks, said in (
         (report.faults, found.faults),
         (report.doubts, found.doubts),
@@ -150,14 +151,27 @@ def _compare(report: Report, described: DatasetSpec, hashes: dict[str, str]) -> 
             report.faults.append(Remark(where=shard, what=what))
 
 
-def _cross(report: Report, entries: Iterable[Entry]) -> None:
+def _cross(report: Report, entries: Iterable[Entry], pieces: Iterable[Piece]) -> None:
+    """Keeps what is wrong between records."""
+    by_shard: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        by_shard.setdefault(Path(piece.path).name, []).append(piece)
+
+    def keep(remarks: list[Remark], said: Iterable[Said]) -> None:
+        for entry, what in said:
+            picture = b""
+            if len(remarks) < _PICTURES:
+                some = by_shard[entry.shard]  # All as long as the first, but the last.
+                piece = some[entry.index // len(some[0])]
+                picture = reading.picture(piece, entry.index)
+            remarks.append(Remark(where=entry.where, what=what, picture=picture))
+
     duplicates = Duplicates()
     for entry in entries:
         faults, doubts = duplicates.faults_and_doubts(entry)
-        for remarks, said in ((report.faults, faults), (report.doubts, doubts)):
-            remarks += [Remark(where=entry.where, what=what) for _, what in said]
-    for entry, what in without_masks(entries):
-        report.faults.append(Remark(where=entry.where, what=what))
+        keep(report.faults, faults)
+        keep(report.doubts, doubts)
+    keep(report.faults, without_masks(entries))
 
 
 def _judge_classes(report: Report) -> None:

@@ -6,37 +6,38 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from deeplab_tf.data.spec import Color
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tally import allowed
 from deeplab_tf.visualizing import drawing
 
 _SIDE = 320  # Pixels, at most: sharp enough on a phone, some 15 kB.
 _GAP = 4
+_WRONG = (255, 0, 255)
 
 
-def of_record(
-    image: np.ndarray | None,
-    ids: np.ndarray | None,
-    palette: Sequence[Color],
-    *,
-    beside: bool,
+def overlay(image: np.ndarray, ids: np.ndarray, spec: DatasetSpec) -> bytes:
+    """A JPEG of an image `[H, W, 3]`, tinted by the classes of its mask `[H, W]`."""
+    return _jpeg(_small(drawing.blended(image, ids, spec.palette)))
+
+
+def beside(
+    image: np.ndarray | None, ids: np.ndarray | None, spec: DatasetSpec
 ) -> bytes:
-    """A JPEG of the image tinted by class, or of image and mask beside each other.
+    """A JPEG of an image and its mask beside each other, as far as they can be read.
 
-    Args:
-        image: RGB `[H, W, 3]`.
-        ids: `[h, w]`.
-        palette: Colours of the classes.
-        beside: Show both: a mask that is in doubt must be seen.
+    Ids that mean nothing are in magenta.
     """
-    panels = []
-    if image is not None:
-        panels.append(_small(image))
+    panels = [] if image is None else [_small(image)]
     if ids is not None:
-        panels.append(_small(drawing.colored(ids, palette), Image.Resampling.NEAREST))
-    if image is not None and ids is not None and not beside:
-        panels = [_small(drawing.blended(image, ids, palette))]
+        colors = drawing.colored(ids, spec.palette)
+        colors[~np.isin(ids, list(allowed(spec)))] = _WRONG
+        panels.append(_small(colors, Image.Resampling.NEAREST))
+    return _jpeg(_row(panels))
+
+
+def _jpeg(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
-    _row(panels).save(stream, "JPEG", quality=82)
+    picture.save(stream, "JPEG", quality=82)
     return stream.getvalue()
 
 

@@ -76,7 +76,8 @@ class Found:
         entries: Of each record that could be read.
         faults: Record and what is wrong with it.
         doubts: Record and what may be wrong with it.
-        pictures: Of records, by number: JPEG files.
+        pictures: Of suspicious records, by number: image and mask, JPEG files.
+        overlays: Of those to be shown, by number: the image tinted by its mask.
         tally: What the masks hold.
         sizes: (height, width) -> images.
         sha256: Of the shard; empty but in its first piece.
@@ -86,6 +87,7 @@ class Found:
     faults: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
     doubts: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
     pictures: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    overlays: dict[int, bytes] = dataclasses.field(default_factory=dict)
     tally: Tally = dataclasses.field(default_factory=Tally)
     sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     sha256: str = ""
@@ -130,11 +132,28 @@ def _add(found: Found, piece: Piece, index: int, looked: content.Content) -> Non
     if looked.image is not None:
         found.sizes[looked.image.shape[0], looked.image.shape[1]] += 1
     found.tally.add(looked.tally)
-    suspicious = bool(looked.faults or looked.doubts)
-    if index in piece.shown or (suspicious and len(found.pictures) < _PICTURES):
-        found.pictures[index] = pictures.of_record(
-            looked.image, looked.ids, piece.spec.palette, beside=suspicious
-        )
+    if looked.faults or looked.doubts:
+        if len(found.pictures) < _PICTURES:
+            found.pictures[index] = pictures.beside(
+                looked.image, looked.ids, piece.spec
+            )
+    elif index in piece.shown and looked.image is not None:
+        found.overlays[index] = _drawn(looked, piece.spec)
+
+
+def picture(piece: Piece, index: int) -> bytes:
+    """Image and mask of the record of this number in the shard, read once more."""
+    at = piece.offsets[index - piece.first]
+    serialized = tfrecord.record_at(tf.constant(piece.path), tf.constant(at, tf.int64))
+    looked = content.look(serialized.numpy(), piece.spec)
+    return pictures.beside(looked.image, looked.ids, piece.spec)
+
+
+def _drawn(looked: content.Content, spec: DatasetSpec) -> bytes:
+    assert looked.image is not None
+    if looked.ids is None:  # Of a test split.
+        return pictures.beside(looked.image, None, spec)
+    return pictures.overlay(looked.image, looked.ids, spec)
 
 
 def _entry(piece: Piece, index: int, looked: content.Content) -> Entry:

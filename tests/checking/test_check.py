@@ -157,7 +157,7 @@ PLANTED = {
     ),
     "a wrong height": (
         lambda it: {"size": (41, 52)},
-        "image/height says 41, and its image has 40",
+        "image/width and height say 52x41, and its image is 52x40",
     ),
     "a wrong format": (
         lambda it: {"image_format": "png"},
