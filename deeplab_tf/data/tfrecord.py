@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from deeplab_tf.data.writing import Record, shard_name, write
+from deeplab_tf.data.writing import UNFINISHED, Record, shard_name, write
 from deeplab_tf.errors import InputError
 
 __all__ = [
@@ -86,7 +86,7 @@ def find_shards(folder: str, split: str) -> list[str]:
             re.sub(r"-\d+-of-\d+.*", "", p.name) for p in Path(folder).glob("*-of-*")
         }
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
-        raise InputError(f"{folder}: no shards {split}-*; {has}")
+        raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
     counts = {
         match[1] for path in paths if (match := re.search(r"-of-(\d+)", path.name))
     }
@@ -97,9 +97,16 @@ def find_shards(folder: str, split: str) -> list[str]:
         )
     if counts and len(paths) != int(*counts):
         raise InputError(
-            f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their names"
+            f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their "
+            f"names{_hint(folder)}"
         )
     return [str(path) for path in paths]
+
+
+def _hint(folder: str) -> str:
+    if not (Path(folder) / UNFINISHED).is_dir():
+        return ""
+    return "; a build was cut short there: run its command again"
 
 
 def count(path: str) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import logging
 
 from deeplab_tf.data import spec as spec_
+from deeplab_tf.data import writing
 from deeplab_tf.data.shard import Shard, Summary, sha256
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.workers import ProcessDied
@@ -126,7 +127,7 @@ def split_of(name: str) -> str | None:
 
 
 def _opened(output: Path, fingerprint: str, made: tuple[Path, ...]) -> Unfinished:
-    folder = output / ".building"
+    folder = output / writing.UNFINISHED
     manifest = _manifest(folder)
     earlier = Unfinished(
         output=output, folder=folder, made=(*map(Path, manifest.made),)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from deeplab_tf.data.crc32c import crc32c
 
+UNFINISHED = ".building"  # Folder beside shards, of a build that is not done.
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:

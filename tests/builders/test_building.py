@@ -428,6 +428,8 @@ def test_a_build_cut_short_at_its_end_is_completed_before_another_begins(
         patch.setattr(os, "replace", stopping(os.replace, tmp_path, steps, 3))
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path)
+    with pytest.raises(InputError, match="a build was cut short there: run its comm"):
+        tfrecord.find_shards(str(tmp_path), "val")
     with monkeypatch.context() as patch:
         interrupted(patch, description, "described", 0)
         with pytest.raises(KeyboardInterrupt):
