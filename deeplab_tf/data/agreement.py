@@ -47,12 +47,11 @@ def difference(trained: DatasetSpec, found: DatasetSpec) -> str | None:
         if sorted(trained.classes) == sorted(found.classes):
             return f"{what}in another order; build the records in that one"
         return f"{what}and so {len(other)}; if all mean the same, --classes_renamed"
-    before, now = (_ignored(spec) for spec in (trained, found))
-    if before == now:
+    if _ignored(trained) == _ignored(found):
         return None
     return (
-        f"{_named(trained, before)} is ignored there, {_named(found, now)} here; build "
-        f"the records with --ignore_label={trained.ignore_label}"
+        f"{_ignored(trained)} is ignored there, {_ignored(found)} here; build the "
+        f"records with --ignore_label={trained.ignore_label}"
     )
 
 
@@ -61,10 +60,7 @@ def _only_names(trained: DatasetSpec, found: DatasetSpec) -> bool:
     return same_number and _ignored(trained) == _ignored(found)
 
 
-def _ignored(spec: DatasetSpec) -> int | None:
-    """The class that counts nowhere."""
-    return spec.ignore_label if spec.ignore_label < spec.num_classes else None
-
-
-def _named(spec: DatasetSpec, label: int | None) -> str:
-    return "no class" if label is None else f'class {label} "{spec.classes[label]}"'
+def _ignored(spec: DatasetSpec) -> str:
+    """The class that counts nowhere, by its number."""
+    label = spec.ignore_label
+    return f"class {label}" if label < spec.num_classes else "no class"

@@ -16,7 +16,7 @@ from absl import logging
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.config.records import TFDS
 from deeplab_tf.data import labels
-from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs.tfds_builders import KNOWN, Known
 from deeplab_tf.errors import FlagError, InputError
 
@@ -147,8 +147,8 @@ def _features(
     if known:
         image, label = image or known.image, label or known.label
     return Features(
-        image=_one("tfds_image_feature", name, image, photos, found),
-        label=_one("tfds_label_feature", name, label, named or masks, found),
+        image=_one("tfds_image_feature", name, image, photos, [*found]),
+        label=_one("tfds_label_feature", name, label, named or masks, [*found]),
         name=texts[0] if texts else None,
     )
 
@@ -179,7 +179,8 @@ def _is_text(feature: Any) -> bool:
 def _spec(
     name: str, info: Any, label: str, config: TfdsConfig, known: Known | None
 ) -> DatasetSpec:
-    classes, palette = config.class_names, ()
+    classes = config.class_names
+    palette: tuple[Color, ...] = ()
     if known and not classes:
         if config.tfds_label_map:
             raise FlagError(

@@ -84,9 +84,9 @@ class TfdsRecords:
 
     @functools.cached_property
     def _stored(self) -> list[tf.data.Dataset]:
-        """Parsed samples of each piece."""
+        """Parsed samples of each piece, outside of whatever graph asks first."""
         builder = self.data.builder
-        with quiet():
+        with quiet(), tf.init_scope():
             return [_read(builder, self.data, piece) for piece in self.pieces]
 
 
@@ -108,7 +108,7 @@ def open_split(data: Prepared, split: str) -> TfdsRecords:
             f"{TFDS}{data.name}: no split {split}; it has {', '.join(sizes)}, and "
             f"slices as train[:80%] ({first})"
         ) from None
-    pieces = []
+    pieces: list[Piece] = []
     for part in parts:
         whole = _pieces(part.splitname, splits[part.splitname].shard_lengths)
         stop = splits[part.splitname].num_examples if part.to is None else part.to

@@ -100,6 +100,14 @@ def test_an_epoch_has_all_once_in_an_order_of_its_own_that_comes_back(data):
     assert len({*map(tuple, epochs)}) == 3
 
 
+def test_a_graph_that_reads_first_keeps_nothing_for_itself(data):
+    """Data sets that are made while a function is traced cannot leave it."""
+    records = open_split(data, "train")
+    nested = tf.data.Dataset.counter(0).flat_map(lambda epoch: records.epoch(epoch, 0))
+    assert len(names(nested.take(13))) == 13
+    assert len(names(records.in_order())) == 12
+
+
 def source(data, split="train"):
     return pipeline.Source(
         records=open_split(data, split),
