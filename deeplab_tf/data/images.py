@@ -67,8 +67,9 @@ def read_mask(path: Path) -> np.ndarray:
     if mask.mode.startswith("I"):
         return _wide_ids(path, np.asarray(mask))
     _refuse_photograph(path, np.asarray(mask.convert("RGB")))
+    what = "fractions" if mask.mode == "F" else f"colours ({mask.mode})"
     raise InputError(
-        f"{path}: a mask of colours ({mask.mode}); one class id a pixel is needed: "
+        f"{path}: a mask of {what}; one class id a pixel is needed: "
         "save it as a grey or palette PNG whose values are 0, 1, 2, ..., or tell what "
         "the colours mean by --color_table (build_folder_data.py)"
     )

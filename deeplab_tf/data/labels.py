@@ -171,7 +171,7 @@ def _remedy(tally: Tally, spec: DatasetSpec) -> str:
             "take the palette PNGs as they were"
         )
     if tally.interpolated.count:
-        return f"Some {borders_said(tally.interpolated)[4:]}. {_SHARP}"
+        return f"Some {borders_said(tally.interpolated)}. {_SHARP}"
     if len(ids) > 2 * spec.num_classes:
         return (
             "So many ids come from JPEG compression, smoothing or resizing; save masks "

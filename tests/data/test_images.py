@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +10,8 @@ from PIL import Image
 
 from deeplab_tf.data import images, tfrecord
 from deeplab_tf.errors import InputError
+
+NOISE = np.random.default_rng(1).integers(0, 256, (30, 40, 3)).astype(np.uint8)
 
 
 @pytest.fixture
@@ -103,6 +106,29 @@ def test_palette_pngs_hold_the_ignore_label_in_all_bits():
             r"colours \(RGBA\)",
         ),
         ("a.png", lambda p: p.write_text("no image"), "not an image"),
+        ("a.png", lambda p: p.write_bytes(b""), "an empty file"),
+        ("a.png", lambda p: save(NOISE, p), "a photograph, where a mask should be"),
+        ("a.jpg", lambda p: save(NOISE, p), "are images and masks swapped"),
+        (
+            "a.png",
+            lambda p: save(NOISE[..., 0].copy(), p),
+            "a photograph, where a mask should be",
+        ),
+        (
+            "a.png",
+            lambda p: save(np.zeros((4, 4, 2), np.uint8), p),
+            r"colours \(LA\)",
+        ),
+        (
+            "a.tiff",
+            lambda p: save(np.full((4, 4), -1, np.int32), p),
+            "ids from -1 to -1; 0 to 65535 are possible",
+        ),
+        (
+            "a.tiff",
+            lambda p: save(np.ones((4, 4), np.float32), p),
+            "a mask of fractions; one class id a pixel is needed",
+        ),
         ("a.png", lambda p: None, "no such file"),
     ],
 )
@@ -111,6 +137,59 @@ def test_a_file_that_is_no_mask_says_what_would_be(tmp_path, name, make, message
     with pytest.raises(InputError, match=message) as error:
         images.read_mask(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
+
+
+def test_an_opaque_alpha_channel_of_a_grey_mask_says_nothing(tmp_path):
+    ids = np.array([[0, 1, 2], [15, 3, 0]], np.uint8)
+    path = save(np.stack([ids, np.full_like(ids, 255)], axis=-1), tmp_path / "a.png")
+    np.testing.assert_array_equal(images.read_mask(path), ids)
+
+
+def test_a_mask_that_exif_turns_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(np.zeros((4, 5), np.uint8), tmp_path / "a.png", exif=exif)
+    with pytest.raises(InputError, match=r"a\.png: a mask that its EXIF data turn"):
+        images.read_mask(path)
+
+
+def test_16_bits_are_scaled_to_8(tmp_path):
+    path = save(np.array([[0, 256, 257, 32896, 65535]], np.uint16), tmp_path / "a.png")
+    found = images.read_image(path)
+    np.testing.assert_array_equal(found[0, :, 0], [0, 0, 1, 128, 255])
+    encoded, name, _ = images.encoded_image(path)
+    assert (name, encoded[24]) == ("png", 8)
+
+
+def test_a_colour_png_of_16_bits_becomes_one_of_8(tmp_path):
+    path = tmp_path / "a.png"
+    values = np.array([[[0, 257 * 9, 65535]] * 3] * 2, np.uint16)
+    cv2.imwrite(str(path), values[..., ::-1])
+    assert path.read_bytes()[24] == 16
+    encoded, _, _ = images.encoded_image(path)
+    assert encoded[24] == 8
+    decoded = tfrecord.decode_image(tf.constant(encoded)).numpy()
+    np.testing.assert_array_equal(decoded, [[[0, 9, 255]] * 3] * 2)
+
+
+def test_transparency_changes_no_colour(photo, tmp_path):
+    path = save(photo, tmp_path / "a.png", transparency=tuple(photo[0, 0].tolist()))
+    decoded = tfrecord.decode_image(tf.constant(images.encoded_image(path)[0]))
+    np.testing.assert_array_equal(decoded, photo)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((4, 4), 0.5, np.float32), "an image of fractions; save it with 8 or"),
+        (np.full((4, 4), 70_000, np.int32), "an image of values from 70000 to 70000"),
+    ],
+)
+def test_an_image_whose_white_is_unknown_is_refused(tmp_path, pixels, message):
+    path = save(pixels, tmp_path / "a.tiff")
+    for read in (images.read_image, images.encoded_image):
+        with pytest.raises(InputError, match=message):
+            read(path)
 
 
 def test_a_truncated_image_is_named(photo, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeplab_tf.data import borders, images, labels
+from deeplab_tf.data import images, labels
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError
@@ -31,11 +31,6 @@ def check(found, spec, **options):
     for i, mask in enumerate(found):
         tally.add(Tally.of(f"mask_{i}.png", mask, spec))
     labels.check(tally, spec, **options)
-
-
-def test_a_histogram_counts_the_pixels_of_each_id():
-    mask = np.array([[0, 0, 3], [255, 0, 3]], np.uint8)
-    assert borders.histogram(mask) == {0: 3, 3: 2, 255: 1}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +68,60 @@ def test_right_masks_pass(found, classes):
 def test_each_classic_mistake_has_its_remedy(found, classes, message):
     with pytest.raises(InputError, match=message):
         check(found, spec(classes))
+
+
+def smoothed(number):
+    """A mask of 0 and 5, with 1 and 2 along their border."""
+    mask = np.zeros((50, 40), np.uint8)
+    mask[:, 20:] = 5
+    mask[::2, 20], mask[1::2, 20] = 1, 2
+    return np.roll(mask, number, axis=0)
+
+
+def test_ids_along_borders_alone_are_no_classes():
+    with pytest.raises(InputError) as error:
+        check([smoothed(i) for i in range(3)], spec(6))
+    assert str(error.value) == (
+        "mask_0.png: ids 1, 2 lie along borders between other ids, as smoothing, "
+        "resizing or JPEG compression put them there; so in 3 of 3 masks. Save masks "
+        "as PNG, drawn without smoothing and resized without interpolation"
+    )
+
+
+def test_smoothing_is_the_remedy_where_ids_are_wrong_too():
+    with pytest.raises(InputError) as error:
+        check([np.where(smoothed(0) == 5, 250, smoothed(0))], spec(6))
+    assert str(error.value) == (
+        "mask_0.png: ids 250 are neither classes (0 to 5) nor the ignore label 255, "
+        "47.5% of its pixels; so in 1 of 1 masks. All ids: 0: 50.0%, 1: 1.2%, 2: 1.2%, "
+        "250: 47.5%. Some ids 1, 2 lie along borders between other ids, as smoothing, "
+        "resizing or JPEG compression put them there. Save masks as PNG, drawn without "
+        "smoothing and resized without interpolation"
+    )
+
+
+def test_a_few_that_look_smoothed_are_warned_of(caplog):
+    sharp = [np.where(smoothed(i) > 2, 5, 0) for i in range(19)]
+    check([*sharp, smoothed(0)], spec(6))
+    assert "1 of 20 masks look interpolated, first mask_19.png" in caplog.text
+
+
+def test_what_is_only_suspicious_is_told_and_passes(caplog):
+    check(masks([0, 1], [1], [255], [1]), spec(4))
+    assert [record.message for record in caplog.records] == [
+        "1 of 4 masks hold only the ignore label 255, first mask_2.png",
+        "2 of 4 masks hold only one class, first mask_1.png",
+        'classes in no mask: 2 "class_2", 3 "class_3"',
+    ]
+
+
+def test_a_sample_is_not_suspected(caplog):
+    check(masks([0, 1], [255]), spec(4), complete=False)
+    assert not caplog.records
+
+
+def test_no_masks_are_no_mistake():
+    labels.check(Tally(), spec(2))
 
 
 def test_a_sample_need_not_show_an_object():
