@@ -21,10 +21,16 @@ def image_size(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         tfrecord.is_jpeg(encoded),
         lambda: tf.io.extract_jpeg_shape(encoded)[:2],
-        lambda: tf.io.decode_raw(
-            tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False
-        )[::-1],
+        lambda: _png_size(encoded),
     )
+
+
+def _png_size(encoded: tf.Tensor) -> tf.Tensor:
+    # What is too short gets zeros: TensorFlow's error would quote it, and Python then
+    # fails to read the error.
+    header = tf.strings.substr(encoded, 0, 24) + b"\0" * 24
+    width_height = tf.strings.substr(header, 16, 8)
+    return tf.io.decode_raw(width_height, tf.int32, little_endian=False)[::-1]
 
 
 def decoded(sample: Sample) -> Pair:

@@ -87,10 +87,10 @@ class Shards:
             if number not in self.left_out.get(path, ())
         ]
         paths, offsets = (list(column) for column in zip(*places, strict=True))
-        records = tf.data.Dataset.from_tensor_slices((paths, offsets)).map(
-            tfrecord.record_at, tf.data.AUTOTUNE
+        stored = tf.data.Dataset.from_tensor_slices(
+            (paths, tf.constant(offsets, tf.int64))
         )
-        return records.map(tfrecord.parse)
+        return stored.map(tfrecord.record_at, tf.data.AUTOTUNE).map(tfrecord.parse)
 
     def without(self, indexes: Iterable[int]) -> "Shards":
         """These but for some, given by their number in `in_order`."""
@@ -143,11 +143,10 @@ class Shards:
     def _runs(self) -> Iterator[tuple[str, int, int]]:
         """Yields what lies between records that are left out: file, offset, count."""
         for path in self.paths:
-            offsets = tfrecord.offsets(path)
-            edges = [-1, *sorted(self.left_out.get(path, ())), len(offsets)]
+            offsets = [*tfrecord.offsets(path), 0]  # 0: nothing may follow the last.
+            edges = [-1, *sorted(self.left_out.get(path, ())), len(offsets) - 1]
             for before, after in itertools.pairwise(edges):
-                if after - before > 1:
-                    yield path, offsets[before + 1], after - before - 1
+                yield path, offsets[before + 1], after - before - 1
 
 
 def shuffled(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -1,20 +1,24 @@
 """Batches: the same seed gives the same ones, also from the middle."""
 
+import dataclasses
+import functools
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.input import plain
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import pipeline, tfrecord
+from deeplab_tf.data import images, pipeline, tfrecord
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.records import Shards
+from tests.data.test_tfrecord import make_record
 
 AUGMENT = AugmentConfig(train_crop_size=(33, 49))
 
 
-def source(folder, split="train", **resize):
+def split(folder, split="train", **resize):
     return Source(
         records=Shards(paths=tfrecord.find_shards(str(folder), split)),
         ignore_label=255,
@@ -23,9 +27,9 @@ def source(folder, split="train", **resize):
     )
 
 
-def take(count, folder, batch_size=4, **options):
+def take(count, folder, batch_size=4, source=None, augment=AUGMENT, **options):
     batches = pipeline.training_batches(
-        source(folder), AUGMENT, batch_size, **({"seed": 1} | options)
+        source or split(folder), augment, batch_size, **({"seed": 1} | options)
     )
     return list(itertools.islice(batches.as_numpy_iterator(), count))
 
@@ -95,7 +99,7 @@ def test_an_image_is_augmented_anew_in_each_epoch(shapes):
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_evaluation_takes_every_image_once_padded(shapes, batch_size):
     batches = pipeline.evaluation_batches(
-        source(shapes, "val"), batch_size, crop_size=(97, 97), multiple=16
+        split(shapes, "val"), batch_size, crop_size=(97, 97), multiple=16
     )
     found = list(batches.as_numpy_iterator())
     assert sorted(names(found)) == [f"val_{i:04d}".encode() for i in range(7)]
@@ -113,7 +117,7 @@ def test_evaluation_takes_every_image_once_padded(shapes, batch_size):
 
 
 def test_images_can_be_brought_into_a_range_first(shapes):
-    ranged = source(shapes, "val", min_resize_value=33, max_resize_value=33)
+    ranged = split(shapes, "val", min_resize_value=33, max_resize_value=33)
     batches = pipeline.evaluation_batches(ranged, 1, crop_size=(33, 33), multiple=16)
     for batch in batches.as_numpy_iterator():
         assert max(batch["height"][0], batch["width"][0]) == 33
@@ -121,14 +125,102 @@ def test_images_can_be_brought_into_a_range_first(shapes):
 
 
 def test_a_split_without_labels_is_all_ignored(rng, tmp_path):
-    from tests.data.test_tfrecord import make_record
-
     record = make_record(rng)
     unlabelled = tfrecord.Record(
         name="x", image=record.image, image_format="png", size=record.size
     )
     tfrecord.write([unlabelled], tmp_path, "test", per_shard=[1])
     (batch,) = pipeline.evaluation_batches(
-        source(tmp_path, "test"), 1, crop_size=(17, 17), multiple=16
+        split(tmp_path, "test"), 1, crop_size=(17, 17), multiple=16
     )
     assert (batch["label"].numpy() == 255).all()
+
+
+@pytest.mark.parametrize(
+    "resize",
+    [
+        {},
+        {"min_resize_value": 40, "max_resize_value": 90, "resize_factor": 8},
+        {"min_resize_value": 150, "keep_aspect_ratio": False},
+    ],
+)
+@pytest.mark.parametrize("image_format", ["jpeg", "png"])
+def test_crops_are_those_of_whole_images(tmp_path, rng, image_format, resize):
+    """The same random numbers, and what they show: labels exactly, pixels to 0.001."""
+    records = []
+    for i, size in enumerate([(80, 60), (30, 100), (1, 7), (33, 49)]):
+        record = make_record(rng, f"{i}", *size)
+        if image_format == "jpeg":
+            pixels = tfrecord.decode_image(tf.constant(record.image))
+            encoded = tf.io.encode_jpeg(pixels).numpy()
+            record = dataclasses.replace(record, image=encoded)
+        records.append(record)
+    tfrecord.write(records, tmp_path, "train", per_shard=[4])
+    given = {"source": split(tmp_path, **resize), "augment": AUGMENT, "seed": 7}
+    samples = given["source"].records.in_order().repeat(12).enumerate()
+    pairs = tf.data.Dataset.zip(
+        samples.map(functools.partial(pipeline.training_crop, **given)),
+        samples.map(functools.partial(plain, **given)),
+    )
+    for found, expected in pairs:
+        np.testing.assert_allclose(found["image"], expected["image"], atol=1e-3)
+        np.testing.assert_array_equal(found["label"], expected["label"])
+
+
+def test_colours_and_blur_change_no_window(shapes):
+    changed = dataclasses.replace(
+        AUGMENT,
+        brightness_jitter=0.2,
+        contrast_jitter=0.2,
+        saturation_jitter=0.2,
+        hue_jitter=0.1,
+        blur_sigma=1.0,
+    )
+    (one,), (two,) = take(1, shapes), take(1, shapes, augment=changed)
+    np.testing.assert_array_equal(one["label"], two["label"])
+    outside = one["label"][..., 0] == 255
+    assert np.abs(one["image"] - two["image"])[~outside].mean() > 3
+    again = take(1, shapes, augment=changed)
+    np.testing.assert_array_equal(again[0]["image"], two["image"])
+
+
+def test_rotation_takes_from_beyond_the_crop(rng, tmp_path):
+    """Within an image there is no edge; around it, mean colour and ignore label."""
+    image = np.full((200, 200, 3), 50, np.uint8)
+    label = np.full((200, 200), 3, np.uint8)
+    record = tfrecord.Record(
+        name="a",
+        image=images.png(image),
+        image_format="png",
+        size=(200, 200),
+        label=images.png(label),
+    )
+    tfrecord.write([record], tmp_path, "train", per_shard=[1])
+    turning = AugmentConfig(
+        train_crop_size=(65, 65),
+        rotation_degrees=45.0,
+        min_scale_factor=0.33,
+        max_scale_factor=1.0,
+        scale_factor_step_size=0.0,
+    )
+    shares = []
+    for batch in take(6, tmp_path, augment=turning):
+        inside = batch["label"][..., 0] == 3
+        assert set(np.unique(batch["label"])) <= {3, 255}
+        assert batch["image"][inside].max() < 90  # Half a pixel of the edge's blend.
+        np.testing.assert_allclose(batch["image"][inside].min(), 50, atol=1e-2)
+        shares += inside.mean((1, 2)).tolist()
+    assert max(shares) == 1.0
+    assert min(shares) < 0.95
+
+
+def test_ids_of_other_records_become_class_ids(tmp_path, rng):
+    tfrecord.write([make_record(rng)], tmp_path, "train", per_shard=[1])
+    table = np.arange(256)[::-1]
+    mapped = split(tmp_path)
+    records = dataclasses.replace(mapped.records, table=table)
+    mapped = dataclasses.replace(mapped, records=records)
+    (one,), (two,) = take(1, tmp_path), take(1, tmp_path, source=mapped)
+    inside = one["label"] != 255
+    np.testing.assert_array_equal(two["label"][inside], 255 - one["label"][inside])
+    assert (two["label"][~inside] == 255).all()
