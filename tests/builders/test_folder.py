@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf import program
-from deeplab_tf.data import coco, images, tfrecord
+from deeplab_tf.data import coco, tfrecord
 from deeplab_tf.errors import FlagError, InputError
 from tests.builders.trees import (
     described,
@@ -634,38 +634,3 @@ def test_records_of_another_data_set_are_not_mixed_with(builder, own):
     build(builder, own)
     with pytest.raises(InputError, match=r"it holds records of \w+, by its dataset"):
         build(builder, own, name="other")
-
-
-# The real thing
-
-
-def test_voc_from_folders_has_the_records_of_its_own_builder(builder, shared, tmp_path):
-    root = shared / "data" / "voc_sample" / "VOCdevkit" / "VOC2012"
-    if not root.is_dir():
-        pytest.skip("../shared/data/voc_sample is not on this machine")
-    module, lists = builder("voc2012"), root / "ImageSets" / "Segmentation"
-    module.build(
-        module.Voc2012Config(
-            image_folder=str(root / "JPEGImages"),
-            semantic_segmentation_folder=str(root / "SegmentationClass"),
-            list_folder=str(lists),
-            output_dir=str(tmp_path / "voc"),
-        )
-    )
-    folder = builder("folder")
-    folder.build(
-        folder.FolderConfig(
-            image_dir=str(root / "JPEGImages"),
-            label_dir=str(root / "SegmentationClass"),
-            output_dir=str(tmp_path / "own"),
-            num_classes=21,
-            train_list=str(lists / "train.txt"),
-            val_list=str(lists / "val.txt"),
-        )
-    )
-    for split in ("train", "val"):
-        found = examples(tmp_path / "own", split)
-        assert found == examples(tmp_path / "voc", split)
-        assert len(found) == 60
-        mask = root / "SegmentationClass" / f"{names(tmp_path / 'own', split)[7]}.png"
-        np.testing.assert_array_equal(label(found[7]), images.read_mask(mask))

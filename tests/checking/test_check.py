@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from deeplab_tf.data import images, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.tfrecord import Record
 from deeplab_tf.errors import InputError
+from tests.recorded import ROOT
 
 SPEC = DatasetSpec(
     name="own",
@@ -375,6 +377,21 @@ def test_the_page_needs_nothing_else(tmp_path, records):
     assert not re.findall(r"(?:https?:)?//[a-z]", page)
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert not (tmp_path / "check.html").exists()
+
+
+@pytest.mark.slow
+def test_the_command_is_a_process_with_an_exit_code(tmp_path, records):
+    def call(*args):
+        command = [sys.executable, "-m", "deeplab_tf.data", *args]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+    write(tmp_path, records)
+    assert call("check", str(tmp_path)).returncode == 0
+    (tmp_path / "val-00000-of-00002.tfrecord").unlink()
+    done = call("check", str(tmp_path))
+    assert done.returncode == 1
+    assert "ERROR: val: 1 shards val-*, of 2 by their names" in done.stderr
+    assert "--dataset_dir" in call("--help").stdout
 
 
 @pytest.mark.slow
