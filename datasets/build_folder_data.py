@@ -114,11 +114,6 @@ class FolderConfig:
         )
 
 
-_OF_MASKS = (
-    *("label_dir", "image_glob", "color_table", "label_map", "reduce_zero_label"),
-)
-
-
 def _exclude(config: FolderConfig, given: str, others: Sequence[str]) -> None:
     for name in others:
         if getattr(config, name):
@@ -130,9 +125,10 @@ def _check_given(config: FolderConfig) -> None:
     needed = ["image_dir", "label_dir", "output_dir"]
     if config.coco_annotations:
         needed.remove("label_dir")
-        _exclude(config, "coco_annotations", _OF_MASKS)
+        masks = "label_dir image_glob color_table label_map reduce_zero_label"
+        _exclude(config, "coco_annotations", masks.split())
     if config.train_list:
-        _exclude(config, "train_list", ("split_by_folder",))
+        _exclude(config, "train_list", ["split_by_folder"])
     for name in needed:
         if not getattr(config, name):
             raise FlagError(f"--{name} is missing")
