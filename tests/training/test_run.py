@@ -257,6 +257,21 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
     assert list(logged(tmp_path / "run", "total_loss"))[-1] <= step
 
 
+def test_a_damaged_record_is_left_out_if_asked(tmp_path, shapes, caplog):
+    records = damaged(shapes, tmp_path / "records")
+    train(config(tmp_path / "run", records, 7, max_bad_records=1))  # Over an epoch.
+    assert "record 11 is damaged, and left out" in caplog.text
+    assert "1 of 24 records are left out" in caplog.text
+
+
+def test_records_that_stay_decoded_change_nothing(trained, tmp_path, shapes, caplog):
+    train(config(tmp_path, shapes, 6, cache_decoded_gb=1.0))
+    assert "all stay in memory" in caplog.text
+    found = weights_of(tmp_path)
+    for name, weight in weights_of(trained).items():
+        np.testing.assert_array_equal(weight, found[name], err_msg=name)
+
+
 def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
     settings = config(
         tmp_path / "run",
