@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from deeplab_tf.data.crc32c import crc32c
+import google_crc32c
 
 UNFINISHED = ".building"  # Folder beside shards, of a build that is not done.
 
@@ -106,7 +106,7 @@ def _framed(data: bytes) -> bytes:
 
 
 def _masked(data: bytes) -> bytes:
-    crc = crc32c(data)
+    crc = google_crc32c.value(data)
     rotated = (crc >> 15 | crc << 17) + 0xA282EAD8
     return struct.pack("<I", rotated & 0xFFFFFFFF)
 
