@@ -178,6 +178,72 @@ def _(folder):
     return build("--num_classes=3")
 
 
+@case("Photographs and masks that are swapped")
+def _(folder):
+    tones = np.linspace(0, 255, 40 * 50).astype(np.uint8).reshape(40, 50)
+    for path in (folder / "photos").iterdir():
+        Image.fromarray(np.stack([tones, tones.T.reshape(40, 50), tones], 2)).save(path)
+    return build("--image_dir=masks", "--label_dir=photos")
+
+
+@case("Masks that were smoothed")
+def _(folder):
+    for path in (folder / "photos").iterdir():
+        Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(path)
+    steps = np.repeat(
+        [0, 0, 1, 2, 3, 4, 4, 2, 0, 0], [20, 20, 1, 1, 1, 17, 17, 1, 1, 21]
+    )
+    all_masks(folder, lambda ids: np.tile(steps, (80, 1)))
+    return build("--class_names=ground,cat,dog,cow,horse")
+
+
+@case("A colour that is not in the table")
+def _(folder):
+    (folder / "colors.txt").write_text("0 0 0 ground\n0 0 142 car\n")
+    for path in (folder / "masks").iterdir():
+        colors = np.zeros((8, 10, 3), np.uint8)
+        colors[:4] = 0, 0, 142
+        colors[0, :8] = 0, 0, 140
+        Image.fromarray(colors).save(path)
+    return build("--color_table=colors.txt", "--class_names=ground,car")
+
+
+@case("Folders of splits, and no word about them")
+def _(folder):
+    for kind in ("photos", "masks"):
+        for i, split in enumerate(("train", "val")):
+            (folder / kind / split).mkdir()
+            for path in sorted((folder / kind).glob(f"photo_[{2 * i}{2 * i + 1}].*")):
+                path.rename(folder / kind / split / path.name)
+    return build()
+
+
+@case("One photograph in two lists")
+def _(folder):
+    (folder / "train.txt").write_text("photo_0\nphoto_1\n")
+    (folder / "val.txt").write_text("photo_1\nphoto_2\n")
+    return build("--train_list=train.txt", "--val_list=val.txt")
+
+
+@case("An object of COCO without an outline")
+def _(folder):
+    pytest.importorskip("pycocotools")
+    photo = {"id": 1, "file_name": "photo_0.jpg", "height": 8, "width": 10}
+    box = {"id": 50, "image_id": 1, "category_id": 3, "bbox": [0, 0, 4, 4]}
+    facts = {
+        "categories": [{"id": 3, "name": "cat"}],
+        "images": [photo, photo | {"id": 2, "file_name": "photo_1.jpg"}],
+        "annotations": [box],
+    }
+    (folder / "instances.json").write_text(json.dumps(facts))
+    return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
+
+
+@case("No process to work in")
+def _(folder):
+    return build("--processes=0")
+
+
 # Records
 
 
