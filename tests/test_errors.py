@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf import commands, program
-from deeplab_tf.data import images
+from deeplab_tf.data import images, tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
@@ -271,6 +271,22 @@ def _(folder):
     content[1000] ^= 1
     path.write_bytes(content)
     return train()
+
+
+@case("More damaged records than allowed")
+def _(folder):
+    path = folder / "records" / "train-00000-of-00002.tfrecord"
+    content = bytearray(path.read_bytes())
+    first, second = tfrecord.offsets(str(path))[:2]
+    for offset in (first, second):
+        content[offset + 1000] ^= 1
+    path.write_bytes(content)
+    return train("--max_bad_records=1", "--validate_labels=off")
+
+
+@case("A distortion beyond its range")
+def _(folder):
+    return train("--hue_jitter=0.7")
 
 
 @case("Records with ids beyond the classes")
