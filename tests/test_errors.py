@@ -302,6 +302,24 @@ def _(folder):
     return train("--dataset=cityscapes")
 
 
+# Data sets of tensorflow_datasets
+
+
+@case("A data set of tensorflow_datasets that is not prepared")
+def _(folder):
+    return train("--dataset=tfds:oxford_iiit_pet")
+
+
+@case("A change of ids that is none")
+def _(folder):
+    return train("--dataset=tfds:oxford_iiit_pet", "--tfds_label_map=1=0")
+
+
+@case("Names of classes for records")
+def _(folder):
+    return train("--class_names=background,cat")
+
+
 # Checkpoints
 
 
@@ -347,6 +365,36 @@ def _(folder):
     (folder / "records" / "dataset.json").write_text(json.dumps(facts))
     return train(
         "--tf_initial_checkpoint=run",
+        "--depth_multiplier=0.25",
+        "--decoder_output_stride=4",
+        "--aspp_convs_filters=16",
+        "--decoder_filters=16",
+    )
+
+
+def rename(folder, *classes):
+    facts = json.loads((folder / "records" / "dataset.json").read_text())
+    facts["classes"] = classes
+    (folder / "records" / "dataset.json").write_text(json.dumps(facts))
+
+
+@case("A checkpoint of classes in another order")
+def _(folder):
+    rename(folder, "ground", "box", "ball", "ring", "cone", "star")
+    return evaluate()
+
+
+@case("A checkpoint of classes with other names")
+def _(folder):
+    rename(folder, "ground", "ball", "cube", "ring", "pyramid", "star")
+    return evaluate()
+
+
+@case("A training folder of classes in another order")
+def _(folder):
+    rename(folder, "ground", "box", "ball", "ring", "cone", "star")
+    return train(
+        "--train_logdir=run",
         "--depth_multiplier=0.25",
         "--decoder_output_stride=4",
         "--aspp_convs_filters=16",
