@@ -100,17 +100,9 @@ def bare_conv(
     step: Step = Step(),
 ) -> Tensor:
     """Convolution without bias."""
-    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=step.stride,
-        dilation_rate=step.rate,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer=style.kernel(),
-        name=name,
-    )(x)
+    return _convolved(
+        x, filters, kernel_size, style=style, name=name, step=step, use_bias=False
+    )
 
 
 def depthwise_conv(
@@ -198,17 +190,33 @@ def biased_conv(
     activation: bool = False,
 ) -> Tensor:
     """Convolution with a bias, without batch norm and, unless asked for, activation."""
+    x = _convolved(
+        x, filters, kernel_size, style=style, name=name, step=step, use_bias=True
+    )
+    return activated(x, style=style, name=f"{name}.relu") if activation else x
+
+
+def _convolved(
+    x: Tensor,
+    filters: int,
+    kernel_size: int,
+    *,
+    style: Style,
+    name: str,
+    step: Step,
+    use_bias: bool,
+) -> Tensor:
     x, padding = padded(x, kernel_size, style=style, step=step, name=name)
-    x = layers.Conv2D(
+    return layers.Conv2D(
         filters,
         kernel_size,
         strides=step.stride,
         dilation_rate=step.rate,
         padding=padding,
+        use_bias=use_bias,
         kernel_initializer=style.kernel(),
         name=name,
     )(x)
-    return activated(x, style=style, name=f"{name}.relu") if activation else x
 
 
 def width(filters: int, config: ModelConfig) -> int:
