@@ -23,8 +23,8 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from deeplab_tf import program
-from deeplab_tf.data import building, images
+from deeplab_tf import building, program
+from deeplab_tf.data import images
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.settings import flag
 

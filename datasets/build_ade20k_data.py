@@ -9,9 +9,8 @@ with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip. 
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import program
-from deeplab_tf.data import archives, building, downloading, published
-from deeplab_tf.data.building import Files
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, archives, downloading, published
 from deeplab_tf.data.specs import ade20k
 from deeplab_tf.settings import flag
 

@@ -12,10 +12,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from deeplab_tf import program
-from deeplab_tf.data import building, labels, published
-from deeplab_tf.data.building import Files, Pair
-from deeplab_tf.data.sources import read_list
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, Pair, published
+from deeplab_tf.building.sources import read_list
+from deeplab_tf.data import labels
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from deeplab_tf import program
-from deeplab_tf.data import building, images, labels, published
-from deeplab_tf.data.building import Files, Pair
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, Pair, published
+from deeplab_tf.data import images, labels
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.settings import flag, required

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf import program
-from deeplab_tf.data import building, coco, color_table, images, labels, splitting
-from deeplab_tf.data.building import Files, Source
-from deeplab_tf.data.sources import read_list
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, Source, coco, color_table, splitting
+from deeplab_tf.building.sources import read_list
+from deeplab_tf.data import images, labels
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, positive

@@ -11,10 +11,10 @@ background is ignored.
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import program
-from deeplab_tf.data import archives, building, downloading, labels, matlab, published
-from deeplab_tf.data.building import Files
-from deeplab_tf.data.sources import read_list
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, archives, downloading, matlab, published
+from deeplab_tf.building.sources import read_list
+from deeplab_tf.data import labels
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import pascal_context
 from deeplab_tf.errors import InputError

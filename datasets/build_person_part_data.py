@@ -12,9 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from deeplab_tf import program
-from deeplab_tf.data import archives, building, downloading, matlab, published
-from deeplab_tf.data.building import Files
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, archives, downloading, matlab, published
 from deeplab_tf.data.specs import person_part
 from deeplab_tf.settings import flag
 

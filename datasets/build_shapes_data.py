@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deeplab_tf import program
-from deeplab_tf.data import building, images
-from deeplab_tf.data.building import Files, Pair
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, Pair
+from deeplab_tf.data import images
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.settings import flag
 

@@ -11,10 +11,9 @@ and `dataset.json` tells how often each class occurs.
 import dataclasses
 import re
 
-from deeplab_tf import program
+from deeplab_tf import building, program
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.config.records import TFDS
-from deeplab_tf.data import building
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, positive, required
 
@@ -63,9 +62,9 @@ def build(config: BuildTfdsConfig) -> None:
     Raises:
         InputError: It is not prepared, or breaks the label contract.
     """
+    from deeplab_tf.building.tfds_samples import TfdsSamples
     from deeplab_tf.data.tfds_builder import prepared
     from deeplab_tf.data.tfds_records import open_split
-    from deeplab_tf.data.tfds_samples import TfdsSamples
 
     plain = str(config.dataset).removeprefix(TFDS)
     data = prepared(plain, config.dataset_dir, config.tfds)

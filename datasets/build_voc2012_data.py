@@ -14,9 +14,8 @@ from pathlib import Path
 
 from absl import logging
 
-from deeplab_tf import program
-from deeplab_tf.data import archives, building, downloading, matlab, published
-from deeplab_tf.data.building import Files
+from deeplab_tf import building, program
+from deeplab_tf.building import Files, archives, downloading, matlab, published
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import InputError
 from deeplab_tf.settings import flag

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from deeplab_tf.building.shard import sha256
 from deeplab_tf.checking import content, pictures
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.shard import sha256
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally
 

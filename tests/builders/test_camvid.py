@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.data import published
+from deeplab_tf.building import published
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import InputError
 from tests.builders import trees

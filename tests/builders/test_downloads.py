@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from deeplab_tf.data import archives, downloading
+from deeplab_tf.building import archives, downloading
 from tests.builders import trees
 from tests.recorded import ROOT
 

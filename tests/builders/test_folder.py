@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from deeplab_tf import program
-from deeplab_tf.data import coco, tfrecord
+from deeplab_tf.building import coco
+from deeplab_tf.data import tfrecord
 from deeplab_tf.errors import FlagError, InputError
 from tests.builders.trees import (
     described,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.work import WorkConfig
 from deeplab_tf.errors import FlagError, InputError
 from tests import pets
 from tests.data.test_tfds import folder, stored

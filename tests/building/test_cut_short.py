@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeplab_tf.data import description, images, labels, tfrecord, writing
-from deeplab_tf.data.building import Files, Pair
+from deeplab_tf.building import Files, Pair, description
+from deeplab_tf.data import images, labels, tfrecord, writing
 from deeplab_tf.errors import InputError
-from tests.builders.built import TWO, build, contents, names, undisturbed
-from tests.builders.drawn import SPEC, Drawn
+from tests.building.built import TWO, build, contents, names, undisturbed
+from tests.building.drawn import SPEC, Drawn
 
 __all__ = ["undisturbed"]  # A fixture.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deeplab_tf.data.pairing import pairs_by_glob
+from deeplab_tf.building.pairing import pairs_by_glob
 from deeplab_tf.errors import FlagError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.data import coco, outlines
+from deeplab_tf.building import coco, outlines
 from deeplab_tf.errors import InputError
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")

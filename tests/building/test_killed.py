@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.built import contents, undisturbed
+from tests.building.built import contents, undisturbed
 from tests.recorded import ROOT
 
 __all__ = ["undisturbed"]  # A fixture.
@@ -18,7 +18,7 @@ __all__ = ["undisturbed"]  # A fixture.
 
 def run_builder(folder, processes, *, kill_after=None, only_parent=False):
     """Seconds that a builder took, and whether it was killed with all its processes."""
-    command = ["-m", "tests.builders.slow_builder", str(folder), str(processes)]
+    command = ["-m", "tests.building.slow_builder", str(folder), str(processes)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     begin = time.monotonic()
     with subprocess.Popen(

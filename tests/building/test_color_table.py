@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.data.color_table import read_table
+from deeplab_tf.building.color_table import read_table
 from deeplab_tf.errors import InputError
 
 TABLE = "128 64 128 road\n0 0 142 car\n0 0 0 ignore\n"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from deeplab_tf.data.sources import Pair
+from deeplab_tf.building.sources import Pair
 from deeplab_tf.errors import FlagError, InputError
 
 _WILD = re.compile(r"\*\*/|\*|\?")

@@ -16,9 +16,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from deeplab_tf.data import beam
-from deeplab_tf.data.shard import Job, Shard
-from deeplab_tf.data.work import WorkConfig
+from deeplab_tf.building import beam
+from deeplab_tf.building.shard import Job, Shard
+from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.errors import InputError
 
 _START = 1.5  # Seconds until a process is at work.

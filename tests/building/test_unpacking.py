@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from deeplab_tf.data import unpacking
+from deeplab_tf.building import unpacking
 from deeplab_tf.errors import InputError
 
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from deeplab_tf.data import coco, images, pairing, sources
-from deeplab_tf.data.sources import Pair
+from deeplab_tf.building import coco, pairing, sources
+from deeplab_tf.building.sources import Pair
+from deeplab_tf.data import images
 from deeplab_tf.errors import FlagError, InputError
 
 Splits = Mapping[str, Sequence[Pair]]

@@ -11,8 +11,8 @@ import threading
 import numpy as np
 import pytest
 
-from deeplab_tf.data import archives, downloading
-from deeplab_tf.data.downloading import Archive
+from deeplab_tf.building import archives, downloading
+from deeplab_tf.building.downloading import Archive
 from deeplab_tf.errors import FlagError, InputError
 
 PHOTO = np.random.default_rng(0).bytes(300_001)

@@ -1,12 +1,12 @@
 """A builder whose samples take their time, so that there is a middle to be killed in.
 
-python -m tests.builders.slow_builder OUTPUT_DIR PROCESSES
+python -m tests.building.slow_builder OUTPUT_DIR PROCESSES
 """
 
 import sys
 
-from deeplab_tf.data import building
-from tests.builders.drawn import SPEC, Drawn
+from deeplab_tf import building
+from tests.building.drawn import SPEC, Drawn
 
 if __name__ == "__main__":
     building.build(

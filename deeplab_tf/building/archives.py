@@ -4,7 +4,7 @@ A checksum stands here only where others have published it: TFDS (SHA-256), torc
 (MD5), GluonCV (SHA-1), or its makers. The others are told once they are computed.
 """
 
-from deeplab_tf.data.downloading import Archive
+from deeplab_tf.building.downloading import Archive
 
 VOC_2012 = Archive(
     urls=(

@@ -13,39 +13,15 @@ from pathlib import Path
 import PIL
 from absl import logging
 
-from deeplab_tf.data import description, workers
+from deeplab_tf.building import description, workers
+from deeplab_tf.building.shard import Job, shards_of
+from deeplab_tf.building.sources import Source
+from deeplab_tf.building.unfinished import split_of, unfinished
+from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.data import spec as spec_
-from deeplab_tf.data.shard import Job, shards_of
-from deeplab_tf.data.sources import (
-    Files,
-    MaskReader,
-    Pair,
-    Sample,
-    Source,
-    divided,
-    pairs_by_list,
-    pairs_by_stem,
-    read_list,
-)
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.unfinished import split_of, unfinished
-from deeplab_tf.data.work import WorkConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
-
-__all__ = [
-    "Files",
-    "MaskReader",
-    "Pair",
-    "Sample",
-    "Source",
-    "WorkConfig",
-    "build",
-    "divided",
-    "pairs_by_list",
-    "pairs_by_stem",
-    "read_list",
-]
 
 
 def build(

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from absl import logging
 
+from deeplab_tf.building.shard import Shard, Summary, sha256
+from deeplab_tf.building.workers import ProcessDied
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import writing
-from deeplab_tf.data.shard import Shard, Summary, sha256
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.workers import ProcessDied
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import flush, write_whole
 

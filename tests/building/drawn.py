@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from deeplab_tf.building import Sample
 from deeplab_tf.data import images
-from deeplab_tf.data.building import Sample
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 

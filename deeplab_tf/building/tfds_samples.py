@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deeplab_tf.building.sources import Sample
 from deeplab_tf.data import damage, images
-from deeplab_tf.data.sources import Sample
 from deeplab_tf.data.tfds_records import TfdsRecords
 from deeplab_tf.errors import InputError
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import deeplab_tf
+from deeplab_tf.building.shard import Job, Shard, Summary, checksum
 from deeplab_tf.data import labels
-from deeplab_tf.data.shard import Job, Shard, Summary, checksum
 from deeplab_tf.data.spec import SCHEMA, DatasetSpec
 from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError

@@ -5,8 +5,8 @@ All its workers must see the images and the output folder by the same paths.
 
 from collections.abc import Sequence
 
-from deeplab_tf.data.shard import Job, Shard, Summary
-from deeplab_tf.data.work import WorkConfig
+from deeplab_tf.building.shard import Job, Shard, Summary
+from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.errors import FlagError, InputError
 
 

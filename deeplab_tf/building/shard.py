@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deeplab_tf.building.sources import Sample, Source
 from deeplab_tf.data import images, labels, writing
-from deeplab_tf.data.sources import Sample, Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally
 from deeplab_tf.files import write_whole

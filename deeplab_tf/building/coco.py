@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from deeplab_tf.data import images, outlines
-from deeplab_tf.data.outlines import Size
-from deeplab_tf.data.sources import Pair, Sample
+from deeplab_tf.building import outlines
+from deeplab_tf.building.outlines import Size
+from deeplab_tf.building.sources import Pair, Sample
+from deeplab_tf.data import images
 from deeplab_tf.errors import InputError
 
 Json = dict[str, Any]

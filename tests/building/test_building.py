@@ -14,19 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.data import (
-    building,
-    images,
-    labels,
-    tfrecord,
-    workers,
-)
+from deeplab_tf.building import Files, Pair, WorkConfig, workers
+from deeplab_tf.building.description import mapping_text
+from deeplab_tf.building.shard import shards_of
+from deeplab_tf.data import images, labels, tfrecord
 from deeplab_tf.data import spec as spec_
-from deeplab_tf.data.building import Files, Pair, WorkConfig
-from deeplab_tf.data.description import mapping_text
 from deeplab_tf.errors import FlagError, InputError
-from tests.builders.built import ONE, TWO, build, contents, names, undisturbed
-from tests.builders.drawn import SPEC, Drawn
+from tests.building.built import ONE, TWO, build, contents, names, undisturbed
+from tests.building.drawn import SPEC, Drawn
 from tests.recorded import ROOT
 
 __all__ = ["undisturbed"]  # A fixture.
@@ -105,14 +100,14 @@ def test_processes_are_started_where_they_gain_time(
     monkeypatch.setattr(workers.os, "cpu_count", lambda: 8)
     source = Drawn(count=samples)
     job = workers.Job(splits={"train": source}, spec=SPEC, folder=Path())
-    parts = building.shards_of("train", samples, 3)
+    parts = shards_of("train", samples, 3)
     assert workers._worth(job, parts, None) == processes
     assert workers._worth(job, parts, 2) == 2
 
 
 def test_builders_start_without_tensorflow():
     check = (
-        "import deeplab_tf.data.building, sys; sys.exit('tensorflow' in sys.modules)"
+        "import deeplab_tf.building.build, sys; sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from deeplab_tf.data import color_table, images, labels
-from deeplab_tf.data.building import Pair, Source
-from deeplab_tf.data.color_table import ColorTable
-from deeplab_tf.data.sources import read_list
+from deeplab_tf.building import Pair, Source, color_table
+from deeplab_tf.building.color_table import ColorTable
+from deeplab_tf.building.sources import read_list
+from deeplab_tf.data import images, labels
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import camvid, cityscapes
 from deeplab_tf.errors import InputError

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.data import unpacking
+from deeplab_tf.building import unpacking
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
 

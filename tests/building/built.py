@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from deeplab_tf.data import building, tfrecord
-from deeplab_tf.data.building import WorkConfig
-from tests.builders.drawn import SPEC, Drawn
+from deeplab_tf import building
+from deeplab_tf.building import WorkConfig
+from deeplab_tf.data import tfrecord
+from tests.building.drawn import SPEC, Drawn
 
 ONE, TWO = WorkConfig(processes=1), WorkConfig(processes=2)
 
