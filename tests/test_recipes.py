@@ -22,6 +22,7 @@ SIZES = {
     "cityscapes": (1024, 2048),
     "ade20k": (512, 683),
     "camvid": (360, 480),
+    "pascal_context": (375, 500),
 }
 
 
@@ -112,7 +113,7 @@ def test_a_recipe_takes_two_steps(name, records, tmp_path, monkeypatch):
     flagfile = f"--flagfile=recipes/{name}.flags"
     folder = f"--train_logdir={tmp_path}"
     asked = flags.parse(TrainConfig, ["train", flagfile, folder, "--dataset_dir=x"])
-    data = records(asked.data.dataset or "context", asked.train_split)
+    data = records(asked.data.dataset or "own", asked.train_split)
     given = [
         *(
             "--training_number_of_steps=2",
