@@ -53,7 +53,7 @@ def resampled(
             _positions(windows[i + 1], before, after, axis) for axis in (0, 1)
         )
         if i == len(resizes) - 1:
-            columns = tf.cond(flip, lambda x=columns: x[::-1], lambda x=columns: x)
+            columns = tf.cond(flip, lambda x=columns: tf.reverse(x, [0]), lambda x=columns: x)
         image = _bilinear(image, windows[i], rows, columns)
         label = _nearest(label, windows[i], rows, columns)
     return image, label
@@ -94,7 +94,7 @@ def margins(window: Window, size: tf.Tensor, flip: tf.Tensor) -> tuple:
     before = tf.clip_by_value(-window.start, 0, window.size)
     behind = window.size - found.size - before
     swapped = tf.stack([behind[1], before[1]])
-    columns = tf.where(flip, swapped, swapped[::-1])
+    columns = tf.where(flip, swapped, tf.reverse(swapped, [0]))
     return (
         tf.stack([before[0], columns[0]]),
         tf.stack([behind[0], columns[1]]),
@@ -155,7 +155,8 @@ def _nearest(
         # Not `tf.round`, which rounds halves to even.
         index = tf.cast(low, tf.int32) + tf.cast(positions - low >= 0.5, tf.int32)
         index = tf.minimum(index - window.start[axis], window.size[axis] - 1)
-        label = _turned(tf.gather(label, index))
+        # Not `_turned`: of uint8, oneDNN says on some machines that it cannot.
+        label = tf.gather(label, index, axis=axis)
     return label
 
 
