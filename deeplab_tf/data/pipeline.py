@@ -37,17 +37,19 @@ class Source:
 
     def pair(self, sample: Sample) -> transforms.Pair:
         """Decodes a parsed record and brings it into the range of sizes."""
-        image = tf.cast(tfrecord.decode_image(sample["image"]), tf.float32)
-        label = tf.cond(
-            tf.equal(sample["label"], b""),  # A test split.
-            lambda: tf.fill((*tf.unstack(tf.shape(image)[:2]), 1), self.ignore_label),
-            lambda: self.label(sample),
+        image, ids = decoding.decoded(sample)
+        label = self.classes(ids, sample)
+        return transforms.resize_to_range(
+            tf.cast(image, tf.float32), label, self.resize
         )
-        return transforms.resize_to_range(image, label, self.resize)
 
     def label(self, sample: Sample) -> tf.Tensor:
-        """Decodes the class ids of a parsed record, int32 `[H, W, 1]`."""
-        return self._mapped(tfrecord.decode_label(sample["label"]))
+        """Class ids of a parsed record, int32 `[H, W, 1]`; none without a label."""
+        return tf.cond(
+            sample["label"] == b"",
+            lambda: tf.zeros((0, 0, 1), tf.int32),
+            lambda: self._mapped(tfrecord.decode_label(sample["label"])),
+        )
 
     def classes(self, ids: tf.Tensor, sample: Sample) -> tf.Tensor:
         """Class ids, int32, of ids that `decode` gave; all ignored without a label."""

@@ -63,15 +63,18 @@ def names(samples):
     return [sample["name"].numpy().decode() for sample in samples]
 
 
-def batches(records, **options):
-    source = Source(
+def source(records):
+    return Source(
         records=records,
         ignore_label=255,
         mean_pixel=(127.5,) * 3,
         resize=ResizeConfig(),
     )
+
+
+def batches(records, **options):
     augment = AugmentConfig(train_crop_size=(5, 5))
-    found = pipeline.training_batches(source, augment, 2, seed=1, **options)
+    found = pipeline.training_batches(source(records), augment, 2, seed=1, **options)
     return found.as_numpy_iterator()
 
 
@@ -80,6 +83,16 @@ def test_a_record_that_cannot_be_used_is_named(rng, tmp_path, how):
     records = write(tmp_path, rng, [2, 6], [(1, how)])
     with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
         list(itertools.islice(damage.readable(batches(records), records), 8))
+
+
+@pytest.mark.parametrize("how", range(5))
+def test_none_is_scored(rng, tmp_path, how):
+    records = write(tmp_path, rng, [2, 6], [(1, how)])
+    found = pipeline.evaluation_batches(
+        source(records), 1, crop_size=(9, 9), multiple=1
+    )
+    with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
+        list(damage.readable(found, records))
 
 
 def test_a_wrong_checksum_is_named(rng, tmp_path):

@@ -185,6 +185,15 @@ def test_labels_that_are_all_ignored_cannot_be_weighed(tmp_path):
         class_weights.weigh(config, SPEC, write(tmp_path, ([[255, 255]],)))
 
 
+def test_records_without_labels_cannot_be_weighed(tmp_path):
+    image = tf.io.encode_png(np.zeros((2, 3, 3), np.uint8)).numpy()
+    record = tfrecord.Record(name="a", image=image, image_format="png", size=(2, 3))
+    tfrecord.write([record], tmp_path, "train", per_shard=[1])
+    config = LossConfig(class_weights="median_frequency")
+    with pytest.raises(InputError, match="all pixels of the split are ignored"):
+        class_weights.weigh(config, SPEC, source(tmp_path))
+
+
 def test_the_printed_weights_of_segnet_are_of_camvids_classes():
     found = class_weights.read(ROOT / "recipes" / "camvid_segnet.weights", camvid.SPEC)
     printed = "0.2595 0.1826 4.564 0.1417 0.9051 0.3826 9.6446 1.8418 0.6823 6.2478"
