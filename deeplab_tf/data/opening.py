@@ -1,5 +1,6 @@
 """What is asked for, wherever it lies: what ids mean, and the records of a split."""
 
+import re
 from pathlib import Path
 
 from deeplab_tf.config import DataConfig, TfdsConfig
@@ -8,6 +9,7 @@ from deeplab_tf.data import agreement, specs, tfrecord
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.records import Records, Shards
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.settings import Overrides
 
 
 def open_split(
@@ -40,6 +42,29 @@ def open_split(
     records = Shards(paths=tfrecord.find_shards(data.dataset_dir or "", split))
     records.count()  # Raises where one is cut off.
     return spec, records
+
+
+def settings(
+    data: DataConfig,
+    given: Overrides[TfdsConfig],
+    trained: DatasetSpec | None,
+    saved: TfdsConfig | None,
+) -> TfdsConfig:
+    """What is what in a data set of tensorflow_datasets, once a network is trained.
+
+    Args:
+        data: What was asked for.
+        given: What of it was given.
+        trained: What the network was trained on, if that is known.
+        saved: What held for that; of another data set it says nothing.
+    """
+    same = trained and _plain(trained.name) == _plain(data.dataset or trained.name)
+    return given.onto(saved if same else None)
+
+
+def _plain(name: str) -> str:
+    """Without `tfds:`, configuration and version."""
+    return re.split("[/:]", name.removeprefix(TFDS))[0]
 
 
 def describe(

@@ -11,8 +11,7 @@ from tqdm import tqdm
 from deeplab_tf.checkpoints import predicted, trained
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
-from deeplab_tf.data import validation
-from deeplab_tf.data.opening import open_split
+from deeplab_tf.data import opening, validation
 from deeplab_tf.data.records import Records
 from deeplab_tf.evaluation import crf_search, report
 from deeplab_tf.evaluation.counts import Counts
@@ -53,9 +52,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
 def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
     """The network of a checkpoint, and the records of the split."""
     run = trained.find_run(path)
-    spec, records = open_split(
-        config.data, config.tfds.onto(run.tfds), config.eval_split, run.spec
-    )
+    tfds = opening.settings(config.data, config.tfds, run.spec, run.tfds)
+    spec, records = opening.open_split(config.data, tfds, config.eval_split, run.spec)
     validation.check_records(records, spec, config.validate_labels)
     network = trained.load(
         path,

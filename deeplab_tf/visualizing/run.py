@@ -13,8 +13,7 @@ from deeplab_tf.checkpoints.predicted import Predicted
 from deeplab_tf.checkpoints.rundir import Run
 from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import VisConfig
-from deeplab_tf.data import images
-from deeplab_tf.data.opening import describe, open_split
+from deeplab_tf.data import images, opening
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
@@ -120,10 +119,10 @@ def _files(image: str) -> list[tuple[str, Path]]:
 
 def _data(config: VisConfig, run: Run) -> tuple[DatasetSpec, Records | None]:
     """What the classes mean and, unless image files are drawn, the records."""
-    tfds = config.tfds.onto(run.tfds)
+    tfds = opening.settings(config.data, config.tfds, run.spec, run.tfds)
     if config.image is None:
-        return open_split(config.data, tfds, config.vis_split, run.spec)
-    return describe(config.data, tfds, run.spec), None
+        return opening.open_split(config.data, tfds, config.vis_split, run.spec)
+    return opening.describe(config.data, tfds, run.spec), None
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:

@@ -116,6 +116,29 @@ def test_records_of_the_same_examples_score_the_same(run, folder, builder, tmp_p
     assert scores(run, folder, tmp_path / "b", data=data) == straight
 
 
+def looks(run, folder, output, name, **given):
+    data = DataConfig(dataset=f"tfds:{name}", dataset_dir=str(folder / "tfds"))
+    asked = {"data": data, "tfds": Overrides(TfdsConfig(), given)}
+    yield lambda: scores(run, folder, output, **asked)
+    drawn = VisConfig(checkpoint_dir=str(run), vis_logdir=str(output), **asked)
+    yield lambda: visualize(drawn)
+    yield lambda: visualize(dataclasses.replace(drawn, image=str(folder / "photos")))
+
+
+def test_the_run_tells_nothing_of_another_data_set(run, folder, tmp_path):
+    """Neither its ids nor its names: 4 names, of the feature, are not the 2 of it."""
+    message = r"tfds:tiny_pets \(2 classes\), not on tfds:named_pets \(4 classes\)"
+    for look in looks(run, folder, tmp_path, "named_pets"):
+        with pytest.raises(InputError, match=message):
+            look()
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_version_is_the_same_data_set(run, folder, tmp_path):
+    evaluation, *_ = looks(run, folder, tmp_path, "tiny_pets:1.0.0")
+    assert list(evaluation()["iou"]) == list(pets.CLASSES)
+
+
 def test_pictures_show_the_truth(run, folder, tmp_path):
     visualize(
         VisConfig(
