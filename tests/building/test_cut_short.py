@@ -5,12 +5,16 @@ import dataclasses
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from deeplab_tf.building import Files, Pair, description
+from deeplab_tf.building import Files, Pair, WorkConfig, description, shard
+from deeplab_tf.building.shard import Summary
 from deeplab_tf.data import images, labels, tfrecord, writing
 from deeplab_tf.errors import InputError
 from tests.building.built import TWO, build, contents, names, undisturbed
@@ -222,6 +226,70 @@ def test_a_full_disk_leaves_the_old_build_and_the_finished_shards(
     }
     shutil.rmtree(tmp_path / ".building")
     assert contents(tmp_path) == undisturbed
+
+
+def test_an_error_of_another_kind_leaves_the_finished_shards(
+    tmp_path, monkeypatch, caplog, undisturbed
+):
+    with monkeypatch.context() as patch:
+        interrupted(patch, writing, "write_shard", 2, RuntimeError("worker lost"))
+        with pytest.raises(RuntimeError, match="worker lost"):
+            build(tmp_path)
+    caplog.clear()
+    build(tmp_path)
+    assert "keeping 2 of 6 shards" in kept(caplog)
+    assert contents(tmp_path) == undisturbed
+
+
+@pytest.fixture
+def beam(monkeypatch):
+    """An Apache Beam whose pipelines do nothing, and end with an error if told so."""
+    made, options = ModuleType("apache_beam"), ModuleType("pipeline_options")
+    options.PipelineOptions = list
+    made.Pipeline = mock.MagicMock()
+    made.Create = made.Reshuffle = made.Map = mock.Mock()
+    parent = ModuleType("apache_beam.options")
+    for name, module in (
+        ("apache_beam", made),
+        ("apache_beam.options", parent),
+        ("apache_beam.options.pipeline_options", options),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    return made.Pipeline.return_value.__exit__
+
+
+def test_a_pipeline_that_breaks_is_one_line_and_what_is_done_stays(
+    tmp_path, monkeypatch, beam
+):
+    cut_short(monkeypatch, tmp_path)
+    beam.side_effect = RuntimeError("Traceback\n  File\nOSError: [Errno 28] disk\n")
+    said = r"^--beam_runner=FlinkRunner: OSError: \[Errno 28\] disk; the same command"
+    with pytest.raises(InputError, match=said):
+        build(tmp_path, WorkConfig(beam_runner="FlinkRunner"))
+    assert len(list((tmp_path / ".building").glob("*.tfrecord"))) == 3
+
+
+def test_bad_input_that_breaks_a_pipeline_is_told_as_it_is(tmp_path, beam):
+    wrapped = RuntimeError("in a worker")
+    wrapped.__cause__ = InputError("a.jpg: no such file")
+    beam.side_effect = wrapped
+    with pytest.raises(InputError, match=r"^a\.jpg: no such file$"):
+        build(tmp_path / "records", WorkConfig(beam_runner="FlinkRunner"))
+    assert not (tmp_path / "records").exists()
+
+
+def test_two_workers_may_make_one_shard(tmp_path, monkeypatch):
+    """The second writes its summary while the first has not finished its own."""
+    path, others = tmp_path / "train-00000-of-00001.tfrecord", [Summary(names=["a"])]
+
+    def flush(_):
+        if others:
+            others.pop().save(path)
+
+    monkeypatch.setattr(shard, "flush", flush)
+    Summary(names=["a"]).save(path)
+    assert Summary.load(path).names == ["a"]
+    assert [file.suffix for file in tmp_path.iterdir()] == [".json"]
 
 
 @pytest.fixture
