@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from deeplab_tf.building import outlines
 from deeplab_tf.building.outlines import Size
 from deeplab_tf.building.sources import Pair, Sample
 from deeplab_tf.data import images
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import FlagError, InputError
 
 Json = dict[str, Any]
 
@@ -93,10 +93,10 @@ class Annotated:
         mask = np.zeros(size, np.uint8)
         for is_crowd in (1, 0):
             some = [one for one in objects if bool(one.get("iscrowd")) == is_crowd]
-            drawn = [(self._drawn(one, size), one) for one in some]
-            for where, one in sorted(drawn, key=lambda pair: -pair[0].sum()):
+            # Drawn twice: hundreds of objects of a large photograph fill the memory.
+            for one in sorted(some, key=lambda one: -self._drawn(one, size).sum()):
                 own = self.classes.ids[one["category_id"]]
-                mask[where] = self.ignore_label if is_crowd else own
+                mask[self._drawn(one, size)] = self.ignore_label if is_crowd else own
         return mask
 
     def _drawn(self, one: Json, size: Size) -> np.ndarray:
@@ -124,18 +124,19 @@ def read(file: Path) -> Content:
     """Reads annotations.
 
     Raises:
-        InputError: No such file, or not one of objects.
+        InputError: No such file, or not one of objects, or two of its things have one
+            id.
     """
     try:
         facts = json.loads(file.read_bytes())
-        categories = {
-            int(one["id"]): str(one["name"])
-            for one in sorted(facts["categories"], key=lambda one: int(one["id"]))
-        }
+        by_id = _by_id(file, "categories", facts["categories"])
+        categories = {int(id_): str(by_id[id_]["name"]) for id_ in sorted(by_id)}
+        known = _by_id(file, "images", facts["images"])
         photos = {_stem(one["file_name"]): one for one in facts["images"]}
-        if len(photos) < len(facts["images"]):
+        if len(photos) < len(known):
             raise InputError(f"{file}: two images have one name")
-        known = {one["id"] for one in photos.values()}
+        for one in facts["images"]:
+            _check_image(file, one)
         objects: dict[int, list[Json]] = {}
         for one in facts["annotations"]:
             _check_object(file, one, categories, known)
@@ -161,12 +162,19 @@ def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
         file: That errors name.
 
     Raises:
-        InputError: A wanted class is no category, or two categories have one name.
+        InputError: A wanted class is no category, the first one is, or two categories
+            have one name.
     """
     by_name = {name: number for number, name in content.categories.items()}
     if len(by_name) < len(content.categories):
         raise InputError(f"{file}: two categories have one name")
     names = tuple(wanted) or ("background", *by_name)
+    if wanted and names[0] in by_name and names[0] != "background":
+        raise FlagError(
+            f"--class_names={','.join(names)}: the first name is what no object "
+            f"covers, and {names[0]} is a category of {file}; as background,"
+            + ",".join(names)
+        )
     for name in names[1:]:
         if name not in by_name:
             raise InputError(
@@ -204,8 +212,24 @@ def _stem(file_name: str) -> str:
     return Path(file_name).with_suffix("").as_posix()
 
 
+def _by_id(file: Path, what: str, some: Iterable[Json]) -> dict[int, Json]:
+    found: dict[int, Json] = {}
+    for one in some:
+        if found.setdefault(one["id"], one) is not one:
+            raise InputError(f"{file}: two {what} have the id {one['id']}")
+    return found
+
+
+def _check_image(file: Path, one: Json) -> None:
+    for side in ("height", "width"):
+        if int(one.get(side) or 0) < 1:
+            raise InputError(
+                f"{file}: image {one['id']} ({one['file_name']}) has no {side}"
+            )
+
+
 def _check_object(
-    file: Path, one: Json, categories: Mapping[int, str], photos: Set[int]
+    file: Path, one: Json, categories: Container[int], photos: Container[int]
 ) -> None:
     for key, known in (("category_id", categories), ("image_id", photos)):
         if one[key] not in known:

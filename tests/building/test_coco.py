@@ -1,13 +1,15 @@
 """COCO's annotations become masks."""
 
 import json
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from deeplab_tf.building import coco, outlines
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import FlagError, InputError
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 
@@ -29,7 +31,9 @@ def runs(pixels):
 def annotated(tmp_path):
     """Writes photographs of 8x6 pixels and a file of objects; gives their masks."""
 
-    def masks(objects, *, wanted=(), categories=((7, "dog"), (3, "cat"))):
+    def masks(
+        objects, *, wanted=(), categories=((7, "dog"), (3, "cat")), first_image=()
+    ):
         facts = {
             "categories": [{"id": i, "name": name} for i, name in categories],
             "images": [
@@ -40,6 +44,7 @@ def annotated(tmp_path):
                 {"id": 50 + i, "image_id": 20, **one} for i, one in enumerate(objects)
             ],
         }
+        facts["images"][0] |= dict(first_image)
         file = tmp_path / "instances.json"
         file.write_text(json.dumps(facts))
         coco.read.cache_clear()
@@ -183,6 +188,49 @@ def test_a_wanted_class_that_is_no_category_is_told(annotated):
 def test_categories_of_one_name_are_refused(annotated):
     with pytest.raises(InputError, match="two categories have one name"):
         annotated([], categories=((1, "cat"), (2, "cat")))
+
+
+def test_an_id_that_occurs_twice_is_named(annotated):
+    with pytest.raises(InputError, match=r"json: two categories have the id 3$"):
+        annotated([], categories=((3, "cat"), (3, "dog")))
+    with pytest.raises(InputError, match=r"json: two images have the id 21$"):
+        annotated([], first_image={"id": 21})
+
+
+def test_the_first_class_is_what_no_object_covers(annotated):
+    said = r"--class_names=dog,cat: the first name is .* as background,dog,cat$"
+    with pytest.raises(FlagError, match=said):
+        annotated([], wanted=("dog", "cat"))
+    categories = ((1, "background"), (2, "cat"))
+    source = annotated([], wanted=("background", "cat"), categories=categories)
+    assert source.classes.ids == {1: 0, 2: 1}
+
+
+@pytest.mark.parametrize("side", ["height", "width"])
+def test_an_image_without_its_size_is_named(annotated, side):
+    with pytest.raises(InputError, match=rf"image 20 \(one\.jpg\) has no {side}$"):
+        annotated([], first_image={side: None})
+
+
+def test_objects_are_not_in_memory_all_at_once(annotated, monkeypatch):
+    seen, alive = [], []
+
+    class Watched(np.ndarray):
+        pass
+
+    def drawn(*args):
+        found = outlines.drawn(*args).view(Watched)
+        seen.append(weakref.ref(found))
+        alive.append(sum(one() is not None for one in seen))
+        return found
+
+    objects = [
+        {"category_id": 3, "segmentation": square(0, i, 6, i + 1)} for i in range(8)
+    ]
+    source = annotated(objects)
+    monkeypatch.setattr(coco, "outlines", SimpleNamespace(drawn=drawn))
+    np.testing.assert_array_equal(first(source), np.ones((6, 8)))
+    assert max(alive) <= 2
 
 
 @pytest.mark.parametrize(
