@@ -96,13 +96,13 @@ def _open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, 
     """
     spec, records = open_split(config.data, config.tfds, config.train_split)
     rundir.check(folder, config, spec)
-    records = damage.left_out(records, config.max_bad_records)
     if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
         raise FlagError(
             f"--label_weights: {len(config.loss.label_weights)} weights for "
             f"{spec.num_classes} classes of {spec.name}"
         )
     mean_pixel = find_backbone(config.model).mean_pixel
+    records = damage.left_out(records, config.max_bad_records)
     tally = validation.check_records(records, spec, config.validate_labels)
     source = Source(
         records=records,
@@ -179,7 +179,8 @@ def _loop(
             if save.due() and step < total:
                 guards.save(trainer, keeper)
             if config.save_summaries_images and show.due():
-                _show(config, trainer, source, logs, step)
+                with guards.kept(trainer, keeper, source):
+                    _show(config, trainer, source, logs, step)
         guards.save(trainer, keeper)
     if stop:
         logging.info("Stopped at step %d; the same command goes on from here", step)

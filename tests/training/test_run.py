@@ -237,9 +237,11 @@ def damaged(source, target):
     return target
 
 
+@pytest.mark.parametrize("pictures", [False, True])
 def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
-    tmp_path, shapes
+    tmp_path, shapes, pictures
 ):
+    """Pictures, of images to come, reach it first."""
     records = damaged(shapes, tmp_path / "records")
     settings = config(
         tmp_path / "run",
@@ -248,6 +250,8 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
         validate_labels="off",
         train_batch_size=1,
         log_steps=1,
+        save_summaries_images=pictures,
+        save_summaries_secs=0,
     )
     with pytest.raises(InputError, match=r"00000-of-00002.tfrecord: record 11 is d"):
         train(settings)
@@ -262,6 +266,13 @@ def test_a_damaged_record_is_left_out_if_asked(tmp_path, shapes, caplog):
     train(config(tmp_path / "run", records, 7, max_bad_records=1))  # Over an epoch.
     assert "record 11 is damaged, and left out" in caplog.text
     assert "1 of 24 records are left out" in caplog.text
+
+
+def test_weights_are_counted_before_records_are_read(tmp_path, shapes, caplog):
+    loss = LossConfig(label_weights=(1.0, 2.0))
+    with pytest.raises(FlagError, match="--label_weights: 2 weights for 6 classes"):
+        train(config(tmp_path, shapes, 1, loss=loss, max_bad_records=1))
+    assert "reading all records" not in caplog.text
 
 
 def test_records_that_stay_decoded_change_nothing(trained, tmp_path, shapes, caplog):
