@@ -208,14 +208,24 @@ def _(folder):
     return build("--color_table=colors.txt", "--class_names=ground,car")
 
 
-@case("Folders of splits, and no word about them")
-def _(folder):
+def in_folders_of_splits(folder):
     for kind in ("photos", "masks"):
         for i, split in enumerate(("train", "val")):
             (folder / kind / split).mkdir()
             for path in sorted((folder / kind).glob(f"photo_[{2 * i}{2 * i + 1}].*")):
                 path.rename(folder / kind / split / path.name)
+
+
+@case("Folders of splits, and no word about them")
+def _(folder):
+    in_folders_of_splits(folder)
     return build()
+
+
+@case("A pattern that would mix the folders of splits")
+def _(folder):
+    in_folders_of_splits(folder)
+    return build("--image_glob=*/*.jpg", "--label_glob=*/*.png")
 
 
 @case("One photograph in two lists")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deeplab_tf.building import coco, pairing, sources
@@ -34,6 +34,7 @@ class Splitting:
 
         Raises:
             InputError: A file is missing.
+            FlagError: There are folders train and val, and nobody said what they are.
         """
         if self.lists:
             return _apart(
@@ -44,12 +45,7 @@ class Splitting:
             )
         if self.by_folder:
             return _below(photos, masks)
-        if self.by_folder is None and _has_splits(photos):
-            raise FlagError(
-                f"--image_dir={photos}: it has folders train and val; give "
-                "--split_by_folder to keep them apart, or --nosplit_by_folder to mix "
-                "them"
-            )
+        self._check_asked(photos, [path.name for path in photos.glob("*/")])
         return self._divided(sources.pairs_by_stem(photos, masks))
 
     def patterns(
@@ -59,10 +55,13 @@ class Splitting:
 
         Raises:
             InputError: A file is missing.
+            FlagError: As `folders`, of what the first wildcard stands for.
         """
         found = pairing.pairs_by_glob(photos, image_glob, masks, label_glob)
+        firsts = [parts[0].split("/")[0] for parts in found]
         if self.by_folder:
-            return _by_first((parts[0], pair) for parts, pair in found.items())
+            return _by_first(firsts, list(found.values()))
+        self._check_asked(photos, firsts)
         return self._divided(list(found.values()))
 
     def annotations(
@@ -71,19 +70,53 @@ class Splitting:
         """Of photographs that COCO's annotations list: file and photographs of each.
 
         Raises:
-            InputError: A file is missing.
+            InputError: A file is missing, or lies in no folder that could be a split.
+            FlagError: As `folders`, of the names in a file; or two files are splits
+                already.
         """
         if len(files) > 1:
-            return {
-                split: (file, coco.pairs(coco.read(file), _places(photos, split)))
-                for split, file in zip(("train", "val"), files, strict=True)
-            }
+            return self._two(photos, files)
         pairs = coco.pairs(coco.read(files[0]), [photos])
+        firsts = [pair.name.rpartition("/")[0].split("/")[0] for pair in pairs]
         if self.by_folder:
-            splits = _by_first((pair.name.split("/")[0], pair) for pair in pairs)
+            if "" in firsts:
+                flat = pairs[firsts.index("")].image.name
+                raise InputError(
+                    f"--split_by_folder: {files[0]} names {flat}, without a folder; "
+                    "give two files, to train and to test on, or lists"
+                )
+            splits = _by_first(firsts, pairs)
         else:
+            self._check_asked(photos, firsts)
             splits = self._divided(pairs)
         return {split: (files[0], some) for split, some in splits.items()}
+
+    def _two(
+        self, photos: Path, files: Sequence[Path]
+    ) -> dict[str, tuple[Path, Sequence[Pair]]]:
+        if self.lists or self.by_folder:
+            given = "train_list" if self.lists else "split_by_folder"
+            raise FlagError(
+                f"--coco_annotations and --{given}: two files of annotations are train "
+                "and val already; leave it out, or give one file"
+            )
+        found = dict(zip(("train", "val"), files, strict=True))
+        splits = _apart(
+            {
+                split: coco.pairs(coco.read(file), _places(photos, split))
+                for split, file in found.items()
+            }
+        )
+        return {split: (file, splits[split]) for split, file in found.items()}
+
+    def _check_asked(self, photos: Path, firsts: Collection[str]) -> None:
+        """Raises a FlagError where splits would be mixed, and nobody said so."""
+        if self.by_folder is None and not self.lists and {"train", "val"} <= {*firsts}:
+            raise FlagError(
+                f"--image_dir={photos}: it has folders train and val; give "
+                "--split_by_folder to keep them apart, or --nosplit_by_folder to mix "
+                "them"
+            )
 
     def _divided(self, pairs: Sequence[Pair]) -> Splits:
         if self.lists:
@@ -116,10 +149,6 @@ def _apart(splits: Splits) -> Splits:
     return splits
 
 
-def _has_splits(folder: Path) -> bool:
-    return (folder / "train").is_dir() and (folder / "val").is_dir()
-
-
 def _places(photos: Path, split: str) -> list[Path]:
     """Where photographs of a split may lie: as train2017 in COCO's own folder."""
     below = [path for path in photos.glob(f"{split}*") if path.is_dir()]
@@ -145,10 +174,10 @@ def _below(photos: Path, masks: Path) -> Splits:
     return splits
 
 
-def _by_first(pairs: Iterable[tuple[str, Pair]]) -> Splits:
+def _by_first(firsts: Sequence[str], pairs: Sequence[Pair]) -> Splits:
     splits: dict[str, list[Pair]] = {}
-    for first, pair in pairs:
-        splits.setdefault(first.strip("/"), []).append(pair)
+    for first, pair in zip(firsts, pairs, strict=True):
+        splits.setdefault(first, []).append(pair)
     return splits
 
 

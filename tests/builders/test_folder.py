@@ -184,11 +184,22 @@ def test_patterns_go_with_lists_and_with_chance(builder, own, rng):
     write_list(own / "val.txt", ["ulm_0"])
     lists = {"train_list": str(own / "train.txt"), "val_list": str(own / "val.txt")}
     assert names(build(builder, own, **given, **lists), "train") == ["bonn_1", "ulm_2"]
-    records = build(builder, own, **given)
+    with pytest.raises(FlagError, match=r"has folders train and val; give --split_by"):
+        build(builder, own, **given)
+    records = build(builder, own, split_by_folder=False, **given)
     assert [len(names(records, split)) for split in ("train", "val")] == [4, 1]
     write_list(own / "val.txt", ["ulm_9"])
     with pytest.raises(InputError, match=r"val\.txt: no image is called ulm_9; one is"):
         build(builder, own, **given, **lists)
+
+
+def test_folders_at_will_are_splits_by_the_first(builder, own, rng):
+    given = like_cityscapes(own, rng)
+    given |= {"image_glob": "**/*_left.png", "label_glob": "**/*_ids.png"}
+    with pytest.raises(FlagError, match=r"has folders train and val; give --split_by"):
+        build(builder, own, **given)
+    records = build(builder, own, split_by_folder=True, **given)
+    assert [len(names(records, split)) for split in ("train", "val")] == [3, 2]
 
 
 def test_a_pattern_without_its_mask_names_both(builder, own, rng):
@@ -357,6 +368,40 @@ def test_two_files_of_objects_are_two_splits(builder, own):
     records = build(builder, own, **given)
     assert names(records, "train") == ["photo_1", "photo_2"]
     assert names(records, "val") == ["photo_3"]
+    with pytest.raises(FlagError, match="--coco_annotations and --split_by_folder: tw"):
+        build(builder, own, split_by_folder=True, **given)
+    lists = {"train_list": "a.txt", "val_list": "b.txt"}
+    with pytest.raises(FlagError, match="--coco_annotations and --train_list: two fi"):
+        build(builder, own, **lists, **given)
+
+
+def test_a_photograph_in_two_files_of_objects_is_refused(builder, own):
+    files = (
+        annotations(own, "train.json", [(1, "photo_1"), (2, "photo_2")]),
+        annotations(own, "val.json", [(3, "photo_3"), (2, "photo_2")]),
+    )
+    given = {"label_dir": None, "class_names": (), "coco_annotations": files}
+    with pytest.raises(InputError, match=r"photo_2\.JPG: in the splits train and val"):
+        build(builder, own, **given)
+
+
+def test_folders_of_objects_photographs_are_splits_if_asked(builder, own):
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    for i, split in ((1, "train"), (2, "train"), (3, "val")):
+        (own / "photos" / split).mkdir(exist_ok=True)
+        photo = own / "photos" / f"photo_{i}.JPG"
+        photo.rename(own / "photos" / split / photo.name)
+    stems = [(1, "train/photo_1"), (2, "train/photo_2"), (3, "val/photo_3")]
+    file = annotations(own, "instances.json", stems)
+    given = {"label_dir": None, "class_names": (), "coco_annotations": (file,)}
+    with pytest.raises(FlagError, match=r"has folders train and val; give --split_by"):
+        build(builder, own, **given)
+    records = build(builder, own, split_by_folder=True, **given)
+    assert names(records, "train") == ["train_photo_1", "train_photo_2"]
+    assert names(records, "val") == ["val_photo_3"]
+    annotations(own, "instances.json", [*stems, (4, "photo_4")])
+    with pytest.raises(InputError, match=r"names photo_4\.JPG, without a folder; give"):
+        build(builder, own, split_by_folder=True, **given)
 
 
 @pytest.mark.parametrize(
