@@ -1,7 +1,23 @@
 """Whether ids mean to records what they mean to a network."""
 
+from typing import NamedTuple
+
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
+
+
+class Difference(NamedTuple):
+    """In what the meaning of ids differs.
+
+    Attributes:
+        what: Which class, there and here.
+        remedy: What would do; "" where nothing is known.
+        of_names: The ids may mean the same under other names.
+    """
+
+    what: str
+    remedy: str = ""
+    of_names: bool = False
 
 
 def check(
@@ -9,6 +25,7 @@ def check(
     found: DatasetSpec,
     *,
     subject: str,
+    remedy: str = "",
     way_out: str = "",
     renamed: bool = False,
 ) -> None:
@@ -20,6 +37,7 @@ def check(
         trained: What a network was trained on.
         found: What it is to be used with.
         subject: Begins the error: "run was trained on", or "run: holds a run on".
+        remedy: What would do, instead of what `difference` says.
         way_out: What else would do.
         renamed: Other names are known to mean the same.
 
@@ -27,37 +45,41 @@ def check(
         InputError: Says which class, and what would do.
     """
     how = difference(trained, found)
-    if how is None or (renamed and _only_names(trained, found)):
+    if how is None or (renamed and how.of_names):
         return
+    said = [how.what, remedy or how.remedy, way_out]
     raise InputError(
         f"{subject} {trained.name} ({trained.num_classes} classes), not on "
-        f"{found.name} ({found.num_classes} classes): {how}{way_out}"
+        f"{found.name} ({found.num_classes} classes): {'; '.join(filter(None, said))}"
     )
 
 
-def difference(trained: DatasetSpec, found: DatasetSpec) -> str | None:
-    """In what the meaning of ids differs, and what would do; None where it does not."""
+def difference(trained: DatasetSpec, found: DatasetSpec) -> Difference | None:
+    """In what the meaning of ids differs; None where it does not.
+
+    What no other names excuse comes first.
+    """
     if trained.num_classes != found.num_classes:
-        return "their numbers differ"
-    pairs = list(zip(trained.classes, found.classes, strict=True))
-    other = [i for i, (before, now) in enumerate(pairs) if before != now]
-    if other:
-        before, now = pairs[other[0]]
-        what = f'class {other[0]} is "{before}" there, "{now}" here, '
-        if sorted(trained.classes) == sorted(found.classes):
-            return f"{what}in another order; build the records in that one"
-        return f"{what}and so {len(other)}; if all mean the same, --classes_renamed"
-    if _ignored(trained) == _ignored(found):
+        return Difference("their numbers differ")
+    if _ignored(trained) != _ignored(found):
+        return Difference(
+            f"{_ignored(trained)} is ignored there, {_ignored(found)} here",
+            f"build the records with --ignore_label={trained.ignore_label}",
+        )
+    pairs = enumerate(zip(trained.classes, found.classes, strict=True))
+    other = [(label, *names) for label, names in pairs if len({*names}) > 1]
+    for label, before, now in other:
+        if before in found.classes or now in trained.classes:
+            what = f"{_both(label, before, now)}, in another order"
+            return Difference(what, "build the records in that one")
+    if not other:
         return None
-    return (
-        f"{_ignored(trained)} is ignored there, {_ignored(found)} here; build the "
-        f"records with --ignore_label={trained.ignore_label}"
-    )
+    what = f"{_both(*other[0])}, and so {len(other)}"
+    return Difference(what, "if all mean the same, --classes_renamed", of_names=True)
 
 
-def _only_names(trained: DatasetSpec, found: DatasetSpec) -> bool:
-    same_number = trained.num_classes == found.num_classes
-    return same_number and _ignored(trained) == _ignored(found)
+def _both(label: int, before: str, now: str) -> str:
+    return f'class {label} is "{before}" there, "{now}" here'
 
 
 def _ignored(spec: DatasetSpec) -> str:

@@ -77,7 +77,7 @@ def warn_of_other_classes(
             "starts them anew",
             initial,
             before.name,
-            how.split(";")[0],
+            how.what,
         )
 
 

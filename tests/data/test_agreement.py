@@ -22,7 +22,7 @@ def check(found, *, renamed=False, trained=CAMVID):
         trained,
         found,
         subject="run was trained on",
-        way_out="; or else",
+        way_out="or else",
         renamed=renamed,
     )
 
@@ -61,7 +61,43 @@ def test_other_names_and_another_order_are_told(classes, message):
     assert str(error.value) == (
         f"run was trained on mine (3 classes), not on yours (3 classes): {message}"
     )
-    check(other(classes=classes), renamed=True)
+
+
+def test_other_names_are_taken_where_they_mean_the_same():
+    check(other(classes=("street", "car", "heaven")), renamed=True)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("road", "sky", "car"), 'class 1 is "car" there, "sky" here, in another ord'),
+        (("road", "sky", "cloud"), 'class 1 is "car" there, "sky" here, in another'),
+        (("street", "tree", "car"), 'class 1 is "car" there, "tree" here, in another'),
+        (("street", "car", "road"), 'class 0 is "road" there, "street" here, in ano'),
+    ],
+)
+def test_a_name_at_another_id_is_no_other_name(classes, message):
+    for renamed in (False, True):
+        with pytest.raises(InputError, match=message):
+            check(other(classes=classes), renamed=renamed)
+
+
+def test_names_are_not_blamed_for_an_ignored_class():
+    found = other(classes=("street", "car", "sky"), ignore_label=0)
+    for renamed in (False, True):
+        with pytest.raises(InputError, match=r"no class is ignored there.*; or else"):
+            check(found, renamed=renamed)
+
+
+def test_who_has_another_remedy_tells_it():
+    with pytest.raises(InputError) as error:
+        agreement.check(
+            CAMVID,
+            other(classes=("street", "car", "sky")),
+            subject="it was trained on",
+            remedy="take another",
+        )
+    assert str(error.value).endswith("here, and so 1; take another")
 
 
 def test_another_number_is_told_whatever_was_renamed():
