@@ -142,7 +142,12 @@ def _spec(config: ExportConfig, run: rundir.Run) -> DatasetSpec:
     if run.spec or config.dataset:
         spec = specs.resolve(config.dataset, None, run.spec)
         if run.spec:
-            agreement.check(run.spec, spec, subject="the checkpoint was trained on")
+            agreement.check(
+                run.spec,
+                spec,
+                subject="the checkpoint was trained on",
+                remedy="leave --dataset out",
+            )
         if config.num_classes not in (None, spec.num_classes):
             raise FlagError(
                 f"--num_classes={config.num_classes}, but {spec.name} has "

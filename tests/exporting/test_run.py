@@ -145,6 +145,7 @@ def test_an_export_that_differs_from_its_network_is_not_written(
     [
         ({"export_path": "."}, "is there already"),
         ({"num_classes": 5}, "--num_classes=5, but shapes has 6 classes"),
+        ({"dataset": "camvid"}, r"camvid \(11 c.*: their numbers .*; leave --dataset"),
         ({"checkpoint_path": "nowhere"}, "no such checkpoint"),
         ({"check_image": "nowhere.jpg"}, r"nowhere\.jpg: no such file"),
     ],
