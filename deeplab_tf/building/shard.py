@@ -4,6 +4,7 @@ It appears under its name once it is whole and on the disk; beside it, a summary
 what is in it, so that nothing needs to be kept in memory, nor read twice.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,7 +18,7 @@ from deeplab_tf.building.sources import Sample, Source
 from deeplab_tf.data import images, labels, writing
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally
-from deeplab_tf.files import write_whole
+from deeplab_tf.files import flush
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,10 @@ class Summary:
     def save(self, path: Path) -> None:
         """Writes the summary of the shard at `path`."""
         facts = dataclasses.asdict(self) | {"tally": self.tally.saved()}
-        write_whole(_beside(path), json.dumps(facts))
+        with _own_name(_beside(path)) as unfinished:
+            unfinished.write_text(json.dumps(facts))
+            flush(unfinished)
+            unfinished.replace(_beside(path))
 
     @classmethod
     def load(cls, path: Path) -> "Summary":
@@ -103,17 +107,13 @@ class Job:
             OSError: The disk is full.
         """
         path, summary = self.folder / shard.name, Summary()
-        # Of its own name: a Beam runner may let two workers make one shard.
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         samples = self.splits[shard.split].samples(shard.start, shard.stop)
-        try:
+        with _own_name(path) as unfinished:
             records = self._records(samples, summary, tick)
             found = writing.write_shard(records, unfinished)
             if not summary.tally.wrong.count:
                 unfinished.replace(path)
                 summary.sha256 = found
-        finally:
-            unfinished.unlink(missing_ok=True)
         summary.save(path)
 
     def _records(
@@ -181,6 +181,16 @@ def _record(sample: Sample) -> writing.Record:
         size=sample.size,
         label=label,
     )
+
+
+@contextlib.contextmanager
+def _own_name(path: Path) -> Iterator[Path]:
+    """A name that no other has: a Beam runner may let two workers make one shard."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        yield unfinished
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:

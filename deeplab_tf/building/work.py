@@ -1,8 +1,8 @@
-"""How a builder works: settings that all of them have."""
+"""How a builder works: settings that all of them have, and how that may end."""
 
 import dataclasses
 
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.settings import flag, positive
 
 
@@ -24,3 +24,7 @@ class WorkConfig:
         positive(self, "processes")
         if self.beam_options and not self.beam_runner:
             raise FlagError("--beam_options needs --beam_runner")
+
+
+class ProcessDied(InputError):
+    """What worked ended for no reason of its own; the same command may go on."""

@@ -18,18 +18,13 @@ from tqdm import tqdm
 
 from deeplab_tf.building import beam
 from deeplab_tf.building.shard import Job, Shard
-from deeplab_tf.building.work import WorkConfig
-from deeplab_tf.errors import InputError
+from deeplab_tf.building.work import ProcessDied, WorkConfig
 
 _START = 1.5  # Seconds until a process is at work.
 _FEW, _TRIED = 64, 8  # Samples not worth a process; samples read to learn their cost.
 _POLL = 0.2  # Seconds between looks at how far the processes are.
 
 Tick = Callable[[int], Any]  # Told how many samples more are done.
-
-
-class ProcessDied(InputError):
-    """A process ended for no reason of its own; the same command may go on."""
 
 
 class _Stopped(Exception):
@@ -48,7 +43,7 @@ def make(job: Job, shards: Sequence[Shard], work: WorkConfig, *, kept: int) -> N
     Raises:
         InputError: A sample is missing or damaged; the other shards are left as they
             are.
-        ProcessDied: One was killed.
+        ProcessDied: One was killed, or a Beam pipeline broke.
     """
     if work.beam_runner:
         beam.make(job, shards, work)
