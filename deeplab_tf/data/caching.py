@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.data import decoding
+from deeplab_tf.data import damage, decoding
 from deeplab_tf.data.decoding import Sample
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.transforms import Pair
@@ -69,7 +69,11 @@ class Cache:
 
 
 def make(records: Records, gigabytes: float) -> Cache:
-    """A cache for a split; says how much of it there is room for."""
+    """A cache for a split; says how much of it there is room for.
+
+    Raises:
+        InputError: A record cannot be read.
+    """
     needed = _bytes(records)
     share = min(gigabytes * _GB / max(needed, 1), 1.0)
     logging.info(
@@ -94,5 +98,6 @@ def _bytes(records: Records) -> float:
         .take(_MEASURED)
         .map(lambda sample: tf.reduce_prod(decoding.image_size(sample["image"])))
     )
-    found = [4 * int(size) for size in sizes]
+    with damage.told(records):
+        found = [4 * int(size) for size in sizes]
     return records.count() * sum(found) / max(len(found), 1)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from deeplab_tf.data import caching, decoding
 from deeplab_tf.data.windows import Window
+from deeplab_tf.errors import InputError
 from tests.data.test_damage import write
 from tests.data.test_pipeline import split, take
 
@@ -56,6 +57,12 @@ def test_one_line_tells_what_fits(records, caplog, room, told):
     caching.make(records, room * RECORD / 1e9)
     assert "decoded, 5 records are about 0.00 GB" in caplog.text
     assert told in caplog.text
+
+
+def test_a_damaged_record_is_told(rng, tmp_path):
+    records = write(tmp_path, rng, [3, 2], [(1, 0)])
+    with pytest.raises(InputError, match=r"00001-of-00002.tfrecord: record 0 is dam"):
+        caching.make(records, 1.0)
 
 
 def test_batches_with_a_cache_are_those_without(shapes):
