@@ -60,7 +60,7 @@ def left_out(records: Records, most: int) -> Records:
         most: How many may be damaged; at 0, nothing is read.
 
     Raises:
-        InputError: More are.
+        InputError: More are, or all.
         FlagError: They are not in files that can be read record by record.
     """
     if not (most and records.count()):
@@ -80,6 +80,11 @@ def left_out(records: Records, most: int) -> Records:
             )
         logging.warning("%s is damaged, and left out", records.where(index))
         bad.append(index)
+    if len(bad) == records.count():
+        raise InputError(
+            f"{records.paths[0]}: all {len(bad)} records of the split are damaged; "
+            "copy or build them again"
+        )
     logging.info("%d of %d records are left out", len(bad), records.count())
     return records.without(bad)
 

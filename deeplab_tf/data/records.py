@@ -61,7 +61,7 @@ class Shards:
 
     def count(self) -> int:
         """See `Records`."""
-        return sum(len(self._numbers(path)) for path in self.paths)
+        return sum(map(len, self._numbers.values()))
 
     def epoch(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
         """See `Records`."""
@@ -108,23 +108,24 @@ class Shards:
         """See `Records`."""
         return [dataclasses.replace(self, paths=[path]) for path in self.paths]
 
-    def _numbers(self, path: str) -> list[int]:
-        """Of the records of a file that are read."""
-        left_out = self.left_out.get(path, ())
-        return [i for i in range(tfrecord.count(path)) if i not in left_out]
+    @functools.cached_property
+    def _numbers(self) -> dict[str, Sequence[int]]:
+        """File -> numbers of its records that are read; each of them is asked for."""
+        found: dict[str, Sequence[int]] = {}
+        for path in self.paths:
+            left_out, numbers = set(self.left_out.get(path, ())), tfrecord.count(path)
+            found[path] = range(numbers)
+            if left_out:
+                found[path] = [i for i in found[path] if i not in left_out]
+        return found
 
     def _place(self, index: int) -> tuple[str, int]:
         """File of a record, and its number there."""
-        *others, last = self.paths
-        for path in others:
-            numbers = self._numbers(path)
+        for path, numbers in self._numbers.items():
             if index < len(numbers):
                 return path, numbers[index]
             index -= len(numbers)
-        if last not in self.left_out:
-            return last, index  # Asked for each record of a file in turn.
-        numbers = self._numbers(last)
-        return last, numbers[index] if index < len(numbers) else index
+        return self.paths[-1], index  # Of a split without records.
 
     def _read(self, path: tf.Tensor) -> tf.data.Dataset:
         """Serialized records of a file."""

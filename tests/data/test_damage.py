@@ -142,10 +142,34 @@ def test_damaged_records_are_told_and_left_out(damaged, caplog):
     assert damage.left_out(kept, 4).count() == 8
 
 
+def test_files_are_searched_once_however_many_records_are_asked_for(
+    damaged, monkeypatch
+):
+    kept = damage.left_out(damaged, 4)
+    searched, count = [], tfrecord.count
+    monkeypatch.setattr(
+        tfrecord, "count", lambda path: searched.append(path) or count(path)
+    )
+    found = [kept.where(index) for index in range(8)]
+    assert found == [
+        f"{damaged.paths[shard]}: record {number}"
+        for shard, numbers in ((0, (1, 2, 4, 5)), (2, (0, 1, 2, 3)))
+        for number in numbers
+    ]
+    assert searched == list(damaged.paths)
+
+
 def test_more_than_allowed_stop_the_run(damaged):
     message = "00002-of-00003.tfrecord: record 4 is damaged, and 3 before it; --max_"
     with pytest.raises(InputError, match=message):
         damage.left_out(damaged, 3)
+
+
+def test_where_all_are_damaged_none_is_left_to_train_on(rng, tmp_path):
+    records = write(tmp_path, rng, [2, 1], [(0, 0), (0, 1), (1, 0)])
+    message = "00000-of-00002.tfrecord: all 3 records of the split are damaged; copy"
+    with pytest.raises(InputError, match=message):
+        damage.left_out(records, 3)
 
 
 def test_every_epoch_has_all_that_are_left(damaged):
