@@ -164,7 +164,6 @@ def build(config: FolderConfig) -> None:
         palette=palette,
         ignore_label=config.ignore_label,
     )
-    splitting.check_names(splits)
     output = config.output_dir or ""
     building.build(splits, spec, output, shards=config.shards, work=config.work)
 

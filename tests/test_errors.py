@@ -249,6 +249,12 @@ def _(folder):
     return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
 
 
+@case("Records of somebody else in the output folder")
+def _(folder):
+    (folder / "records" / "dataset.json").unlink()
+    return build("--output_dir=records")
+
+
 @case("No process to work in")
 def _(folder):
     return build("--processes=0")

@@ -7,6 +7,7 @@ that was killed goes on where it was.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from absl import logging
 from deeplab_tf.building import description, workers
 from deeplab_tf.building.shard import Job, shards_of
 from deeplab_tf.building.sources import Source
-from deeplab_tf.building.unfinished import split_of, unfinished
+from deeplab_tf.building.unfinished import unfinished
 from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.writing import split_of
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
 
@@ -45,14 +47,12 @@ def build(
         The data set as described in `dataset.json`.
 
     Raises:
-        InputError: A file is missing, damaged, or breaks the label contract. Then the
-            output folder is as it was.
+        InputError: A file is missing, damaged, or breaks the label contract; or the
+            folder has records that these cannot lie beside. Then it is as it was.
         OSError: The disk is full. Then the same call goes on with the finished shards.
     """
     folder = check_writable("output_dir", output_dir)
-    for split, source in splits.items():
-        if not len(source):
-            raise InputError(f"split {split}: no images")
+    _check_splits(splits)
     parts = {
         split: shards_of(split, len(source), shards) for split, source in splits.items()
     }
@@ -77,11 +77,23 @@ def build(
     return spec
 
 
+def _check_splits(splits: Mapping[str, Source]) -> None:
+    for split, source in splits.items():
+        if not re.fullmatch(r"\w+", split):
+            raise InputError(
+                f"{split or 'no folder'} as a split, by its folder or list: letters, "
+                "digits and _ are possible, as train"
+            )
+        if not len(source):
+            raise InputError(f"split {split}: no images")
+
+
 def _beside(
     folder: Path, spec: DatasetSpec, splits: Mapping[str, Source]
 ) -> DatasetSpec | None:
     """What describes other splits in the folder, which stay; None without such."""
     before = spec_.load(folder)
+    _check_described(folder, before)
     if before is None:
         return None
     if before.name != spec.name:
@@ -98,6 +110,29 @@ def _beside(
             f"{spec_.FILE_NAME}; choose another folder"
         )
     return description.restricted(before, stay) if stay else None
+
+
+def _check_described(folder: Path, before: DatasetSpec | None) -> None:
+    """Raises an InputError where shards are of who knows what, which none may take."""
+    if before and not (before.shards or before.split_sizes):
+        return  # It was written by hand, and is of all that is there.
+    unknown = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if (split := split_of(path.name)) and not _describes(before, split, path.name)
+    ]
+    if unknown:
+        raise InputError(
+            f"--output_dir={folder}: it holds {len(unknown)} shards that no "
+            f"{spec_.FILE_NAME} describes, first {unknown[0]}; choose another folder, "
+            "or remove them"
+        )
+
+
+def _describes(spec: DatasetSpec | None, split: str, shard: str) -> bool:
+    if spec is None:
+        return False
+    return shard in spec.shards if spec.shards else split in spec.split_sizes
 
 
 def _fingerprint(splits: Mapping[str, Source], spec: DatasetSpec, shards: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 import deeplab_tf
 from deeplab_tf.building.shard import Job, Shard, Summary, checksum
-from deeplab_tf.data import labels
+from deeplab_tf.data import labels, writing
 from deeplab_tf.data.spec import SCHEMA, DatasetSpec
 from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import InputError
@@ -97,7 +97,7 @@ def restricted(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
     shards = {
         name: sha256
         for name, sha256 in spec.shards.items()
-        if any(name.startswith(f"{split}-") for split in splits)
+        if writing.split_of(name) in splits
     }
     return dataclasses.replace(spec, shards=shards, **facts)
 

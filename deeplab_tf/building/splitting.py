@@ -1,8 +1,7 @@
 """Which photograph belongs to which split: by lists, by folders, or by chance."""
 
 import dataclasses
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from deeplab_tf.building import coco, pairing, sources
@@ -124,16 +123,6 @@ class Splitting:
                 {split: _chosen(pairs, path) for split, path in self.lists.items()}
             )
         return sources.divided(pairs, self.fraction, self.seed)
-
-
-def check_names(splits: Iterable[str]) -> None:
-    """Raises an InputError where a folder's name cannot be that of a split."""
-    for name in splits:
-        if not re.fullmatch(r"\w+", name):
-            raise InputError(
-                f"--split_by_folder: {name or 'no folder'} as a split; letters, digits "
-                "and _ are possible, as train"
-            )
 
 
 def _apart(splits: Splits) -> Splits:

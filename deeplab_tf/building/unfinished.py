@@ -10,7 +10,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from absl import logging
 
 from deeplab_tf.building.shard import Shard, Summary, sha256
-from deeplab_tf.building.workers import ProcessDied
+from deeplab_tf.building.work import ProcessDied
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import writing
 from deeplab_tf.data.spec import DatasetSpec
@@ -26,7 +25,6 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.files import flush, write_whole
 
 _MANIFEST = "manifest.json"
-_RESUMABLE = (OSError, KeyboardInterrupt, ProcessDied)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,9 +75,9 @@ class Unfinished:
     def _move(self, spec: DatasetSpec) -> None:
         coming = {name for name in spec.shards if (self.folder / name).exists()}
         stay = spec.shards.keys() - coming
-        for split in {split_of(name) for name in spec.shards}:
+        for split in {writing.split_of(name) for name in spec.shards}:
             for old in self.output.iterdir():
-                if split_of(old.name) == split and old.name not in stay:
+                if writing.split_of(old.name) == split and old.name not in stay:
                     old.unlink()
         flush(self.output)
         spec.save(self.output)
@@ -98,7 +96,7 @@ class Unfinished:
 
 @contextlib.contextmanager
 def unfinished(output: Path, fingerprint: str) -> Iterator[Unfinished]:
-    """The build that an output folder awaits; it outlives a kill, but no bad input.
+    """The build that an output folder awaits; it outlives anything but bad input.
 
     Args:
         output: Made if need be.
@@ -113,17 +111,11 @@ def unfinished(output: Path, fingerprint: str) -> Iterator[Unfinished]:
         build = _opened(output, fingerprint, made)
         try:
             yield build
-        except _RESUMABLE:
+        except ProcessDied:
             raise
-        except BaseException:
+        except InputError:
             build.discard()
             raise
-
-
-def split_of(name: str) -> str | None:
-    """The split that a shard's name tells; None if it is no shard."""
-    match = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.tfrecord", name)
-    return match and match[1]
 
 
 def _opened(output: Path, fingerprint: str, made: tuple[Path, ...]) -> Unfinished:

@@ -80,11 +80,10 @@ def find_shards(folder: str, split: str) -> list[str]:
     Raises:
         InputError: There are none, some are missing, or two sets are mixed.
     """
-    paths = sorted(path for path in Path(folder).glob(f"{split}-*") if path.is_file())
+    files = sorted(path for path in Path(folder).glob("*-of-*") if path.is_file())
+    paths = [path for path in files if split_of(path.name) == split]
     if not paths:
-        others = {
-            re.sub(r"-\d+-of-\d+.*", "", p.name) for p in Path(folder).glob("*-of-*")
-        }
+        others = {split_of(path.name) for path in files}
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
     counts = {
@@ -101,6 +100,11 @@ def find_shards(folder: str, split: str) -> list[str]:
             f"names{_hint(folder)}"
         )
     return [str(path) for path in paths]
+
+
+def split_of(name: str) -> str:
+    """The split that a shard's name tells, whoever wrote it and whatever its suffix."""
+    return re.sub(r"-\d+-of-\d+.*", "", name)
 
 
 def _hint(folder: str) -> str:

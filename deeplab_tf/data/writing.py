@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,6 +59,12 @@ class Record:
 def shard_name(split: str, index: int, count: int) -> str:
     """`train-00000-of-00004.tfrecord`."""
     return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def split_of(name: str) -> str | None:
+    """The split that the name of such a file tells; None where it is another."""
+    match = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.tfrecord", name)
+    return match and match[1]
 
 
 def write(

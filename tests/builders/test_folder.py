@@ -146,7 +146,7 @@ def test_a_folder_whose_name_is_no_splits_is_refused(builder, own, rng):
     places = in_split_folders(own, rng)
     for folder in ("images", "labels"):
         (own / folder / "train").rename(own / folder / "train-fine")
-    said = "--split_by_folder: train-fine as a split; letters, digits and _"
+    said = "train-fine as a split, by its folder or list: letters, digits and _"
     with pytest.raises(InputError, match=said):
         build(builder, own, split_by_folder=True, **places)
 

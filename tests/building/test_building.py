@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.building import Files, Pair, WorkConfig, workers
-from deeplab_tf.building.description import mapping_text
+from deeplab_tf.building.description import mapping_text, restricted
 from deeplab_tf.building.shard import shards_of
 from deeplab_tf.data import images, labels, tfrecord
 from deeplab_tf.data import spec as spec_
@@ -168,6 +169,14 @@ def test_a_description_of_an_earlier_version_is_read(tmp_path):
     assert (old.schema, old.shards, old.ignore_label) == (0, {}, 255)
 
 
+def test_a_description_is_restricted_by_whole_names():
+    shards = {f"{split}-00000-of-00001.tfrecord": "0" for split in ("a", "a-b")}
+    spec = dataclasses.replace(SPEC, shards=shards, split_sizes={"a": 1, "a-b": 2})
+    kept = restricted(spec, ["a"])
+    assert kept.split_sizes == {"a": 1}
+    assert kept.shards == {"a-00000-of-00001.tfrecord": "0"}
+
+
 def test_a_description_of_a_later_version_is_refused(tmp_path):
     facts = {"schema": 2, "version": "deeplab_tf 9.0", "something": "else"}
     (tmp_path / "dataset.json").write_text(json.dumps(facts))
@@ -189,7 +198,48 @@ def test_splits_that_are_not_built_stay_and_stay_described(tmp_path):
         build(tmp_path, spec=other, train=Drawn())
 
 
+def official(folder, *names):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"somebody's")
+
+
+def test_shards_that_nothing_describes_are_not_touched(tmp_path):
+    official(tmp_path, "train-00000-of-00002.tfrecord", "x-00000-of-00001.tfrecord")
+    before = contents(tmp_path)
+    said = (
+        r": it holds 2 shards that no dataset\.json describes, first train-00000-of-000"
+        r"02\.tfrecord; choose another folder, or remove them$"
+    )
+    with pytest.raises(InputError, match=said):
+        build(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_shards_that_came_to_described_ones_are_not_touched(tmp_path):
+    build(tmp_path)
+    official(tmp_path, "val-00000-of-00001.tfrecord")
+    with pytest.raises(InputError, match=r"holds 1 shards that no dataset\.json desc"):
+        build(tmp_path)
+
+
+@pytest.mark.parametrize("split_sizes", [{}, {"train": 3}])
+def test_a_description_that_lists_no_shards_is_of_all_its_splits(tmp_path, split_sizes):
+    official(tmp_path, "train-00000-of-00002.tfrecord")
+    dataclasses.replace(SPEC, split_sizes=split_sizes).save(tmp_path)
+    build(tmp_path)
+    assert len(names(tmp_path, "train")) == 24
+
+
 # What is wrong with the source
+
+
+@pytest.mark.parametrize("split", ["train-x", "", "train/x", "train[:9]"])
+def test_a_split_whose_name_would_be_misread_is_refused(tmp_path, split):
+    said = rf"^{re.escape(split) or 'no folder'} as a split, by its folder or list: let"
+    with pytest.raises(InputError, match=said):
+        build(tmp_path / "records", **{"train": Drawn(), split: Drawn(count=3)})
+    assert not (tmp_path / "records").exists()
 
 
 def test_wrong_masks_of_all_shards_are_counted_and_the_first_is_named(tmp_path):

@@ -132,6 +132,13 @@ def test_a_split_that_is_not_there_says_which_are(folder):
         tfrecord.find_shards(str(folder), "val")
 
 
+def test_a_split_is_not_one_whose_name_begins_so(folder, rng):
+    tfrecord.write([make_record(rng)], folder, "train-x", per_shard=[1])
+    assert len(tfrecord.find_shards(str(folder), "train")) == 2
+    with pytest.raises(InputError, match=r"no shards trai-\*; it has train, train-x"):
+        tfrecord.find_shards(str(folder), "trai")
+
+
 def test_a_missing_shard_is_noticed(folder):
     (folder / "train-00000-of-00002.tfrecord").unlink()
     with pytest.raises(InputError, match=r"1 shards train-\*, of 2 by their names"):
