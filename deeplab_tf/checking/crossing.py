@@ -12,7 +12,7 @@ class Duplicates:
     """Finds images that are there twice.
 
     Splits that share images on purpose, as trainval does with train, are not compared:
-    only those to train on, to validate on and to test on.
+    only those for different things, to train on, to validate on and to test on.
     """
 
     def __init__(self) -> None:
@@ -57,11 +57,10 @@ def _before(
 
 
 def _apart(one: str, other: str) -> bool:
-    roles = {_role(one), _role(other)}
-    return one == other or (len(roles) == 2 and None not in roles)
+    roles = _roles(one), _roles(other)
+    return one == other or (all(roles) and roles[0].isdisjoint(roles[1]))
 
 
-def _role(split: str) -> str | None:
+def _roles(split: str) -> set[str]:
     """What a split is for, by its name: trainval is for more than one thing."""
-    named = [role for role in _ROLES if role in split]
-    return named[0] if len(named) == 1 else None
+    return {role for role in _ROLES if role in split}

@@ -1,6 +1,5 @@
 """Every record of a folder, looked at in processes, and what is wrong between them."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def gather(folder: str, dataset: str | None, images: int) -> Report:
 
 def _split_names(folder: str, described: DatasetSpec | None) -> list[str]:
     files = (path.name for path in Path(folder).glob("*-of-*") if path.is_file())
-    found = {re.sub(r"-\d+-of-\d+.*", "", name) for name in files}
+    found = {tfrecord.split_of(name) for name in files}
     if not found:
         raise InputError(f"{folder}: no records in it; they are called *-of-*")
     said = set(described.split_sizes) if described else set()
@@ -142,6 +141,9 @@ def _compare(report: Report, described: DatasetSpec, hashes: dict[str, str]) -> 
         if split.is_whole and said != split.records:
             what = f"{split.records} records, and dataset.json says {said}"
             report.faults.append(Remark(where=name, what=what))
+    for name in _unlisted(report, described, hashes):
+        what = "dataset.json does not list it; is it of another data set?"
+        report.faults.append(Remark(where=name, what=what))
     for shard, sha256 in described.shards.items():
         if hashes.get(shard, sha256) != sha256:
             what = (
@@ -149,6 +151,20 @@ def _compare(report: Report, described: DatasetSpec, hashes: dict[str, str]) -> 
                 "another build"
             )
             report.faults.append(Remark(where=shard, what=what))
+
+
+def _unlisted(
+    report: Report, described: DatasetSpec, shards: Iterable[str]
+) -> Iterator[str]:
+    """Yields splits, and shards of others, that dataset.json does not list.
+
+    One that lists none says nothing of them.
+    """
+    known = described.split_sizes or report.splits
+    yield from (name for name in report.splits if name not in known)
+    if described.shards:
+        some = sorted(set(shards) - described.shards.keys())
+        yield from (shard for shard in some if tfrecord.split_of(shard) in known)
 
 
 def _cross(report: Report, entries: Iterable[Entry], pieces: Iterable[Piece]) -> None:

@@ -1,5 +1,6 @@
 """`python -m deeplab_tf.data check`: what is planted is found, and nothing else."""
 
+import hashlib
 import io
 import re
 import subprocess
@@ -262,18 +263,43 @@ def test_a_shard_that_is_cut_off_or_missing_is_told(tmp_path, records, told):
 
 def test_what_dataset_json_says_is_compared(tmp_path, records, told):
     shard = "val-00001-of-00002.tfrecord"
+    write(tmp_path, records)
+    hashes = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in tmp_path.glob("*.tfrecord")
+    }
     said = {
         "split_sizes": {"train": 12, "val": 6, "test": 2},
-        "shards": {shard: 64 * "0"},
+        "shards": hashes | {shard: 64 * "0"},
     }
-    spec = DatasetSpec(**vars(SPEC) | said)
-    write(tmp_path, records, spec)
+    DatasetSpec(**vars(SPEC) | said).save(tmp_path)
     _, lines = told("check", str(tmp_path))
     assert lines[:-1] == [
         "ERROR: test: no shards test-*; it has train, val",
         "ERROR: val: 5 records, and dataset.json says 6",
         f"ERROR: {shard}: its SHA-256 is not that in dataset.json; it was changed, or "
         "is of another build",
+    ]
+
+
+def test_what_dataset_json_does_not_list_is_told(tmp_path, records, told, rng):
+    records["extra"] = [record(200 + i, rng) for i in range(3)]
+    write(tmp_path, records)
+    first = tmp_path / "train-00000-of-00002.tfrecord"
+    said = {
+        "split_sizes": {"train": 12, "val": 5},
+        "shards": {first.name: hashlib.sha256(first.read_bytes()).hexdigest()},
+    }
+    DatasetSpec(**vars(SPEC) | said).save(tmp_path)
+    _, lines = told("check", str(tmp_path))
+    assert lines[:-1] == [
+        f"ERROR: {name}: dataset.json does not list it; is it of another data set?"
+        for name in (
+            "extra",
+            "train-00001-of-00002.tfrecord",
+            "val-00000-of-00002.tfrecord",
+            "val-00001-of-00002.tfrecord",
+        )
     ]
 
 
@@ -330,6 +356,7 @@ def test_a_split_without_masks_may_be_one(tmp_path, records, rng):
         ("train", "trainval", False),
         ("val", "trainval", False),
         ("train_aug", "trainval", False),
+        ("trainval", "test", True),
         ("a", "b", False),
     ],
 )
