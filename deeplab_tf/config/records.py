@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, positive, required
+from deeplab_tf.settings import flag, positive, required, text
 
 TFDS = "tfds:"  # Begins the names of data sets of tensorflow_datasets.
 ValidateLabels = Literal["off", "sample", "full"]
@@ -112,13 +112,24 @@ class TfdsConfig:
     @property
     def changes(self) -> dict[int, int]:
         """Id in the masks -> class id, of what was given."""
-        return dict(map(_change, self.tfds_label_map))
+        found: dict[int, int] = {}
+        for item in self.tfds_label_map:
+            old, new = _change(item)
+            if old in found:
+                raise FlagError(
+                    f"--tfds_label_map={text(self.tfds_label_map)}: old id {old} twice"
+                    "; give it once"
+                )
+            found[old] = new
+        return found
 
 
 def _change(item: str) -> tuple[int, int]:
     old, _, new = item.partition(":")
-    if not (old.isdecimal() and new.isdecimal() and int(old) < 256 and int(new) < 256):
+    numbers = old.isdecimal() and new.isdecimal()
+    if not numbers or int(old) > 65535 or int(new) > 255:
         raise FlagError(
-            f"--tfds_label_map={item}: as 1:0, old id and new, of 0 to 255 each"
+            f"--tfds_label_map={item}: as 1:0, an old id of 0 to 65535 and a new one "
+            "of 0 to 255"
         )
     return int(old), int(new)

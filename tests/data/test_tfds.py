@@ -212,10 +212,19 @@ def test_what_cannot_be_found_is_asked_for(folder, config, message):
         prepared("tiny_pets", str(folder / "tfds"), TfdsConfig(**config))
 
 
-@pytest.mark.parametrize("item", ["1", "1:", "a:0", "1:256", "-1:0", "1:0:2"])
+@pytest.mark.parametrize(
+    "item", ["1", "1:", "a:0", "1:256", "-1:0", "1:0:2", "65536:0"]
+)
 def test_a_change_that_is_none_is_refused(item):
     with pytest.raises(FlagError, match=f"--tfds_label_map={item}: as 1:0"):
         TfdsConfig(tfds_label_map=(item,))
+
+
+def test_an_id_is_changed_once_and_may_be_large():
+    config = TfdsConfig(tfds_label_map=("65535:1", "0:255"))
+    assert config.changes == {65535: 1, 0: 255}
+    with pytest.raises(FlagError, match="--tfds_label_map=1:0,2:1,1:2: old id 1 twice"):
+        TfdsConfig(tfds_label_map=("1:0", "2:1", "1:2"))
 
 
 def test_a_data_set_that_is_not_prepared_says_what_to_run_and_leaves_nothing(tmp_path):
