@@ -14,6 +14,7 @@ import re
 from deeplab_tf import building, program
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.config.records import TFDS
+from deeplab_tf.data import remedies
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, positive, required
 
@@ -75,9 +76,10 @@ def build(config: BuildTfdsConfig) -> None:
     }
     name = config.name or re.split("[/:]", plain)[0]
     spec = dataclasses.replace(data.spec, name=name)
-    building.build(
-        splits, spec, str(config.output_dir), shards=config.shards, work=config.work
-    )
+    with remedies.of_tfds():
+        building.build(
+            splits, spec, str(config.output_dir), shards=config.shards, work=config.work
+        )
 
 
 if __name__ == "__main__":

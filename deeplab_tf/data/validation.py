@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.config.records import TFDS
-from deeplab_tf.data import labels, tfrecord
+from deeplab_tf.data import labels, remedies, tfrecord
 from deeplab_tf.data.damage import Sample
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
@@ -40,7 +40,8 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
     if how == "off":
         return tally
     limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
-    with _remedies(spec):
+    of_tfds = spec.name.startswith(TFDS)
+    with remedies.of_tfds() if of_tfds else contextlib.nullcontext():
         for part in parts:
             for where, sample in _samples(part, limit):
                 origin, ids = _read(where, sample, records.table)
@@ -53,28 +54,6 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
             spec.classes[spec.ignore_label],
         )
     return tally
-
-
-@contextlib.contextmanager
-def _remedies(spec: DatasetSpec) -> Iterator[None]:
-    """Names the flags that change ids where they are read without records."""
-    try:
-        yield
-    except InputError as error:
-        if not spec.name.startswith(TFDS):
-            raise
-        text = str(error)
-        for flag, other in _OF_TFDS.items():
-            text = text.replace(flag, other)
-        raise InputError(text) from None
-
-
-_OF_TFDS = {
-    " (build_folder_data.py)": "",
-    "build_folder_data.py --reduce_zero_label": "--tfds_label_map=1:0,2:1,...",
-    "--label_map": "--tfds_label_map",
-    "build_folder_data.py": "build_tfds_data.py",
-}
 
 
 def _samples(part: Records, limit: int) -> Iterator[tuple[str, Sample]]:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
 
 from deeplab_tf.building.work import WorkConfig
 from deeplab_tf.config import TfdsConfig
@@ -94,7 +97,51 @@ def test_a_mask_that_breaks_the_contract_is_named(builder, folder, tmp_path):
             tfds=TfdsConfig(class_names=("a", "b")),
         )
     assert "neither classes (0 to 1)" in str(e.value)
+    assert str(e.value).endswith("Map them to classes: --tfds_label_map=2:...,3:...")
     assert not list(tmp_path.glob("records/*"))
+
+
+def test_masks_that_count_from_1_name_the_flag_of_this_builder(
+    builder, folder, tmp_path
+):
+    three = TfdsConfig(class_names=("pet", "background", "border"))
+    with pytest.raises(InputError) as e:
+        build(builder, folder, tmp_path / "records", tfds=three)
+    assert "give --tfds_label_map=1:0,2:1,..., which makes 1 the class 0" in str(
+        e.value
+    )
+    assert "build_folder_data" not in str(e.value)
+
+
+class OtherPets(pets.TinyPets):
+    mask = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16)
+
+
+def prepared(folder, masks):
+    """Pets whose masks are the images that `masks` makes of ids."""
+    pets.draw(folder)
+    for number in range(17):
+        mask = Image.fromarray(masks(pets.trimap(number)))
+        mask.save(folder / "masks" / f"{pets.name(number)}.png")
+    pets.prepare(OtherPets, folder, folder / "tfds")
+
+
+def test_masks_in_colours_name_no_flag_that_this_builder_has_not(builder, tmp_path):
+    prepared(tmp_path, lambda ids: np.stack([ids * 60] * 3, -1))
+    with pytest.raises(InputError) as e:
+        build(builder, tmp_path, tmp_path / "records", dataset="other_pets")
+    assert "a mask of colours (RGB)" in str(e.value)
+    assert str(e.value).endswith("are 0, 1, 2, ..., and prepare the data set again")
+
+
+def test_ids_of_16_bits_become_classes(builder, folder, tmp_path):
+    prepared(tmp_path, lambda ids: ids.astype(np.uint16) * 1000)
+    wide = TfdsConfig(
+        class_names=pets.CLASSES, tfds_label_map=("1000:1", "2000:0", "3000:255")
+    )
+    found = build(builder, tmp_path, tmp_path / "wide", dataset="other_pets", tfds=wide)
+    expected = build(builder, folder, tmp_path / "plain")
+    assert found.pixel_counts == expected.pixel_counts
 
 
 @pytest.mark.parametrize("split", ["train[:80%]", "a=train,a=test", "=train"])
