@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import pickle
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from absl import logging
 
 from deeplab_tf.data import images
 from deeplab_tf.errors import InputError
@@ -127,6 +128,8 @@ class Files:
 def pairs_by_stem(image_dir: Path, label_dir: Path) -> list[Pair]:
     """Pairs images and masks below two folders by their paths without suffix.
 
+    Warns of masks without an image, which may be of a kind that is not read.
+
     Raises:
         InputError: An image has no mask, or no folder is there.
     """
@@ -144,7 +147,27 @@ def pairs_by_stem(image_dir: Path, label_dir: Path) -> list[Pair]:
             f"{first}: no mask {label_dir / stem}.png; so of {len(missing)} of "
             f"{len(found)} images"
         )
-    return [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in found]
+    pairs = [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in found]
+    _warn_of_left(by_stem, {pair.name for pair in pairs}, image_dir)
+    return pairs
+
+
+def _warn_of_left(
+    masks: Mapping[str, Path], used: Container[str], image_dir: Path
+) -> None:
+    left = [stem for stem in masks if stem not in used]
+    if not left:
+        return
+    others = {_stem(path, image_dir): path for path in sorted(image_dir.rglob("*.*"))}
+    first = next((stem for stem in left if stem in others), left[0])
+    kinds = ", ".join(images.SUFFIXES)
+    logging.warning(
+        "%d of %d masks have no photograph, first %s%s",
+        len(left),
+        len(masks),
+        masks[first],
+        f"; {others[first]} is none of {kinds}" if first in others else "",
+    )
 
 
 def pairs_by_list(

@@ -224,6 +224,22 @@ def test_patterns_that_cannot_be_meant_say_why(builder, own, rng, changes, messa
         build(builder, own, **like_cityscapes(own, rng) | changes)
 
 
+def test_masks_without_a_photograph_are_warned_of(builder, own, caplog):
+    photos, masks_ = own / "photos", own / "masks"
+    (photos / "photo_3.JPG").unlink()
+    (photos / "photo_4.JPG").rename(photos / "photo_4.heic")
+    build(builder, own)
+    assert (
+        f"2 of 10 masks have no photograph, first {masks_}/photo_4.png; "
+        f"{photos}/photo_4.heic is none of .jpg, .jpeg, .png, "
+    ) in caplog.text
+    caplog.clear()
+    (photos / "photo_4.heic").unlink()
+    build(builder, own)
+    said = f"2 of 10 masks have no photograph, first {masks_}/photo_3.png"
+    assert said in [record.message for record in caplog.records]
+
+
 def test_photographs_of_one_name_in_two_folders_stay_two(builder, rng, tmp_path):
     for folder in "ab":
         write_photo(tmp_path / "photos" / folder / "001.jpg", photo(rng, 8, 10))
