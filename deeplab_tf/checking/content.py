@@ -10,13 +10,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from deeplab_tf.data import borders, labels, tfrecord
+from deeplab_tf.data import borders, images, labels, tfrecord
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tally import Tally, allowed
 from deeplab_tf.errors import InputError
 
 Fields = dict[str, bytes | int | None]
-_ORIENTATION = 0x0112  # EXIF: how the camera was held.
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -82,8 +81,7 @@ def _look_at_image(content: Content, encoded: bytes) -> None:
         content.doubts.append("its image is all of one colour")
     elif content.image.max() < 16:
         content.doubts.append("its image is nearly black; of 12 bits kept in 16?")
-    turned = Image.open(io.BytesIO(encoded)).getexif().get(_ORIENTATION, 1) != 1
-    if turned:
+    if images.is_turned(Image.open(io.BytesIO(encoded))):
         content.doubts.append("its EXIF data turn the image, and training does not")
 
 

@@ -13,7 +13,6 @@ from deeplab_tf.errors import InputError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-_ORIENTATION = 0x0112  # EXIF: how the camera was held.
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -39,7 +38,7 @@ def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
         InputError: There is no such file, or it is no image.
     """
     image = _open(path)
-    upright = image.getexif().get(_ORIENTATION, 1) == 1
+    upright = not is_turned(image)
     name = str(image.format).lower()
     plain = image.mode in ("RGB", "L") and "transparency" not in image.info
     if name in ("jpeg", "png") and plain and upright and _png_bits(path) in (None, 8):
@@ -87,11 +86,16 @@ def open_mask(path: Path) -> Image.Image:
         raise InputError(
             f"{path}: a JPEG mask; compression changes class ids: save masks as PNG"
         )
-    if mask.getexif().get(_ORIENTATION, 1) != 1:
+    if is_turned(mask):
         raise InputError(
             f"{path}: a mask that its EXIF data turn; save it upright, without them"
         )
     return mask
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says how the camera was held, and not upright; 0 says nothing."""
+    return image.getexif().get(0x0112) in range(2, 9)
 
 
 def _refuse_photograph(path: Path, pixels: np.ndarray) -> None:

@@ -76,6 +76,8 @@ def check_file(path: str, png: bytes) -> None:
             f"{path}: its label is no PNG; build the records with "
             "datasets/build_folder_data.py"
         )
+    if len(png) < 26:
+        raise InputError(f"{path}: its label is damaged")
     bits, kind = png[24], png[25]
     if (bits, kind) != (8, 0):
         what = {3: "a palette", 2: "colours", 6: "colours"}.get(kind, f"{bits} bits")

@@ -145,6 +145,16 @@ def test_an_opaque_alpha_channel_of_a_grey_mask_says_nothing(tmp_path):
     np.testing.assert_array_equal(images.read_mask(path), ids)
 
 
+@pytest.mark.parametrize("how", [0, 1, 9])
+def test_what_exif_does_not_turn_keeps_its_bytes(photo, tmp_path, how):
+    exif = Image.Exif()
+    exif[0x0112] = how
+    path = save(photo, tmp_path / "a.jpg", exif=exif)
+    assert images.encoded_image(path)[:2] == (path.read_bytes(), "jpeg")
+    mask = save(np.ones((4, 5), np.uint8), tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(images.read_mask(mask), np.ones((4, 5)))
+
+
 def test_a_mask_that_exif_turns_is_refused(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

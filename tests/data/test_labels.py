@@ -164,6 +164,8 @@ def test_a_mask_of_another_size_is_named(shape, message):
     ("png", "message"),
     [
         (b"\xff\xd8\xff\xe0", "its label is no PNG"),
+        (images.png(np.zeros((2, 2), np.uint8))[:8], "record 3: its label is damaged$"),
+        (images.png(np.zeros((2, 2), np.uint8))[:25], "record 3: its label is damaged"),
         (images.png(np.zeros((2, 2), np.uint8), ((0, 0, 0),)), "has a palette"),
         (images.png(np.zeros((2, 2, 3), np.uint8)), "has colours"),
         (images.png(np.zeros((2, 2), np.uint16)), "has 16 bits"),
