@@ -38,6 +38,7 @@ _HINTS = {
     "make": "unpack the archive of the annotations again",
     "read": "cityscapesScripts makes it; or give --label_ids=make",
 }
+# Annotations -> archives of the images, and of the masks.
 _ARCHIVES = {
     "gtFine": ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"),
     "gtCoarse": ("leftImg8bit_trainextra.zip", "gtCoarse.zip"),
@@ -117,21 +118,21 @@ def _pairs(
 def _tell_what_to_fetch(config: CityscapesConfig) -> None:
     root = Path(config.cityscapes_root)
     needed = {part for split in config.splits for part in _PARTS[split]}
-    absent = sorted(
-        {
-            name
-            for annotations, folder in needed
-            for name in _ARCHIVES[annotations]
-            if not (root / "leftImg8bit" / folder).is_dir()
-            or not (root / annotations / folder).is_dir()
-        }
-    )
+    absent = sorted({name for part in needed for name in _absent(root, *part)})
     if absent:
         raise InputError(
             "Cityscapes asks for an account: log in at "
             f"https://www.cityscapes-dataset.com/login, fetch {' and '.join(absent)} "
             f"and unpack them in {root}; then give the same command"
         )
+
+
+def _absent(root: Path, annotations: str, folder: str) -> Iterator[str]:
+    images_, masks = _ARCHIVES[annotations]
+    if not (root / "leftImg8bit" / folder).is_dir():
+        yield images_
+    if folder != "test" and not (root / annotations / folder).is_dir():
+        yield masks
 
 
 if __name__ == "__main__":

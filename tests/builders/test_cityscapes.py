@@ -1,5 +1,8 @@
 """Cityscapes, on a small tree in its layout."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 
@@ -154,3 +157,22 @@ def test_what_needs_an_account_is_told(build, root, tmp_path):
     )
     with pytest.raises(InputError, match=message):
         build(download=True, cityscapes_root=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("absent", "split", "archive"),
+    [
+        ("gtFine/train", "train_fine", "gtFine_trainvaltest.zip"),
+        ("leftImg8bit/val", "val_fine", "leftImg8bit_trainvaltest.zip"),
+        ("gtCoarse/train_extra", "train_coarse", "gtCoarse.zip"),
+    ],
+)
+def test_only_what_is_absent_is_to_be_fetched(build, root, absent, split, archive):
+    shutil.rmtree(root / absent)
+    with pytest.raises(InputError, match=rf"fetch {re.escape(archive)} and unpack"):
+        build(download=True, splits=(split,))
+
+
+def test_masks_that_are_not_read_are_not_to_be_fetched(build, root):
+    shutil.rmtree(root / "gtFine" / "test")
+    assert trees.names(build(download=True, splits=("test_fine",)), "test_fine")
