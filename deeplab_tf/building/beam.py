@@ -42,9 +42,11 @@ def make(job: Job, shards: Sequence[Shard], work: WorkConfig) -> None:
 
 def _input_error(error: BaseException | None) -> InputError | None:
     """The one that caused an error."""
-    while error and not isinstance(error, InputError):
+    while error:
+        if isinstance(error, InputError):
+            return error
         error = error.__cause__ or error.__context__
-    return error
+    return None
 
 
 def _last_line(error: Exception) -> str:
