@@ -53,7 +53,9 @@ def resampled(
             _positions(windows[i + 1], before, after, axis) for axis in (0, 1)
         )
         if i == len(resizes) - 1:
-            columns = tf.cond(flip, lambda x=columns: tf.reverse(x, [0]), lambda x=columns: x)
+            columns = tf.cond(
+                flip, lambda x=columns: tf.reverse(x, [0]), lambda x=columns: x
+            )
         image = _bilinear(image, windows[i], rows, columns)
         label = _nearest(label, windows[i], rows, columns)
     return image, label
