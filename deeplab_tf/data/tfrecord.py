@@ -80,10 +80,12 @@ def find_shards(folder: str, split: str) -> list[str]:
     Raises:
         InputError: There are none, some are missing, or two sets are mixed.
     """
-    files = sorted(path for path in Path(folder).glob("*-of-*") if path.is_file())
-    paths = [path for path in files if split_of(path.name) == split]
+    files = sorted(path for path in Path(folder).glob(f"{split}-*") if path.is_file())
+    # Official readers take `train-*`, whatever follows; but `train-x-00000-of-00004` is
+    # of another split.
+    paths = [path for path in files if split_of(path.name) in (split, path.name)]
     if not paths:
-        others = {split_of(path.name) for path in files}
+        others = {split_of(path.name) for path in Path(folder).glob("*-of-*")}
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
     counts = {

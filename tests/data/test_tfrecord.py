@@ -139,6 +139,13 @@ def test_a_split_is_not_one_whose_name_begins_so(folder, rng):
         tfrecord.find_shards(str(folder), "trai")
 
 
+def test_a_file_without_numbers_is_a_shard_as_for_official_readers(folder):
+    (folder / "test-all.tfrecord").write_bytes(b"")
+    assert tfrecord.find_shards(str(folder), "test") == [
+        str(folder / "test-all.tfrecord")
+    ]
+
+
 def test_a_missing_shard_is_noticed(folder):
     (folder / "train-00000-of-00002.tfrecord").unlink()
     with pytest.raises(InputError, match=r"1 shards train-\*, of 2 by their names"):
