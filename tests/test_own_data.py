@@ -72,6 +72,8 @@ def follow(command, monkeypatch, more):
     if is_module:
         script, *arguments = arguments
     monkeypatch.setattr(sys, "argv", [script, *arguments])
+    # Another test may have imported it, which `runpy` warns of.
+    monkeypatch.delitem(sys.modules, "deeplab_tf.data.__main__", raising=False)
     run = runpy.run_module if is_module else runpy.run_path
     run(script, run_name="__main__")
 
