@@ -7,6 +7,7 @@ import pytest
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
+    DevicesConfig,
     EvalConfig,
     InferenceConfig,
     LossConfig,
@@ -14,6 +15,7 @@ from deeplab_tf.config import (
     OptimizerConfig,
     ResizeConfig,
     TrainConfig,
+    WatchConfig,
 )
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import Overrides
@@ -95,6 +97,39 @@ def test_logits_have_the_least_stride(strides, stride):
             "--class_weights=inverse_log and --label_weights=1.0,2.0: one of them",
         ),
         (lambda: LossConfig(auxiliary_loss_weight=-1.0), "_weight=-1.0: 0 or more"),
+        (
+            lambda: LossConfig(losses=("iou",)),
+            "--losses=iou: one of cross_entropy, focal, dice, lovasz is needed",
+        ),
+        (lambda: LossConfig(losses=("dice=0",)), "--losses=dice=0: .* more than 0"),
+        (lambda: LossConfig(losses=()), "--losses is missing"),
+        (
+            lambda: LossConfig(losses=("dice",), label_smoothing=0.1),
+            "--label_smoothing=0.1 is of cross_entropy, which --losses=dice has not",
+        ),
+        (
+            lambda: LossConfig(losses=("dice",), label_weights=(1.0, 2.0)),
+            "--label_weights=1.0,2.0 is of cross_entropy and focal, which",
+        ),
+        (lambda: LossConfig(label_smoothing=1.0), "--label_smoothing=1.0: a share"),
+        (lambda: OptimizerConfig(ema_decay=1.0), "--ema_decay=1.0: between 0 and 1"),
+        (
+            lambda: WatchConfig(early_stopping_patience=3),
+            "--early_stopping_patience=3 needs --eval_interval_steps",
+        ),
+        (
+            lambda: WatchConfig(profile_logdir="p", profile_steps=(5,)),
+            "--profile_steps=5: the first and the last",
+        ),
+        (
+            lambda: WatchConfig(profile_steps=(5, 6)),
+            "--profile_steps=5,6 needs --profile_logdir",
+        ),
+        (
+            lambda: DevicesConfig(strategy="one", cpu_replicas=2),
+            "--cpu_replicas=2 is for --strategy=mirrored, not one",
+        ),
+        (lambda: DevicesConfig(gradient_accumulation_steps=0), "_steps=0: more than 0"),
         (lambda: ModelConfig(logits_kernel_size=0), "--logits_kernel_size=0: more"),
         (lambda: InferenceConfig(eval_scales=()), "--eval_scales is missing"),
         (lambda: InferenceConfig(eval_scales=(0.0,)), "--eval_scales=0.0: more than 0"),

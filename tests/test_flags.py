@@ -102,7 +102,7 @@ def test_booleans_take_words_and_numbers(text):
         (["--train_crop_size=big"], "--train_crop_size=big: a whole number is needed"),
         (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
         (["--output_stride=10"], "--output_stride=10: one of 8, 16, 32 is needed"),
-        (["--learning_policy=cosine"], "one of poly, step, fixed, inv,"),
+        (["--learning_policy=exponential"], "one of poly, step, fixed, inv,"),
         (["--flagfile=no.flags"], "--flagfile=no.flags: no such file"),
         (["--momentum"], "Missing value for flag --momentum"),
         (["--base_learning_rate=nan"], "--base_learning_rate=nan: a number is needed"),

@@ -5,10 +5,10 @@ defaults are those of research/deeplab; what differs says so in its help.
 """
 
 from deeplab_tf.config.augmenting import AugmentConfig
+from deeplab_tf.config.devices import DevicesConfig
 from deeplab_tf.config.learning import (
     LossConfig,
     OptimizerConfig,
-    TrainConfig,
 )
 from deeplab_tf.config.network import (
     ModelConfig,
@@ -19,6 +19,7 @@ from deeplab_tf.config.records import (
     ResizeConfig,
     TfdsConfig,
 )
+from deeplab_tf.config.training import TrainConfig
 from deeplab_tf.config.using import (
     CrfConfig,
     EvalConfig,
@@ -26,12 +27,14 @@ from deeplab_tf.config.using import (
     InferenceConfig,
     VisConfig,
 )
+from deeplab_tf.config.watching import WatchConfig
 
 __all__ = [
     "AugmentConfig",
     "CompatibilityConfig",
     "CrfConfig",
     "DataConfig",
+    "DevicesConfig",
     "EvalConfig",
     "ExportConfig",
     "InferenceConfig",
@@ -42,4 +45,5 @@ __all__ = [
     "TfdsConfig",
     "TrainConfig",
     "VisConfig",
+    "WatchConfig",
 ]

@@ -1,19 +1,10 @@
-"""Settings of train.py."""
+"""Settings of how a network learns."""
 
 import dataclasses
 import math
 import re
 from typing import Any, Literal
 
-from deeplab_tf.config.augmenting import AugmentConfig
-from deeplab_tf.config.network import ModelConfig
-from deeplab_tf.config.records import (
-    CompatibilityConfig,
-    DataConfig,
-    ResizeConfig,
-    TfdsConfig,
-    ValidateLabels,
-)
 from deeplab_tf.errors import FlagError
 from deeplab_tf.settings import flag, not_negative, positive, required, text
 
@@ -52,25 +43,30 @@ class OptimizerConfig:
     """Steps, rates and what is updated how fast."""
 
     training_number_of_steps: int = flag("Steps to train.", 30000)
-    optimizer: Literal["momentum", "sgd", "adam"] = flag(
+    optimizer: Literal["momentum", "sgd", "adam", "adamw"] = flag(
         "Update rule: momentum with the rate outside the velocity, as TensorFlow 1 has "
-        "it; with the rate inside, as Caffe's SGD; or Adam.",
+        "it; with the rate inside, as Caffe's SGD; Adam at its own, constant rate; or "
+        "AdamW at the rate of the policy, whose weight decay is no part of the loss.",
         "momentum",
     )
     momentum: float = flag("Of the first two rules.", 0.9)
     adam_learning_rate: float = flag("Rate of Adam, constant.", 0.001)
     adam_epsilon: float = flag("Epsilon of Adam.", 1e-8)
-    learning_policy: Literal["poly", "step", "fixed", "inv", "multistep"] = flag(
-        "How the rate falls: by a power of the steps left; by a factor at an interval; "
-        "not at all; as base * (1 + gamma * step) ** -power; by a factor at given "
-        "steps.",
-        "poly",
+    learning_policy: Literal["poly", "step", "fixed", "inv", "multistep", "cosine"] = (
+        flag(
+            "How the rate falls: by a power of the steps left; by a factor at an "
+            "interval; not at all; as base * (1 + gamma * step) ** -power; by a factor "
+            "at given steps; along half a cosine.",
+            "poly",
+        )
     )
     base_learning_rate: float = flag("Rate at the start.", 0.0001)
     learning_power: float = flag("Exponent of the policies poly and inv.", 0.9)
-    end_learning_rate: float = flag("Rate at the end of the poly policy.", 0.0)
+    end_learning_rate: float = flag(
+        "Rate at the end of the policies poly and cosine.", 0.0
+    )
     decay_steps: float = flag(
-        "Steps of the poly policy; 0 for all after the slow start.", 0.0
+        "Steps of the policies poly and cosine; 0 for all after the slow start.", 0.0
     )
     learning_rate_decay_factor: float = flag(
         "Factor of the policies step and multistep.", 0.1
@@ -89,10 +85,18 @@ class OptimizerConfig:
     last_layers_contain_logits_only: bool = flag(
         "The last layers are the logits alone, not ASPP and decoder too.", False
     )
+    gradient_clip_norm: float = flag(
+        "Greatest norm of the gradients of all weights together; 0: any.", 0.0
+    )
+    ema_decay: float = flag(
+        "Keep a moving average of the weights, as 0.9999, with which the run is "
+        "evaluated, drawn and exported; 0: none.",
+        0.0,
+    )
     gradient_multipliers: tuple[str, ...] = flag(
         "Further factors of gradients, PATTERN=FACTOR,...: of a weight in whose name, "
         "as logits/semantic/weights, the regular expression (without comma) is found; "
-        "the first counts, and 0 keeps it as it is.",
+        "the first counts, and 0 keeps it as it is. Of AdamW, of the rate.",
         (),
     )
 
@@ -100,11 +104,13 @@ class OptimizerConfig:
         positive(self, "training_number_of_steps", "learning_rate_decay_step")
         positive(self, "learning_rate_steps")
         not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
-        not_negative(self, "learning_rate_gamma")
+        not_negative(self, "learning_rate_gamma", "gradient_clip_norm")
         self._check_steps()
         _ = self.factors  # Raises where a multiplier cannot be understood.
         if not 0 <= self.momentum < 1:
             raise FlagError(f"--momentum={self.momentum}: between 0 and 1, as 0.9")
+        if not 0 <= self.ema_decay < 1:
+            raise FlagError(f"--ema_decay={self.ema_decay}: between 0 and 1, as 0.9999")
         if self.slow_start_step >= self.training_number_of_steps:
             raise FlagError(
                 f"--slow_start_step={self.slow_start_step} is not below "
@@ -129,6 +135,24 @@ class OptimizerConfig:
             )
 
 
+_LOSSES = ("cross_entropy", "focal", "dice", "lovasz")
+
+
+def _term(given: str) -> tuple[str, float]:
+    """`NAME` or `NAME=FACTOR` in two."""
+    name, _, factor = given.partition("=")
+    try:
+        found = name, float(factor or 1)
+    except ValueError:
+        found = name, 0.0
+    if name not in _LOSSES or not 0 < found[1] < math.inf:
+        raise FlagError(
+            f"--losses={given}: one of {', '.join(_LOSSES)} is needed, or NAME=FACTOR, "
+            "the factor more than 0"
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """What a wrong pixel costs."""
@@ -139,6 +163,15 @@ class LossConfig:
         "wants rates like 1e-10.",
         "pixels",
     )
+    losses: tuple[str, ...] = flag(
+        "Of cross_entropy, focal, dice and lovasz, those that are added up, each as "
+        "NAME or NAME=FACTOR: cross_entropy,dice=0.5.",
+        ("cross_entropy",),
+    )
+    label_smoothing: float = flag(
+        "Share of a label that is spread over all classes, as 0.1.", 0.0
+    )
+    focal_gamma: float = flag("How much focal neglects what is easy.", 2.0)
     label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
     class_weights: str = flag(
         "Weights by how often the classes occur in the records, median_frequency or "
@@ -154,6 +187,14 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
+        not_negative(self, "focal_gamma")
+        required(self, "losses")
+        _ = self.terms  # Raises where one is unknown.
+        if not 0 <= self.label_smoothing < 1:
+            raise FlagError(
+                f"--label_smoothing={self.label_smoothing}: a share, as 0.1"
+            )
+        self._check_use()
         if self.class_weights and self.label_weights:
             raise FlagError(
                 f"--class_weights={self.class_weights} and --label_weights="
@@ -164,68 +205,24 @@ class LossConfig:
                 f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"
             )
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """`train.py`."""
-
-    train_logdir: str | None = flag("Folder of checkpoints and logs.", None)
-    train_split: str = flag("Split to train on.", "train")
-    train_batch_size: int = flag("Images a step, over all devices.", 8)
-    tf_initial_checkpoint: str | None = flag(
-        "Weights to start from: a TF1 or a native checkpoint, or an .h5 file of Keras "
-        "Applications (VGG16, ResNet50, 101, 152, MobileNetV2).",
-        None,
-    )
-    initialize_last_layer: bool = flag("Take the last layers from it too.", True)
-    fine_tune_batch_norm: bool = flag(
-        "Normalize by the batch (take 12 images or more), or by the statistics of the "
-        "initial checkpoint.",
-        True,
-    )
-    drop_path_keep_prob: float = flag(
-        "Share of the images that keep a path of a NAS network's last cell at the end "
-        "of training; earlier ones keep more.",
-        1.0,
-    )
-    quantize_delay_step: int = flag("Step at which to train quantized; -1: never.", -1)
-    log_steps: int = flag("Steps between two lines of the log.", 10)
-    save_interval_secs: int = flag("Seconds between two checkpoints.", 1200)
-    save_summaries_secs: int = flag("Seconds between two image summaries.", 600)
-    save_summaries_images: bool = flag("Sample images in TensorBoard.", False)
-    profile_logdir: str | None = flag("Folder for a profile of some early steps.", None)
-    max_checkpoints_to_keep: int = flag("Older checkpoints are removed.", 5)
-    seed: int = flag("Of initial values, order, augmentation and dropout.", 0)
-    validate_labels: ValidateLabels = flag(
-        "Read labels before starting: none, 200 of the split, or all.", "sample"
-    )
-    max_bad_records: int = flag(
-        "If above 0: read all records before starting, name those that are damaged, "
-        "leave them out, and stop if there are more than so many. At 0, the first one "
-        "stops the run.",
-        0,
-    )
-    cache_decoded_gb: float = flag(
-        "Keep up to so many GB of decoded records in memory, so that they need not be "
-        "decoded in each epoch; worth it where images are PNGs and memory is to spare.",
-        0.0,
-    )
-    model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
-    tfds: TfdsConfig = TfdsConfig()
-    resize: ResizeConfig = ResizeConfig()
-    compatibility: CompatibilityConfig = CompatibilityConfig()
-    augment: AugmentConfig = AugmentConfig()
-    loss: LossConfig = LossConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-
-    def __post_init__(self) -> None:
-        required(self, "train_logdir")
-        self.data.check(self.tfds.given)
-        positive(self, "train_batch_size", "log_steps", "max_checkpoints_to_keep")
-        not_negative(self, "seed", "max_bad_records", "cache_decoded_gb")
-        if not 0 < self.drop_path_keep_prob <= 1:
+    def _check_use(self) -> None:
+        """Raises where a setting is of a loss that is not there."""
+        names = {name for name, _ in self.terms}
+        of_pixels = names & {"cross_entropy", "focal"}
+        wanted = {
+            "label_smoothing": self.label_smoothing and "cross_entropy" not in names,
+            "label_weights": self.label_weights and not of_pixels,
+            "class_weights": self.class_weights and not of_pixels,
+            "top_k_percent_pixels": self.top_k_percent_pixels < 1 and not of_pixels,
+        }
+        for name in (name for name, unused in wanted.items() if unused):
             raise FlagError(
-                f"--drop_path_keep_prob={self.drop_path_keep_prob}: a share, as 0.8"
+                f"--{name}={text(getattr(self, name))} is of cross_entropy"
+                f"{'' if name == 'label_smoothing' else ' and focal'}, which "
+                f"--losses={text(self.losses)} has not"
             )
-        refuse_quantization(self)
+
+    @property
+    def terms(self) -> tuple[tuple[str, float], ...]:
+        """Name and factor of each of the losses."""
+        return tuple(map(_term, self.losses))
