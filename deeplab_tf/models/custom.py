@@ -4,12 +4,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import initializers, layers, ops
 
 from deeplab_tf import resize
-
-Tensor = Any  # A KerasTensor; Keras ships no types.
+from deeplab_tf.models import kernels
+from deeplab_tf.models.kernels import Tensor
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")
@@ -18,7 +17,7 @@ class ResizeLike(layers.Layer):
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, like = inputs
-        return resize.bilinear(x, ops.shape(like)[1:3])
+        return kernels.resized(x, ops.shape(like)[1:3])
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         x, like = input_shape
@@ -41,7 +40,7 @@ class ResizeTo(layers.Layer):
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, images = inputs
         size = [resize.scaled(side, self.factor) for side in ops.shape(images)[1:3]]
-        return resize.bilinear(x, size)
+        return kernels.resized(x, size)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         x, images = input_shape
@@ -168,41 +167,18 @@ class FrozenableBatchNorm(layers.BatchNormalization):
         self.replicas = replicas
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if self.frozen or not training:
-            return self._fused(inputs, training=False)[0]
-        if self.synchronized:
-            x, mean, variance = self._over_replicas(inputs)
+        training = bool(training) and not self.frozen
+        if kernels.on_tensorflow() and not (training and self.synchronized):
+            found = kernels.fused_batch_norm(inputs, self, training=training)
         else:
-            x, mean, variance = self._fused(inputs, training=True)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
+            found = kernels.composed_batch_norm(
+                inputs, self, training=training, replicas=self.replicas
+            )
+        x, mean, variance = found
+        if training:
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
         return x
-
-    def _fused(self, x: Tensor, *, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Output, mean and unbiased variance, from TensorFlow's one kernel for it.
-
-        Keras composes batch norm of many passes over memory: a training step of
-        MobileNetV2 takes 1.2 to 1.5 times as long on a CPU (docs/design.md).
-        """
-        return tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=self.moving_mean,
-            variance=self.moving_variance,
-            epsilon=self.epsilon,
-            is_training=training,
-        )[:3]
-
-    def _over_replicas(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = ops.cast(inputs, "float32")
-        mean, variance = ops.moments(x, (0, 1, 2), synchronized=True)
-        count = ops.cast(ops.prod(ops.shape(x)[:3]) * self.replicas, "float32")
-        x = ops.batch_normalization(
-            x, mean, variance, -1, self.beta, self.gamma, self.epsilon
-        )
-        unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
-        return ops.cast(x, self.compute_dtype), mean, unbiased
 
     def _move(self, statistic: Any, value: Tensor) -> None:
         statistic.assign(statistic * self.momentum + value * (1.0 - self.momentum))

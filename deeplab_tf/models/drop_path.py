@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers, ops
 
+from deeplab_tf.models.chance import noise
+
 Tensor = Any  # A KerasTensor; Keras ships no types.
 Progress = Callable[[], Tensor]  # -> share of the training that is done, 0...1.
 
@@ -51,7 +53,9 @@ class DropPath(layers.Dropout):
             return inputs
         done = self.progress() if self.progress else 1.0
         keep = 1.0 - done * self.rate
-        shape = (ops.shape(inputs)[0], 1, 1, 1)
-        chance = keras.random.uniform(shape, seed=self.seed_generator)
-        factor = ops.floor(keep + chance) / keep
+        drawn = noise(self, (1, 1, 1))
+        if drawn is None:
+            shape = (ops.shape(inputs)[0], 1, 1, 1)
+            drawn = keras.random.uniform(shape, seed=self.seed_generator)
+        factor = ops.floor(keep + drawn) / keep
         return inputs * ops.cast(factor, inputs.dtype)

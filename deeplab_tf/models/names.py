@@ -28,15 +28,6 @@ def weights_by_name(model: keras.Model) -> dict[str, Any]:
     }
 
 
-def dropout_seeds(model: keras.Model) -> dict[str, Any]:
-    """Layer name -> state of its random generator, of every dropout."""
-    return {
-        scope(layer): layer.seed_generator.state
-        for layer in layers_of(model)
-        if isinstance(layer, layers.Dropout)
-    }
-
-
 def layers_of(model: keras.Model) -> Iterator[layers.Layer]:
     """Yields the layers of a network, those of a network within it, too."""
     for layer in model.layers:

@@ -114,10 +114,12 @@ class LocalResponseNorm(layers.Layer):
         self.size, self.alpha, self.beta = size, alpha, beta
 
     def call(self, x: Tensor) -> Tensor:
+        x = ops.cast(x, "float32")  # Half precision has no squares of pixels.
         half, channels = self.size // 2, x.shape[-1]
         squares = ops.pad(x * x, ((0, 0), (0, 0), (0, 0), (half, half)))
         around = sum(squares[..., i : i + channels] for i in range(self.size))
-        return x * (1.0 + self.alpha / self.size * around) ** -self.beta
+        y = x * (1.0 + self.alpha / self.size * around) ** -self.beta
+        return ops.cast(y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

@@ -8,6 +8,7 @@ from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones.backbone import Backbone
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.layers import Features, Style, Tensor, biased_conv, width
 from deeplab_tf.models.mirror import Mirror
 
@@ -37,7 +38,7 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
                 name=f"{name}.conv{i}",
             )
         if level > 3:
-            x = layers.Dropout(0.5, name=f"{name}.dropout")(x)
+            x = Dropout(0.5, name=f"{name}.dropout")(x)
         found[f"down{level}"] = x
         if level < 5:
             x = layers.MaxPooling2D(2, name=f"{name}.pool")(x)

@@ -10,6 +10,7 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.heads import dense_prediction_cell
 from deeplab_tf.models.layers import (
     Features,
@@ -68,7 +69,7 @@ def _merged(branches: list[Tensor], config: ModelConfig, style: Style) -> Tensor
     if not config.aspp_with_concat_projection:
         return x
     x = conv(x, config.aspp_convs_filters, 1, style=style, name="concat_projection")
-    return layers.Dropout(0.1, name="concat_projection_dropout")(x)
+    return Dropout(0.1, name="concat_projection_dropout")(x)
 
 
 def _gated(merged: Tensor, x: Tensor, config: ModelConfig, style: Style) -> Tensor:

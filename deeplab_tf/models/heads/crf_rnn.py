@@ -7,11 +7,13 @@ https://arxiv.org/abs/1502.03240. Where the paper is silent, the released code d
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import initializers, layers, ops
 
-from deeplab_tf import permutohedral
+from deeplab_tf.models.kernels import on_tensorflow
 from deeplab_tf.models.layers import Tensor
+
+if on_tensorflow():
+    from deeplab_tf import permutohedral
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")
@@ -66,7 +68,7 @@ class MeanField(layers.Layer):
 
     def call(self, inputs: list[Tensor], training: bool | None = None) -> Tensor:
         logits, images = inputs
-        images = tf.stop_gradient(images)
+        images = ops.stop_gradient(images)
         spatial = _Kernel(permutohedral.spatial_features(images, self.theta_gamma))
         bilateral = _Kernel(
             permutohedral.bilateral_features(images, self.theta_alpha, self.theta_beta)
@@ -102,7 +104,7 @@ class _Kernel:
 
     def __init__(self, features: Tensor):
         self._lattice = permutohedral.build(features)
-        ones = tf.ones_like(features[..., :1])
+        ones = ops.ones_like(features[..., :1])
         self._norm = permutohedral.filtered(self._lattice, ones)
 
     def __call__(self, values: Tensor) -> Tensor:

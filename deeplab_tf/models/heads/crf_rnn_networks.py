@@ -8,8 +8,10 @@ convolutions: Yu, Koltun 2015, section 5, https://arxiv.org/abs/1511.07122.
 from collections.abc import Callable, Mapping
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.errors import FlagError
 from deeplab_tf.models.heads import dilation, fcn
 from deeplab_tf.models.heads.crf_rnn import MeanField
+from deeplab_tf.models.kernels import on_tensorflow
 from deeplab_tf.models.layers import Features, Style, Tensor
 
 
@@ -30,6 +32,11 @@ def on_dilation(
 
 
 def _mean_field(x: Tensor, features: Features) -> Tensor:
+    if not on_tensorflow():
+        raise FlagError(
+            "--architecture=crf_rnn: its lattice is of TensorFlow; take another, or "
+            "KERAS_BACKEND=tensorflow"
+        )
     return MeanField(name="crf_rnn")([x, features["images"]])
 
 

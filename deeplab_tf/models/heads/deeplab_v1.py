@@ -13,6 +13,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.custom import CropLike, ResizeTo
 from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
 from deeplab_tf.models.layers import (
@@ -104,7 +105,7 @@ def _branch(
             activation=True,
             name=f"msc.{tap}_{i}",
         )
-        x = layers.Dropout(0.5, name=f"msc.{tap}_{i}.dropout")(x)
+        x = Dropout(0.5, name=f"msc.{tap}_{i}.dropout")(x)
     return score(x, num_classes, style, name=f"msc_{tap}")
 
 

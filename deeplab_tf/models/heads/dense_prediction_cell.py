@@ -12,6 +12,7 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.layers import Style, Tensor, conv, separable_conv
 
 _SCOPE = "meta_architecture"
@@ -49,7 +50,7 @@ def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
         step = Step(1, rate)  # type: ignore[arg-type]
         found.append(separable_conv(source, filters, style=style, name=name, step=step))
     x = layers.Concatenate(name=f"{_SCOPE}.concat")(found)
-    x = layers.Dropout(0.1, name=f"{_SCOPE}.dropout")(x)
+    x = Dropout(0.1, name=f"{_SCOPE}.dropout")(x)
     return conv(x, filters, 1, style=style, name=f"{_SCOPE}.concat_projection")
 
 

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from keras import layers
-
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.layers import Style, Tensor, biased_conv, width
 
 
@@ -49,5 +48,5 @@ def fully_connected(
             activation=True,
             name=f"vgg_16.fc{number}{suffix}",
         )
-        x = layers.Dropout(0.5, name=f"vgg_16.dropout{number}{suffix}")(x)
+        x = Dropout(0.5, name=f"vgg_16.dropout{number}{suffix}")(x)
     return x

@@ -13,6 +13,7 @@ import keras
 from keras import layers, ops
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.layers import (
     Features,
     Style,
@@ -71,7 +72,7 @@ def _classified(
 ) -> Tensor:
     """A 3x3 convolution, dropout and the classifier."""
     x = conv(x, filters, 3, style=style, name=name)
-    x = layers.Dropout(0.1, name=f"{name}.dropout")(x)
+    x = Dropout(0.1, name=f"{name}.dropout")(x)
     style = dataclasses.replace(style, kernel=normal(0.01))
     return biased_conv(x, num_classes, 1, style=style, name=logits)
 
@@ -94,8 +95,10 @@ class BinMeans(layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         height, width = ops.shape(inputs)[1:3]
-        x = ops.einsum("nhwc,ih->niwc", inputs, self._shares(height))
-        return ops.einsum("niwc,jw->nijc", x, self._shares(width))
+        x = ops.cast(inputs, "float32")  # Sums of many.
+        x = ops.einsum("nhwc,ih->niwc", x, self._shares(height))
+        x = ops.einsum("niwc,jw->nijc", x, self._shares(width))
+        return ops.cast(x, self.compute_dtype)
 
     def _shares(self, length: Any) -> Tensor:
         """What each cell counts in each bin, `[bins, length]`."""
@@ -103,8 +106,7 @@ class BinMeans(layers.Layer):
         first, end = bins * length // self.bins, -(-(bins + 1) * length // self.bins)
         cells = ops.arange(length)
         inside = ops.logical_and(cells >= first, cells < end)
-        sizes = ops.cast(end - first, self.compute_dtype)
-        return ops.cast(inside, self.compute_dtype) / sizes
+        return ops.cast(inside, "float32") / ops.cast(end - first, "float32")
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (input_shape[0], self.bins, self.bins, input_shape[3])

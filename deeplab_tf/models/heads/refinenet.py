@@ -11,6 +11,7 @@ import dataclasses
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.layers import (
     Features,
     Style,
@@ -35,9 +36,9 @@ def head(
     for level, filters in _FILTERS.items():
         x, name = features[level], f"refine.{level}"
         if level in _DROPPED:
-            x = layers.Dropout(0.5, name=f"{name}.dropout")(x)
+            x = Dropout(0.5, name=f"{name}.dropout")(x)
         coarse = refined(x, coarse, width(filters, config), style, name)
-    x = layers.Dropout(0.5, name="refine.dropout")(coarse)
+    x = Dropout(0.5, name="refine.dropout")(coarse)
     return biased_conv(x, num_classes, 3, style=style, name="logits.semantic")
 
 
