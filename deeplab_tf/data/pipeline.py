@@ -82,6 +82,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches of crops: "image" `[N, H, W, 3]`, "label" `[N, H, W, 1]`, "name".
 
+    "number" counts the images of all batches, from 0, over epochs and replicas.
+
     Args:
         source: The split.
         augment: Crop size and scales.
@@ -97,7 +99,10 @@ def training_batches(
     )
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
+        replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        records = records.batch(batch_size * replicas)
         records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
+        records = records.unbatch()
     crop = functools.partial(training_crop, source=source, augment=augment, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
@@ -138,6 +143,7 @@ def training_crop(
         "image": tf.ensure_shape(image, (*shape, 3)),
         "label": tf.ensure_shape(label, (*shape, 1)),
         "name": sample["name"],
+        "number": number,
     }
 
 
@@ -151,17 +157,32 @@ def _scale(augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
 
 
 def evaluation_batches(
-    source: Source, batch_size: int, *, crop_size: tuple[int, int], multiple: int
+    source: Source,
+    batch_size: int,
+    *,
+    crop_size: tuple[int, int],
+    multiple: int,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Every image of a split once, padded as `transforms.network_size` says.
 
     Images of one padded size share a batch; of several sizes, batches may come out of
     the records' order. "height" and "width" tell where an image ends.
+
+    Args:
+        source: The split.
+        batch_size: Images a batch.
+        crop_size: See `transforms.network_size`.
+        multiple: See there.
+        context: Which part of the records is this machine's; all by default.
     """
     frame = functools.partial(
         _framed, source=source, crop_size=crop_size, multiple=multiple
     )
-    samples = source.records.in_order().map(frame, tf.data.AUTOTUNE, deterministic=True)
+    records = source.records.in_order()
+    if context:
+        records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
+    samples = records.map(frame, tf.data.AUTOTUNE, deterministic=True)
     if batch_size == 1:
         return samples.batch(1).prefetch(tf.data.AUTOTUNE)
     batches = samples.group_by_window(

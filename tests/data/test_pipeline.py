@@ -70,20 +70,22 @@ def test_batches_go_on_from_any_step_as_if_never_stopped(shapes, steps):
         assert list(one["name"]) == list(two["name"])
 
 
-def test_two_pipelines_share_the_records_of_one(shapes):
-    whole = names(take(12, shapes, batch_size=2))
-    parts = [
-        names(
-            take(
-                12,
-                shapes,
-                batch_size=1,
-                context=tf.distribute.InputContext(2, pipeline_id, 2),
-            )
-        )
-        for pipeline_id in range(2)
+def test_two_pipelines_share_each_batch_of_one(shapes):
+    """Of 8 images, two replicas of the first have two each, then those of the other."""
+    whole = take(6, shapes, batch_size=8)
+    for pipeline_id in range(2):
+        context = tf.distribute.InputContext(2, pipeline_id, 4)
+        own = names(take(12, shapes, batch_size=2, context=context))
+        half = slice(4 * pipeline_id, 4 * pipeline_id + 4)
+        assert own == [name for batch in whole for name in batch["name"][half]]
+
+
+def test_images_are_numbered_over_epochs_and_pipelines(shapes):
+    context = tf.distribute.InputContext(2, 1, 2)
+    found = take(8, shapes, batch_size=2, start=16, context=context)
+    assert [list(batch["number"]) for batch in found] == [
+        [16 + 4 * i + 2, 16 + 4 * i + 3] for i in range(8)
     ]
-    assert [n for pair in zip(*parts, strict=True) for n in pair] == whole
 
 
 def test_an_image_is_augmented_anew_in_each_epoch(shapes):

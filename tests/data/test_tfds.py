@@ -152,7 +152,8 @@ def test_machines_share_the_records_without_overlap(data):
     whole = training(data, count=12)
     for index in range(2):
         context = tf.distribute.InputContext(2, index, 2)
-        assert_equal(training(data, count=6, context=context), whole[index::2])
+        own = [each for i, each in enumerate(whole) if i // 2 % 2 == index]
+        assert_equal(training(data, count=6, context=context), own)
 
 
 def test_labels_are_changed_as_asked(data):
