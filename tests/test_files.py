@@ -1,12 +1,21 @@
 """What commands write is checked before, and whole after."""
 
+import contextlib
+import fcntl
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from deeplab_tf import files
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import check_writable, write_whole
+from deeplab_tf.files import alone, check_writable, write_whole
+from tests.recorded import ROOT
 
 
 def test_a_folder_that_may_not_be_written_is_told_before_hours_are_spent(
@@ -33,3 +42,135 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, monkeypatch)
     write_whole(path, "new")
     assert path.read_text() == "new"
     assert [item.name for item in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_what_a_full_disk_cut_short_is_removed(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    write_whole(path, "old")
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "flush", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["config.json"]
+
+
+HOLDER = """
+import pathlib, sys, time
+from deeplab_tf.files import alone
+with alone(pathlib.Path(sys.argv[1]), flag="train_logdir", doing="training"):
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def holder(folder):
+    """A process that holds a folder until it is killed."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            assert process.stdout.readline() == b"holds\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def training(folder):
+    return alone(folder, flag="train_logdir", doing="training")
+
+
+def test_a_second_process_is_told_of_the_first_until_that_is_killed(tmp_path):
+    folder = tmp_path / "run"
+    begun = time.time()
+    with holder(folder) as process:
+        owner = json.loads((folder / ".lock").read_text())
+        assert owner.pop("since") == pytest.approx(begun, abs=60)
+        assert owner == {
+            "host": os.uname().nodename,
+            "pid": process.pid,
+            "command": f"-c {folder}",
+        }
+        with pytest.raises(InputError) as raised, training(folder):
+            pass
+        assert str(raised.value).startswith(
+            f"--train_logdir={folder}: process {process.pid} on host "
+            f"{os.uname().nodename} has been training there since "
+        )
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert (folder / ".lock").exists()
+        with training(folder):
+            owner = json.loads((folder / ".lock").read_text())
+            assert owner["pid"] == os.getpid()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(10, "(0 min)"), (3 * 60, "(3 min)"), (50 * 3600, "(50 h)")],
+)
+def test_how_long_a_process_has_been_there(tmp_path, monkeypatch, seconds, told):
+    monkeypatch.setattr(files.time, "time", lambda: 1e9 - seconds)
+    with training(tmp_path):
+        monkeypatch.setattr(files.time, "time", lambda: 1e9)
+        with pytest.raises(InputError) as raised, training(tmp_path):
+            pass
+    style = "%Y-%m-%d %H:%M"  # In full where it is another day than the real today.
+    since = time.strftime(style, time.localtime(1e9 - seconds))
+    assert str(raised.value).endswith(
+        f" since {since} {told}; wait for it, or choose another folder"
+    )
+
+
+def test_a_folder_to_which_nothing_came_is_not_left(tmp_path):
+    with pytest.raises(InputError, match="no such"), training(tmp_path / "a" / "b"):
+        raise InputError("no such data")
+    assert list(tmp_path.iterdir()) == []
+    with training(tmp_path / "a"):
+        (tmp_path / "a" / "config.json").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["config.json"]
+
+
+def test_a_lock_that_its_holder_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    """Whoever opened the file before, and locks it after, holds nothing."""
+    lock, calls = fcntl.flock, []
+
+    def removed_meanwhile(place, how):
+        if not calls:
+            (tmp_path / ".lock").unlink()
+        calls.append(place)
+        lock(place, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    with training(tmp_path):
+        assert len(calls) == 2
+        with pytest.raises(InputError, match="has been training"), training(tmp_path):
+            pass
+
+
+def test_a_disk_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
+    def unsupported(place, how):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with training(tmp_path):
+        assert "cannot be locked (Operation not supported); see yours" in caplog.text
+
+
+def test_a_process_of_another_host_that_did_not_end_in_order_is_told_of(
+    tmp_path, caplog
+):
+    owner = {"host": "elsewhere", "pid": 12, "command": "train.py", "since": 0.0}
+    (tmp_path / ".lock").write_text(json.dumps(owner))
+    with training(tmp_path):
+        pass
+    assert "process 12 on host elsewhere has been training there since" in caplog.text
+    caplog.clear()
+    (tmp_path / ".lock").write_text("{")
+    with training(tmp_path):
+        pass
+    assert caplog.text == ""

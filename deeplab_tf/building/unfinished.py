@@ -7,9 +7,7 @@ the new ones come; between, shards are missing by their names, which readers ref
 
 import contextlib
 import dataclasses
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import writing
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import flush, write_whole
+from deeplab_tf.files import LOCK, alone, flush, write_whole
 
 _MANIFEST = "manifest.json"
 
@@ -89,6 +87,7 @@ class Unfinished:
     def discard(self) -> None:
         """Leaves nothing behind."""
         shutil.rmtree(self.folder)
+        (self.output / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Somebody else put something there.
             for folder in self.made:
                 folder.rmdir()
@@ -107,7 +106,7 @@ def unfinished(output: Path, fingerprint: str) -> Iterator[Unfinished]:
     """
     made = tuple(path for path in (output, *output.parents) if not path.exists())
     output.mkdir(parents=True, exist_ok=True)
-    with _alone(output):
+    with alone(output, flag="output_dir", doing="building"):
         build = _opened(output, fingerprint, made)
         try:
             yield build
@@ -149,28 +148,6 @@ def _manifest(folder: Path) -> _Manifest:
         return _Manifest(**json.loads((folder / _MANIFEST).read_text()))
     except (OSError, ValueError, TypeError):
         return _Manifest()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Holds a lock that ends with the process."""
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(place, folder)
-        yield
-    finally:
-        os.close(place)
-
-
-def _lock(place: int, folder: Path) -> None:
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"--output_dir={folder}: another builder is at work there; wait for it"
-        ) from None
-    except OSError as error:  # Not all network disks know locks.
-        logging.warning("%s: cannot be locked (%s)", folder, error.strerror)
 
 
 def _summary(shard: Shard) -> str:

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from deeplab_tf.errors import InputError
 
 # What TensorFlow raises on a damaged checkpoint; IndexError where a file is short.
 DAMAGE = (tf.errors.OpError, IndexError, RuntimeError, OSError)
 _PREFIX, _SUFFIX = "weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
+_AVERAGES = "averages/"
 _OTHERS = ("slots/", "counters/")  # What else of a native one TensorFlow 1 has, too.
 # What an optimizer or a TF1 trainer keeps beside the weights.
-_EXTRAS = ("Momentum", "Velocity", "Adam", "Adam_1", "ExponentialMovingAverage")
+_AVERAGE = "ExponentialMovingAverage"
+_EXTRAS = ("Momentum", "Velocity", "Adam", "Adam_1", _AVERAGE)
 _COUNTERS = ("global_step", "beta1_power", "beta2_power")
 
 
@@ -33,6 +36,11 @@ class Stored:
     keys: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
 
+    @property
+    def averaged(self) -> int:
+        """Of how many weights `keys` means the moving average."""
+        return sum(key.startswith(_AVERAGES) for key in self.keys.values())
+
     def values(self, names: Collection[str]) -> dict[str, np.ndarray]:
         """Values of these weights.
 
@@ -46,7 +54,7 @@ class Stored:
             raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
 
     def everything(self) -> dict[str, np.ndarray]:
-        """Weights, slots and counters by TF1 name.
+        """Weights, their averages, slots and counters by TF1 name.
 
         Raises:
             InputError: The file is damaged.
@@ -54,7 +62,8 @@ class Stored:
         reader = _reader(self.prefix)
         keys = reader.get_variable_to_shape_map()
         if any(key.startswith(_PREFIX) for key in keys):
-            keys = [key for key in keys if key.startswith((_PREFIX, *_OTHERS))]
+            kinds = (_PREFIX, _AVERAGES, *_OTHERS)
+            keys = [key for key in keys if key.startswith(kinds)]
         try:
             return {_official(key): reader.get_tensor(key) for key in keys}
         except DAMAGE as error:
@@ -100,13 +109,27 @@ def newest(folder: str) -> str | None:
 def prefixes(folder: str) -> list[str]:
     """A folder's checkpoints, the newest last: as its file `checkpoint` lists them.
 
-    Where that file is missing, or lists what lay elsewhere, steps tell the order.
+    Before them come those that it does not list, by their steps: all of them, where
+    that file is missing or damaged, or lists what lay elsewhere.
     """
-    state = tf.train.get_checkpoint_state(folder)
-    listed = list(state.all_model_checkpoint_paths) if state else []
-    there = [prefix for prefix in listed if is_file(prefix)]
+    there = [prefix for prefix in listed(folder) if is_file(prefix)]
+    names = {Path(prefix).name for prefix in there}
     found = [str(path.with_suffix("")) for path in Path(folder).glob("*.index")]
-    return there or sorted(found, key=lambda prefix: (step_of(prefix), prefix))
+    found.sort(key=lambda prefix: (step_of(prefix), prefix))
+    return [prefix for prefix in found if Path(prefix).name not in names] + there
+
+
+def listed(folder: str) -> list[str]:
+    """What a folder's file `checkpoint` lists, there or not, the newest last."""
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except ValueError:  # Cut short.
+        state = None
+    if state is None:
+        return []
+    newest = state.model_checkpoint_path
+    every = state.all_model_checkpoint_paths
+    return [prefix for prefix in every if prefix != newest] + [newest]
 
 
 def step_of(prefix: str) -> int:
@@ -118,6 +141,8 @@ def step_of(prefix: str) -> int:
 def open_checkpoint(path: str) -> Stored:
     """Opens a checkpoint given as `find` takes it.
 
+    Where a run kept moving averages of its weights, those are the weights.
+
     Raises:
         InputError: There is none, or it is damaged.
     """
@@ -125,11 +150,44 @@ def open_checkpoint(path: str) -> Stored:
     shapes = _reader(prefix).get_variable_to_shape_map()
     is_native = any(key.startswith(_PREFIX) for key in shapes)
     keys = {_official(key): key for key in shapes if _is_weight(key, is_native)}
+    averages = _averages(shapes) if is_native else {}
+    if averages:
+        logging.info(
+            "%s: %d weights are moving averages (--ema_decay)", prefix, len(averages)
+        )
+    keys |= averages
     return Stored(
         prefix=prefix,
         keys=keys,
         shapes={name: tuple(shapes[key]) for name, key in keys.items()},
     )
+
+
+def _averages(keys: Collection[str]) -> dict[str, str]:
+    """Official name of the weight -> key of its average."""
+    return {
+        _official(key).removesuffix(f"/{_AVERAGE}"): key
+        for key in keys
+        if key.startswith(_AVERAGES) and key.endswith(_SUFFIX)
+    }
+
+
+def keys_by_kind(prefix: str) -> dict[str, dict[str, str]]:
+    """Kind -> name -> key, of all variables of a native checkpoint, each read once.
+
+    So each has been compared with its checksum: what is damaged is found here.
+
+    Raises:
+        *DAMAGE: It is damaged.
+    """
+    reader = tf.train.load_checkpoint(prefix)
+    found: dict[str, dict[str, str]] = {}
+    for key in reader.get_variable_to_shape_map():
+        reader.get_tensor(key)
+        kind, _, rest = key.partition("/")
+        if rest and kind != "save_counter":
+            found.setdefault(kind, {})[_unescaped(rest)] = key
+    return found
 
 
 def _reader(prefix: str) -> Any:
@@ -146,9 +204,15 @@ def _is_weight(key: str, is_native: bool) -> bool:
 
 
 def _official(key: str) -> str:
-    """Undoes the escapes of object-based checkpoints; TF1 names are as they are."""
-    kind = next((k for k in (_PREFIX, *_OTHERS) if key.startswith(k)), None)
+    """The TF1 name of what a key means; TF1 names are as they are."""
+    kinds = (_PREFIX, _AVERAGES, *_OTHERS)
+    kind = next((k for k in kinds if key.startswith(k)), None)
     if kind is None or not key.endswith(_SUFFIX):
         return key
-    name = key.removeprefix(kind).removesuffix(_SUFFIX)
-    return name.replace(".S", "/").replace("..", ".")
+    name = _unescaped(key.removeprefix(kind))
+    return f"{name}/{_AVERAGE}" if kind == _AVERAGES else name
+
+
+def _unescaped(name: str) -> str:
+    """Undoes the escapes of object-based checkpoints."""
+    return name.removesuffix(_SUFFIX).replace(".S", "/").replace("..", ".")

@@ -1,11 +1,9 @@
 """Building: what is written, what is told of it, and what is refused."""
 
 import dataclasses
-import fcntl
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from deeplab_tf.building.shard import shards_of
 from deeplab_tf.data import images, labels, tfrecord
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import alone
 from tests.building.built import ONE, TWO, build, contents, names, undisturbed
 from tests.building.drawn import SPEC, Drawn
 from tests.recorded import ROOT
@@ -269,9 +268,9 @@ def test_an_empty_split_is_named(tmp_path):
 
 
 def test_a_folder_that_another_builder_writes_is_left_alone(tmp_path):
-    place = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(place, fcntl.LOCK_EX)
-    with pytest.raises(InputError, match="another builder is at work there"):
+    with (
+        alone(tmp_path, flag="output_dir", doing="building"),
+        pytest.raises(InputError, match="has been building there since"),
+    ):
         build(tmp_path)
-    os.close(place)
     build(tmp_path)

@@ -1,0 +1,139 @@
+"""The best checkpoint of a run, whatever happens while it is kept."""
+
+import contextlib
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from deeplab_tf.checkpoints import best, reading, rundir
+from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.config import DataConfig, TrainConfig
+from deeplab_tf.data.specs import DATASETS
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+def saved(folder, step, keep=5):
+    """A checkpoint whose one weight is the step."""
+    weights = {"a/weights": keras.Variable(np.full(3, step, np.float32))}
+    return Keeper(folder, {"weights": weights}, keep=keep).save(step)
+
+
+def weight(folder):
+    stored = reading.open_checkpoint(str(folder))
+    return float(stored.values(["a/weights"])["a/weights"][0])
+
+
+def test_a_checkpoint_is_kept_while_none_is_better(tmp_path):
+    assert best.scores(tmp_path) == {}
+    for step, miou, better in (
+        (1, None, False),
+        (2, float("nan"), False),
+        (3, 0.5, True),
+        (4, 0.4, False),
+        (5, 0.5, False),
+        (6, 0.6, True),
+        (7, None, False),
+    ):
+        prefix = saved(tmp_path, step, keep=1)
+        assert best.keep(tmp_path, prefix, {"miou": miou, "iou": {"a": miou}}) == better
+    expected = {"step": 6, "miou": 0.6, "iou": {"a": 0.6}}
+    assert best.scores(tmp_path) == expected
+    assert json.loads((tmp_path / "best" / "metrics.json").read_text()) == expected
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [
+        "checkpoint",
+        "metrics.json",
+        "model.ckpt-6.data-00000-of-00001",
+        "model.ckpt-6.index",
+    ]
+    assert weight(tmp_path / "best") == 6
+    assert weight(tmp_path) == 7  # The run's own went on, and removed the others.
+
+
+def test_the_best_is_a_folder_as_that_of_a_run(tmp_path):
+    spec = DATASETS["camvid"]
+    config = TrainConfig(
+        train_logdir=str(tmp_path),
+        data=DataConfig(dataset="camvid", dataset_dir="records"),
+    )
+    rundir.write(tmp_path, config, spec)
+    best.keep(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
+    assert rundir.read(tmp_path / "best") == rundir.read(tmp_path)
+    assert rundir.read(tmp_path / "best").model == config.model
+    moved = shutil.copytree(tmp_path / "best", tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "best")
+    assert reading.find(str(moved)) == str(moved / "model.ckpt-3")
+    assert best.scores(tmp_path) == {}
+
+
+def test_a_disk_without_links_has_copies(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(95, "Operation not supported")
+
+    prefix = saved(tmp_path, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", unsupported)
+        assert best.keep(tmp_path, prefix, {"miou": 0.5})
+    assert weight(tmp_path / "best") == 3
+    assert (tmp_path / "best" / "model.ckpt-3.index").stat().st_nlink == 1
+    assert not list((tmp_path / "best").glob(".*"))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_no_moment_of_keeping_leaves_less_than_a_best_one(tmp_path, monkeypatch, links):
+    """Killed before each change: the old or the new, with its own scores."""
+    older = tmp_path / "older"
+    best.keep(older, saved(older, 3), {"miou": 0.5})
+    saved(older, 7)
+    seen = []
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        shutil.copytree(older, folder)
+        prefix = str(folder / "model.ckpt-7")
+        with monkeypatch.context() as patch:
+            if not links:
+                patch.setattr(os, "link", unlinked)
+            steps = iter(range(100))
+            for name in ("unlink", "replace", "link", "fsync"):
+                patch.setattr(os, name, stopping(getattr(os, name), steps, moment))
+            with contextlib.suppress(Killed):
+                best.keep(folder, prefix, {"miou": 0.6})
+                break
+        at_once = weight(folder / "best")
+        found = best.scores(folder)
+        seen.append((at_once, found["miou"], weight(folder / "best")))
+        best.keep(folder, prefix, {"miou": 0.6})
+        assert weight(folder / "best") == 7
+        assert len(list((folder / "best").glob("*.index"))) == 1
+        assert not list((folder / "best").glob(".*"))
+    assert set(seen) == {(3, 0.5, 3), (3, 0.6, 7), (7, 0.6, 7)}
+    assert seen == sorted(seen)
+
+
+def unlinked(*_):
+    raise OSError(95, "Operation not supported")
+
+
+def stopping(function, steps, moment):
+    def call(*args, **settings):
+        if next(steps) >= moment:
+            raise Killed
+        return function(*args, **settings)
+
+    return call
+
+
+def test_scores_without_their_checkpoint_are_none(tmp_path):
+    best.keep(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
+    (tmp_path / "best" / "model.ckpt-3.index").unlink()
+    assert best.scores(tmp_path) == {}
+    (tmp_path / "best" / "metrics.json").write_text("{")
+    assert best.scores(tmp_path) == {}
+    assert best.keep(tmp_path, str(tmp_path / "model.ckpt-3"), {"miou": 0.1})
+    assert weight(tmp_path / "best") == 3
