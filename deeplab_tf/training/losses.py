@@ -1,83 +1,125 @@
-"""What wrong pixels cost, with an ignore label."""
+"""What wrong pixels cost: sums, and what they are divided by.
+
+The loss of a batch is `sum over terms of factor * sum / count`. Each count is of all
+replicas and of all parts of the batch together, so that neither changes the numbers.
+"""
 
 import tensorflow as tf
 
 from deeplab_tf import resize
 from deeplab_tf.config import LossConfig
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.training import pixel_losses, region_losses
+from deeplab_tf.training.pixel_losses import Pixels
 
 
-def pixel_losses(
-    logits: tf.Tensor, label: tf.Tensor, spec: DatasetSpec, config: LossConfig
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Weighted cross entropy of each pixel, and which pixels count.
+def counts(
+    label: tf.Tensor, size: tf.Tensor, spec: DatasetSpec, config: LossConfig
+) -> tf.Tensor:
+    """What the sum of each term is divided by, as far as the labels tell.
+
+    Of a mean over pixels, all that are neither ignored nor of an unknown class,
+    whatever they weigh; of FCN's sum, all images; of dice and lovasz, the images of
+    which a pixel counts. The hardest pixels are counted later, by `sums`.
 
     Args:
-        logits: `[N, h, w, C]`.
         label: Class ids, int32 `[N, H, W, 1]`.
+        size: Height and width of the logits.
         spec: Class count and ignore label.
-        config: Whether to compare at the size of label or logits, and class weights.
+        config: Which terms, and where they are compared.
 
     Returns:
-        Losses, 0 where the label is ignored, and 1 or 0; both float32 `[pixels]`.
+        float32 `[terms]`, to be added up over parts and replicas; 0 where `sums` tells.
     """
-    if config.upsample_logits:
-        logits = resize.bilinear(logits, tf.shape(label)[1:3])
-    else:
-        label = resize.nearest(label, tf.shape(logits)[1:3])
-    label = tf.reshape(label, [-1])
-    logits = tf.reshape(logits, [-1, spec.num_classes])
-    # Ids that are no class count as little as ignored ones; `bad_labels` finds them.
-    known = tf.logical_and(label >= 0, label < spec.num_classes)
-    kept = tf.logical_and(known, tf.not_equal(label, spec.ignore_label))
-    label, kept = tf.where(kept, label, 0), tf.cast(kept, tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
-    return losses * kept * _class_weight(label, spec, config), kept
+    _, kept = _known(label if config.upsample_logits else _shrunk(label, size), spec)
+    images = tf.reduce_sum(tf.reduce_max(kept, axis=1))
+    pixels = tf.reduce_sum(kept)
+    if config.loss_normalization == "images":
+        pixels = tf.cast(tf.shape(label)[0], tf.float32)
+    elif counts_late(config):
+        pixels = tf.zeros([])
+    return tf.stack(
+        [pixels if name in pixel_losses.LOSSES else images for name, _ in config.terms]
+    )
 
 
-def _class_weight(
-    label: tf.Tensor, spec: DatasetSpec, config: LossConfig
-) -> tf.Tensor | float:
-    weights = config.label_weights
-    if len(weights) <= 1:
-        return weights[0] if weights else 1.0
-    return tf.gather(tf.constant(weights, tf.float32), label)
+def counts_late(config: LossConfig) -> bool:
+    """Whether a count is known with the losses only: that of the hardest pixels."""
+    of_pixels = any(name in pixel_losses.LOSSES for name, _ in config.terms)
+    hard = config.top_k_percent_pixels < 1.0
+    return of_pixels and hard and config.loss_normalization == "pixels"
 
 
-def hardest(losses: tf.Tensor, config: LossConfig, step: tf.Tensor) -> tf.Tensor:
-    """The greatest losses: `top_k_percent_pixels` of all, ignored ones included.
-
-    Until `hard_example_mining_step`, the share falls from all to that.
-    """
-    share = tf.constant(config.top_k_percent_pixels)
-    if config.hard_example_mining_step:
-        progress = tf.cast(step, tf.float32) / config.hard_example_mining_step
-        progress = tf.minimum(1.0, progress)
-        share = progress * share + (1.0 - progress)
-    count = tf.cast(share * tf.cast(tf.size(losses), tf.float32), tf.int32)
-    return tf.math.top_k(losses, count).values
-
-
-def loss_and_count(
+def sums(
     logits: tf.Tensor,
     label: tf.Tensor,
     spec: DatasetSpec,
     config: LossConfig,
     step: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of the losses, and the number of pixels, or images, to divide it by.
+    """The sum of each term, and the counts that `counts` could not tell.
 
-    Divide once, by the counts of all devices together. All pixels that are kept count,
-    whatever they weigh; of the hardest, those with a loss. Over images, the loss is
-    that of FCN, whose released solvers do not normalize: the sum over an image.
+    The hardest pixels are those of this part, as in the official code those of a
+    device; those with a loss count. Of K parts, each with its own count, the mean is
+    taken: divide by `counts + K * late`, late ones added up over the replicas.
+
+    Args:
+        logits: `[N, h, w, C]`; whatever their type, losses are float32.
+        label: Class ids, int32 `[N, H, W, 1]`.
+        spec: Class count and ignore label.
+        config: Which terms.
+        step: How many steps were taken, for `hard_example_mining_step`.
+
+    Returns:
+        Sums and late counts, both float32 `[terms]`; one of `counts` and late is 0.
     """
-    losses, kept = pixel_losses(logits, label, spec, config)
-    if config.top_k_percent_pixels < 1.0:
-        losses = hardest(losses, config, step)
-        kept = tf.cast(tf.not_equal(losses, 0.0), tf.float32)
-    if config.loss_normalization == "images":
-        return tf.reduce_sum(losses), tf.cast(tf.shape(label)[0], tf.float32)
-    return tf.reduce_sum(losses), tf.reduce_sum(kept)
+    pixels = _compared(tf.cast(logits, tf.float32), label, spec, config)
+    found, late = [], []
+    for name, _ in config.terms:
+        count = tf.zeros([])
+        if name in region_losses.LOSSES:
+            losses = region_losses.LOSSES[name](pixels)
+        else:
+            losses = pixel_losses.LOSSES[name](pixels, config)
+            if config.top_k_percent_pixels < 1.0:
+                losses = pixel_losses.hardest(losses, config, step)
+            if counts_late(config):
+                count = tf.math.count_nonzero(losses, dtype=tf.float32)
+        found.append(tf.reduce_sum(losses))
+        late.append(count)
+    return tf.stack(found), tf.stack(late)
+
+
+def total(sums: tf.Tensor, counts: tf.Tensor, config: LossConfig) -> tf.Tensor:
+    """The loss, or a part's share of it: each term by its count, times its factor."""
+    factors = tf.constant([factor for _, factor in config.terms])
+    return tf.reduce_sum(factors * (sums / tf.maximum(counts, 1e-5)))
+
+
+def _compared(
+    logits: tf.Tensor, label: tf.Tensor, spec: DatasetSpec, config: LossConfig
+) -> Pixels:
+    if config.upsample_logits:
+        logits = resize.bilinear(logits, tf.shape(label)[1:3])
+    else:
+        label = _shrunk(label, tf.shape(logits)[1:3])
+    label, kept = _known(label, spec)
+    logits = tf.reshape(logits, [tf.shape(label)[0], -1, spec.num_classes])
+    return Pixels(logits=logits, label=label, kept=kept)
+
+
+def _shrunk(label: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    return resize.nearest(label, size)
+
+
+def _known(label: tf.Tensor, spec: DatasetSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """Labels, 0 for those that do not count, and 1 for those that do, `[N, pixels]`."""
+    label = tf.convert_to_tensor(label)
+    label = tf.reshape(label, [tf.shape(label)[0], -1])
+    # Ids that are no class count as little as ignored ones; `bad_labels` finds them.
+    known = tf.logical_and(label >= 0, label < spec.num_classes)
+    kept = tf.logical_and(known, tf.not_equal(label, spec.ignore_label))
+    return tf.where(kept, label, 0), tf.cast(kept, tf.float32)
 
 
 def on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:

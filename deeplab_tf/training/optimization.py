@@ -1,59 +1,58 @@
-"""Gradients -> weights: what decays, what learns faster, and the update rules."""
+"""Gradients -> weights: what decays, what learns faster, and what is clipped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from deeplab_tf.checkpoints.restoring import LAST_LAYERS, LOGITS
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.errors import FlagError
+from deeplab_tf.training.rules import Adam, AdamW, CaffeMomentum, Momentum
 from deeplab_tf.training.schedules import LearningRate
 
 _DEPTHWISE_DECAYS = ("pnasnet/", "hnasnet/")
 
 
-class Momentum(keras.optimizers.SGD):
-    """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
-
-    `v = momentum * v + g; w = w - rate * v`. Keras has the rate in `v`, another rule as
-    soon as the rate changes.
-    """
-
-    def build(self, variables: Any) -> None:
-        super().build(variables)
-        if self.momentum == 0:  # Keras makes none then.
-            self.momentums = self.add_optimizer_variables(variables, "momentum")
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = tf.cast(learning_rate, variable.dtype)
-        velocity = self.momentums[self._get_variable_index(variable)]
-        self.assign(velocity, velocity * self.momentum + gradient)
-        self.assign_sub(variable, velocity * rate)
-
-
-class CaffeMomentum(Momentum):
-    """Momentum with the learning rate inside the velocity, as Caffe's SGD has it.
-
-    `v = momentum * v + rate * g; w = w - v`. After the rate fell, the velocity still
-    carries the steps of the higher one. So trained FCN, DeepLab v1 and v2, SegNet.
-    """
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = tf.cast(learning_rate, variable.dtype)
-        velocity = self.momentums[self._get_variable_index(variable)]
-        self.assign(velocity, velocity * self.momentum + gradient * rate)
-        self.assign_sub(variable, velocity)
-
-
 def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
-    """The update rule, counting steps; its `build` makes the slots of weights."""
+    """The update rule, counting steps; `build` makes the slots of weights."""
     rate = LearningRate(config)
+    if config.optimizer == "adamw":
+        return AdamW(rate, epsilon=config.adam_epsilon)
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(rate, epsilon=config.adam_epsilon)
+        _warn_of_multipliers(config)
+        return Adam(rate, epsilon=config.adam_epsilon)
     rule = CaffeMomentum if config.optimizer == "sgd" else Momentum
     return rule(rate, momentum=config.momentum)
+
+
+def build(
+    optimizer: keras.optimizers.Optimizer,
+    weights: Mapping[str, Any],
+    config: OptimizerConfig,
+) -> None:
+    """Makes the slots of the weights that learn, by name; tells AdamW who learns how.
+
+    Within the strategy's scope.
+    """
+    if isinstance(optimizer, AdamW):
+        decay = config.weight_decay
+        optimizer.configure(
+            [gradient_multiplier(name, config) for name in weights],
+            [decay if decays(name) else 0.0 for name in weights],
+        )
+    optimizer.build(list(weights.values()))
+
+
+def _warn_of_multipliers(config: OptimizerConfig) -> None:
+    factors = {config.last_layer_gradient_multiplier, *(f for _, f in config.factors)}
+    if factors - {0.0, 1.0}:
+        logging.warning(
+            "--optimizer=adam learns as fast whatever multiplies its gradients, as in "
+            "research/deeplab; --optimizer=adamw multiplies the rate of each weight"
+        )
 
 
 def slots(
@@ -93,6 +92,45 @@ def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
     return factor * next(found, 1.0)
 
 
+def multiplied(
+    gradients: Sequence[tf.Tensor], weights: Mapping[str, Any], config: OptimizerConfig
+) -> list[tf.Tensor]:
+    """The gradients of the weights, each times its multiplier.
+
+    Those of AdamW stay: there, the multiplier is of the rate. Those of Adam are
+    multiplied as in research/deeplab, where it has as little effect as here.
+    """
+    if config.optimizer == "adamw":
+        return list(gradients)
+    return [
+        gradient * gradient_multiplier(name, config)
+        for name, gradient in zip(weights, gradients, strict=True)
+    ]
+
+
+def clip(
+    gradients: Sequence[tf.Tensor], greatest: float
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Shortens gradients, as one vector, to a norm; Pascanu et al. 2013, algorithm 1.
+
+    https://arxiv.org/abs/1211.5063. They must be summed over the replicas.
+
+    Args:
+        gradients: Of all weights.
+        greatest: The norm above which they are shortened; 0 leaves them.
+
+    Returns:
+        The gradients, and the norm they had. Where that is infinite or NaN, they are
+        left as they are.
+    """
+    norm = tf.linalg.global_norm(gradients)
+    if not greatest:
+        return list(gradients), norm
+    factor = greatest / tf.maximum(norm, greatest)
+    factor = tf.where(tf.math.is_finite(norm), factor, 1.0)
+    return [gradient * factor for gradient in gradients], norm
+
+
 def learning(named: Mapping[str, Any], config: OptimizerConfig) -> dict[str, Any]:
     """Those of the named weights that learn; no other has gradient, decay or slot.
 
@@ -125,6 +163,11 @@ def decays(name: str) -> bool:
 
 
 def regularization(weights: Mapping[str, Any], config: OptimizerConfig) -> tf.Tensor:
-    """The decay as a loss, half the squared weights times `weight_decay`."""
+    """The decay as a loss, half the squared weights times `weight_decay`.
+
+    Of AdamW it is 0: there, decay is no part of the loss.
+    """
+    if config.optimizer == "adamw":
+        return tf.constant(0.0)
     squares = [tf.nn.l2_loss(w.value) for name, w in weights.items() if decays(name)]
     return config.weight_decay * tf.add_n(squares) if squares else tf.constant(0.0)

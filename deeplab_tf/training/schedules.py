@@ -1,5 +1,6 @@
 """The learning rate of each step, and how many paths it drops."""
 
+import math
 from typing import Any
 
 import keras
@@ -14,7 +15,9 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     References: poly, Chen et al. 2017, section 4.1, https://arxiv.org/abs/1706.05587;
     step, fixed, inv and multistep are those of Caffe's solver, where the step policy is
-    that of Chen et al. 2014, section 4, https://arxiv.org/abs/1412.7062.
+    that of Chen et al. 2014, section 4, https://arxiv.org/abs/1412.7062; cosine,
+    Loshchilov & Hutter 2017, equation 5, without restarts,
+    https://arxiv.org/abs/1608.03983.
     """
 
     def __init__(self, config: OptimizerConfig) -> None:
@@ -32,19 +35,34 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
             "fixed": self._fixed,
             "inv": self._inv,
             "multistep": self._multistep,
+            "cosine": self._cosine,
         }
         rate = policies[config.learning_policy](after)
         slow = tf.constant(config.slow_start_learning_rate)
         return tf.where(step < config.slow_start_step, slow, rate)
 
     def _poly(self, step: tf.Tensor) -> tf.Tensor:
+        left = 1.0 - self._progress(step)
+        return self._from_base_to_end(left**self.config.learning_power)
+
+    def _cosine(self, step: tf.Tensor) -> tf.Tensor:
+        return self._from_base_to_end(
+            0.5 * (1.0 + tf.cos(math.pi * self._progress(step)))
+        )
+
+    def _progress(self, step: tf.Tensor) -> tf.Tensor:
+        """Share of the decay's steps that are behind, 0 to 1."""
         config = self.config
         steps = config.decay_steps or (
             config.training_number_of_steps - config.slow_start_step
         )
-        left = 1.0 - tf.minimum(step, steps) / steps
+        return tf.minimum(step, steps) / steps
+
+    def _from_base_to_end(self, left: tf.Tensor) -> tf.Tensor:
+        """The rate where that share, 1 to 0, of the way down is left."""
+        config = self.config
         span = config.base_learning_rate - config.end_learning_rate
-        return span * left**config.learning_power + config.end_learning_rate
+        return span * left + config.end_learning_rate
 
     def _step(self, step: tf.Tensor) -> tf.Tensor:
         config = self.config

@@ -23,8 +23,9 @@ def spec(num_classes=5, ignore_label=255):
 
 
 def mean_loss(logits, label, classes, config=PLAIN, step=STEP):
-    cost, count = losses.loss_and_count(logits, label, classes, config, step)
-    return cost / tf.maximum(count, 1e-5)
+    found, late = losses.sums(logits, label, classes, config, step)
+    counts = losses.counts(label, logits.shape[1:3], classes, config)
+    return losses.total(found, counts + late, config)
 
 
 def recorded_cases():
@@ -142,3 +143,93 @@ def test_only_the_hardest_pixels_count():
     each = np.log1p(np.exp([2.0, 3.0]))
     found = mean_loss(tf.constant(logits), label, spec(2), config)
     assert float(found) == pytest.approx(each.mean(), abs=1e-6)
+
+
+FOUR = LossConfig(losses=("cross_entropy", "focal=0.5", "dice=2", "lovasz=3"))
+
+
+def parts_and_whole(rng):
+    logits = tf.constant(rng.normal(size=(4, 5, 6, 5)), tf.float32)
+    label = rng.integers(0, 5, (4, 9, 11, 1)).astype(np.int32)
+    label[0, 3:], label[1], label[3, :, 4] = 255, 255, 255
+    return [(logits[:1], label[:1]), (logits[1:], label[1:])], (logits, label)
+
+
+@pytest.mark.parametrize("upsample", [True, False])
+@pytest.mark.parametrize("normalization", ["pixels", "images"])
+def test_parts_add_up_to_the_whole(rng, normalization, upsample):
+    config = LossConfig(
+        losses=FOUR.losses, loss_normalization=normalization, upsample_logits=upsample
+    )
+    parts, (logits, label) = parts_and_whole(rng)
+    counts = tf.add_n([losses.counts(y, (5, 6), spec(), config) for _, y in parts])
+    shares = [losses.sums(*part, spec(), config, STEP) for part in parts]
+    found = sum(float(losses.total(each, counts, config)) for each, _ in shares)
+    expected = float(mean_loss(logits, label, spec(), config))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert not any(late.numpy().any() for _, late in shares)
+
+
+def test_counts_are_of_pixels_and_images_that_count():
+    label = np.zeros((3, 2, 4, 1), np.int32)
+    label[0], label[1, 0, 0], label[2, 1] = 255, 9, 255
+    found = losses.counts(label, (1, 1), spec(), FOUR)
+    np.testing.assert_array_equal(found, [11, 11, 2, 2])
+    shrunk = LossConfig(losses=FOUR.losses, upsample_logits=False)
+    found = losses.counts(label, (2, 1), spec(), shrunk)  # The first column.
+    np.testing.assert_array_equal(found, [2, 2, 2, 2])
+    images = LossConfig(losses=FOUR.losses, loss_normalization="images")
+    found = losses.counts(label, (1, 1), spec(), images)
+    np.testing.assert_array_equal(found, [3, 3, 2, 2])
+
+
+def test_hardest_pixels_of_parts_are_a_mean_of_the_parts(rng):
+    config = LossConfig(losses=FOUR.losses, top_k_percent_pixels=0.25)
+    assert losses.counts_late(config)
+    parts, _ = parts_and_whole(rng)
+    known = tf.add_n([losses.counts(y, (5, 6), spec(), config) for _, y in parts])
+    np.testing.assert_array_equal(known, [0, 0, 3, 3])
+    shares = [losses.sums(*part, spec(), config, STEP) for part in parts]
+    found = [
+        losses.total(each, known + len(parts) * late, config) for each, late in shares
+    ]
+    pixels = LossConfig(losses=FOUR.losses[:2], top_k_percent_pixels=0.25)
+    regions = LossConfig(losses=FOUR.losses[2:])
+    expected = np.mean([mean_loss(*part, spec(), pixels) for part in parts])
+    expected += sum(
+        losses.total(losses.sums(*part, spec(), regions, STEP)[0], 3.0, regions)
+        for part in parts
+    )
+    assert float(sum(found)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_half_precision_logits_are_compared_in_float32(rng):
+    logits = tf.cast(rng.normal(size=(2, 3, 3, 5)) * 4, tf.float16)
+    label = rng.integers(0, 5, (2, 9, 9, 1)).astype(np.int32)
+    found = mean_loss(logits, label, spec(), FOUR)
+    assert found.dtype == tf.float32
+    assert found == mean_loss(tf.cast(logits, tf.float32), label, spec(), FOUR)
+
+
+@pytest.mark.parametrize("term", ["focal", "dice", "lovasz", "cross_entropy"])
+def test_loss_and_gradient_are_finite_whatever_happens(rng, term):
+    """An image without a label, classes that do not occur, scores beyond all bounds."""
+    config = LossConfig(losses=(term,), focal_gamma=0.5, label_smoothing=0.1)
+    scores = tf.constant(rng.normal(size=(3, 4, 4, 5)), tf.float32)
+    label = np.full((3, 4, 4, 1), 255, np.int32)
+    label[1], label[2] = 2, tf.argmax(scores[2], axis=-1)[..., None]
+    for scale in (0.0, 1.0, 1e4, 1e30):
+        found, gradient = loss_and_gradient(scale * scores, label, config)
+        assert np.isfinite(found)
+        assert np.isfinite(gradient).all()
+        assert not np.any(gradient[0])
+        found, gradient = loss_and_gradient(scale * scores, 0 * label + 255, config)
+        assert float(found) == 0
+        assert not np.any(gradient)
+
+
+def loss_and_gradient(logits, label, config):
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = mean_loss(logits, label, spec(), config)
+    return found, tape.gradient(found, logits)

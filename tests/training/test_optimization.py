@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.errors import FlagError
@@ -16,7 +17,7 @@ def weights(*names):
 
 def make_optimizer(config, named):
     optimizer = optimization.make_optimizer(config)
-    optimizer.build(list(named.values()))
+    optimization.build(optimizer, named, config)
     return optimizer
 
 
@@ -84,15 +85,124 @@ def test_adam_is_that_of_the_paper():
         np.testing.assert_allclose(weight, np.full((2, 2), w), atol=1e-6)
 
 
+def test_adamw_decays_kernels_outside_of_the_gradient():
+    """At the rate of the policy, times the multiplier of the weight."""
+    named = weights("a/weights", "a/biases", "logits/weights")
+    config = OptimizerConfig(
+        optimizer="adamw",
+        learning_policy="step",
+        learning_rate_decay_step=1,
+        learning_rate_decay_factor=0.5,
+        base_learning_rate=0.01,
+        weight_decay=0.1,
+        last_layer_gradient_multiplier=10.0,
+    )
+    optimizer = make_optimizer(config, named)
+    w, m, v = np.ones(3), 0.0, 0.0
+    for step, g in enumerate((0.3, -0.1, 0.5), start=1):
+        given = [np.full((2, 2), g, np.float32)] * 3
+        given = optimization.multiplied(given, named, config)
+        optimizer.apply(given, list(named.values()))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        adam = m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+        rate = 0.01 * 0.5 ** (step - 1) * np.array([1, 2, 10])
+        w = w - rate * (adam + np.array([0.1, 0, 0.1]) * w)
+        found = [weight.numpy()[0, 0] for weight in named.values()]
+        np.testing.assert_allclose(found, w, rtol=1e-5)
+    assert float(optimization.regularization(named, config)) == 0
+
+
+def test_multiplied_gradients_are_those_of_all_rules_but_adamw():
+    named = weights("a/weights", "logits/biases")
+    config = {"last_layer_gradient_multiplier": 10.0}
+    given = [np.float32(0.5), np.float32(0.25)]
+    for rule, expected in (("sgd", [0.5, 5]), ("adam", [0.5, 5]), ("adamw", given)):
+        rules = OptimizerConfig(optimizer=rule, **config)
+        assert optimization.multiplied(given, named, rules) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"last_layer_gradient_multiplier": 10.0},
+        {"gradient_multipliers": ("logits=2", "a=0")},
+    ],
+)
+def test_multipliers_without_effect_are_told(given, caplog):
+    optimization.make_optimizer(OptimizerConfig(optimizer="adam", **given))
+    assert "--optimizer=adamw" in caplog.text
+
+
+def test_multipliers_with_effect_are_not_told(caplog):
+    frozen = {"gradient_multipliers": ("a=0",)}
+    optimization.make_optimizer(OptimizerConfig(optimizer="adam", **frozen))
+    for rule in ("adamw", "momentum"):
+        optimization.make_optimizer(
+            OptimizerConfig(optimizer=rule, last_layer_gradient_multiplier=10.0)
+        )
+    assert not caplog.text
+
+
+# Of Adam, 0.5 * g / (g + 2) in the first step: its root of v is g * 0.001 ** 0.5.
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("momentum", 1), ("sgd", 1), ("adam", 0.25), ("adamw", 0.25)]
+)
+def test_gradients_summed_over_the_replicas_are_not_summed_again(
+    rule, expected, two_devices
+):
+    config = OptimizerConfig(
+        optimizer=rule,
+        learning_policy="fixed",
+        base_learning_rate=0.5,
+        adam_learning_rate=0.5,
+        adam_epsilon=2 * 0.001**0.5,
+        weight_decay=0.0,
+    )
+    with two_devices.scope():
+        named = {"a/weights": keras.Variable(3.0)}
+        optimizer = make_optimizer(config, named)
+
+    @tf.function
+    def step():
+        context = tf.distribute.get_replica_context()
+        gradients = context.all_reduce("SUM", [tf.constant(1.0)])
+        optimizer.apply(gradients, list(named.values()))
+
+    two_devices.run(step)
+    copies = two_devices.experimental_local_results(named["a/weights"].value)
+    assert [float(w) for w in copies] == pytest.approx([3 - expected] * 2, rel=1e-4)
+    assert int(optimizer.iterations.numpy()) == 1
+
+
+@pytest.mark.parametrize(
+    ("greatest", "expected"),
+    [(0.0, [[3, 0], [4]]), (5.0, [[3, 0], [4]]), (1.0, [[0.6, 0], [0.8]])],
+)
+def test_gradients_are_shortened_as_one_vector(greatest, expected):
+    gradients = [tf.constant([3.0, 0.0]), tf.constant([4.0])]
+    found, norm = optimization.clip(gradients, greatest)
+    assert float(norm) == 5
+    for gradient, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_a_norm_that_is_no_number_leaves_the_gradients(wrong):
+    found, norm = optimization.clip([tf.constant([3.0, wrong])], 1.0)
+    assert not np.isfinite(norm)
+    np.testing.assert_array_equal(found[0], [3, wrong])
+
+
+ADAM = ["a/weights/Adam", "b/biases/Adam", "a/weights/Adam_1", "b/biases/Adam_1"]
+
+
 @pytest.mark.parametrize(
     ("rule", "names"),
     [
         ("momentum", ["a/weights/Momentum", "b/biases/Momentum"]),
         ("sgd", ["a/weights/Velocity", "b/biases/Velocity"]),
-        (
-            "adam",
-            ["a/weights/Adam", "b/biases/Adam", "a/weights/Adam_1", "b/biases/Adam_1"],
-        ),
+        ("adam", ADAM),
+        ("adamw", ADAM),
     ],
 )
 def test_slots_have_the_names_of_tensorflow_1(rule, names):

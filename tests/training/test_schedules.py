@@ -13,8 +13,8 @@ FIELDS = set(OptimizerConfig.__dataclass_fields__)
 CASES = {
     name: case
     for name, case in golden("misc_learning_rate.json").items()
-    # The flags of train.py reach these; a linear slow start and cosine they do not.
-    if case["args"]["learning_policy"] in ("poly", "step")
+    # A linear slow start is out of reach of the flags, the official ones too.
+    if case["args"]["learning_policy"] in ("poly", "step", "cosine")
     and case["args"]["slow_start_burnin_type"] == "none"
 }
 
@@ -103,6 +103,27 @@ def test_multistep_falls_at_each_of_its_steps():
         learning_rate_steps=(10, 15),
     )
     assert rates(config, (0, 9, 10, 14, 15, 999)) == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_cosine_falls_along_half_a_wave_and_stays():
+    config = OptimizerConfig(
+        learning_policy="cosine",
+        base_learning_rate=1.0,
+        end_learning_rate=0.2,
+        decay_steps=6,
+        slow_start_step=1,
+        slow_start_learning_rate=0.5,
+    )
+    # cos 60, 90 and 120 degrees: 1/2, 0, -1/2.
+    expected = [0.5, 1.0, 0.8, 0.6, 0.4, 0.2, 0.2]
+    assert rates(config, (0, 1, 3, 4, 5, 7, 99)) == pytest.approx(expected)
+
+
+def test_the_rate_of_adamw_is_that_of_the_policy():
+    config = OptimizerConfig(
+        optimizer="adamw", learning_policy="fixed", base_learning_rate=0.125
+    )
+    assert rates(config, (0, 7)) == [0.125, 0.125]
 
 
 def test_fixed_stays():

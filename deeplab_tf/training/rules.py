@@ -1,0 +1,83 @@
+"""Update rules, for gradients that are summed over the replicas already."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class _Summed:
+    """Takes the gradients as they are, the same in every replica.
+
+    Keras would sum them over the replicas once more, where the step has done so, to
+    clip by the norm of the whole.
+    """
+
+    def _all_reduce_sum_gradients(self, pairs: Any) -> list:
+        return list(pairs)
+
+
+class Momentum(_Summed, keras.optimizers.SGD):
+    """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
+
+    `v = momentum * v + g; w = w - rate * v`. Keras has the rate in `v`, another rule as
+    soon as the rate changes.
+    """
+
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        if self.momentum == 0:  # Keras makes none then.
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = tf.cast(learning_rate, variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum + gradient)
+        self.assign_sub(variable, velocity * rate)
+
+
+class CaffeMomentum(Momentum):
+    """Momentum with the learning rate inside the velocity, as Caffe's SGD has it.
+
+    `v = momentum * v + rate * g; w = w - v`. After the rate fell, the velocity still
+    carries the steps of the higher one. So trained FCN, DeepLab v1 and v2, SegNet.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = tf.cast(learning_rate, variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum + gradient * rate)
+        self.assign_sub(variable, velocity)
+
+
+class Adam(_Summed, keras.optimizers.Adam):
+    """Adam of Kingma & Ba 2015, as TensorFlow has it; https://arxiv.org/abs/1412.6980.
+
+    What multiplies a gradient it divides out again, but for epsilon.
+    """
+
+
+class AdamW(Adam):
+    """Adam with decay outside of the gradient, and a rate of its own for each weight.
+
+    `w = w - rate * factor * (adam + decay * w)`: Loshchilov & Hutter 2019, algorithm 2,
+    https://arxiv.org/abs/1711.05101, where the rate is that of the schedule.
+    `configure` comes before `build`.
+    """
+
+    def configure(self, factors: Sequence[float], decays: Sequence[float]) -> None:
+        """Says how each weight learns.
+
+        Args:
+            factors: Of the rate of each weight, of its decay too.
+            decays: What each weight loses of itself, times the rate.
+        """
+        self._factors, self._decays = tuple(factors), tuple(decays)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        rate = tf.cast(learning_rate, variable.dtype) * self._factors[index]
+        if decay := self._decays[index]:
+            self.assign_sub(variable, variable * (rate * decay))
+        super().update_step(gradient, variable, rate)
