@@ -10,14 +10,14 @@ from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 _RETIRED: flags.Retired = {
     "clone_on_cpu": (bool, "without a GPU, the CPU is used"),
     "num_clones": (int, "all GPUs are used; CUDA_VISIBLE_DEVICES chooses among them"),
-    "num_replicas": (int, "all GPUs of this machine are used"),
-    "num_ps_tasks": (int, "there are no parameter servers"),
-    "master": (str, "this machine is the master"),
-    "task": (int, "this machine is the only worker"),
+    "num_replicas": (int, "TF_CONFIG or Slurm names the hosts; --strategy"),
+    "num_ps_tasks": (int, "there are no parameter servers; all hosts train alike"),
+    "master": (str, "TF_CONFIG or Slurm names the hosts"),
+    "task": (int, "TF_CONFIG or Slurm tells which host this is"),
     "startup_delay_steps": (int, "replicas start together"),
 }
 _RETIRED_AFTER_TRAINING: flags.Retired = {
-    "master": _RETIRED["master"],
+    "master": (str, "it runs on this machine"),
     "label_weights": (str, "it weighs the loss of train.py"),
 }
 
