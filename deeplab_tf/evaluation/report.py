@@ -93,12 +93,17 @@ def write(
     np.savetxt(folder / "confusion_matrix.csv", confusion, "%d", ",")
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step):
-        _scalar(f"eval/{tag}_overall", scores["miou"])
-        _scalar("eval/pixel_accuracy", scores["pixel_accuracy"])
-        for label, (name, iou) in enumerate(scores["iou"].items()):
-            _scalar(f"eval/{tag}_class_{label}", iou)
-            _scalar(f"eval/iou/{name}", iou)
+        write_events(scores, tag=tag)
     writer.close()
+
+
+def write_events(scores: Mapping[str, Any], *, tag: str) -> None:
+    """Writes scalars of the official tags, by class id, and by name, to the writer."""
+    _scalar(f"eval/{tag}_overall", scores["miou"])
+    _scalar("eval/pixel_accuracy", scores["pixel_accuracy"])
+    for label, (name, iou) in enumerate(scores["iou"].items()):
+        _scalar(f"eval/{tag}_class_{label}", iou)
+        _scalar(f"eval/iou/{name}", iou)
 
 
 def warn_of_collapse(confusion: np.ndarray, spec: DatasetSpec) -> None:

@@ -20,6 +20,7 @@ from deeplab_tf.models.names import layers_of, scope
 from deeplab_tf.training.class_weights import Counts
 
 _DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
+_FAR_ABOVE = 3.0  # Times the loss to expect.
 
 
 def shares(
@@ -129,3 +130,63 @@ def _warn_of_unsettled_statistics(
             max(new),
             fast[-1],
         )
+
+
+def expected_first_loss(
+    loss: LossConfig,
+    shares: np.ndarray | None,
+    num_classes: int,
+    loss_weights: Sequence[float],
+) -> float | None:
+    """The loss of a network that takes all classes for equally likely.
+
+    Cross entropy of it is ln C, focal's (1 - 1/C) ** gamma times that; both times the
+    mean weight of the labels.
+
+    Args:
+        loss: Which losses, with the weights of the classes.
+        shares: See `shares`.
+        num_classes: C.
+        loss_weights: What each of the logits counts.
+
+    Returns:
+        None where it depends on the images: of other losses, or of their sums.
+    """
+    factors = {
+        "cross_entropy": 1.0,
+        "focal": (1.0 - 1.0 / num_classes) ** loss.focal_gamma,
+    }
+    known = all(name in factors for name, _ in loss.terms)
+    if not known or loss.loss_normalization != "pixels":
+        return None
+    given = np.array(loss.label_weights or (1.0,))
+    if len(given) == 1 or shares is None:
+        weight = float(given.mean())
+    else:
+        weight = float(np.sum(given * shares))
+    factor = sum(factors[name] * times for name, times in loss.terms)
+    return float(factor * weight * sum(loss_weights) * np.log(num_classes))
+
+
+def tell_first_loss(
+    observed: float, expected: float | None, initial: str | None
+) -> None:
+    """Tells the loss of the first step beside the one to expect.
+
+    Args:
+        observed: Of the first step.
+        expected: See `expected_first_loss`; where it is None, nothing is told.
+        initial: The checkpoint from which the run started, if there is one.
+    """
+    if expected is None:
+        return
+    told = "Loss of the first step: %.4f; that of a network that knows nothing: %.4f"
+    if initial or observed <= _FAR_ABOVE * expected:
+        logging.info(told, observed, expected)
+        return
+    logging.warning(
+        told + ". So far above, initial values or labels are odd: look at the classes "
+        "above and at --save_summaries_images, or start from --tf_initial_checkpoint",
+        observed,
+        expected,
+    )

@@ -158,3 +158,49 @@ def test_logits_of_the_same_classes_are_not_warned_of(tmp_path, caplog):
     (tmp_path / "model.ckpt-1.index").touch()
     advice.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), ())
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("loss", "loss_weights", "expected"),
+    [
+        (LossConfig(), (1.0,), np.log(3)),
+        (LossConfig(), (0.4, 1.0), 1.4 * np.log(3)),
+        (LossConfig(label_weights=(2.0,)), (1.0,), 2 * np.log(3)),
+        # Half of the labels weigh 1, a quarter 4, a quarter 2: on average 2.
+        (LossConfig(label_weights=(1.0, 4.0, 2.0)), (1.0,), 2 * np.log(3)),
+        (
+            LossConfig(losses=("cross_entropy=0.5", "focal"), focal_gamma=2.0),
+            (1.0,),
+            (0.5 + 4 / 9) * np.log(3),
+        ),
+        (LossConfig(losses=("cross_entropy", "dice")), (1.0,), None),
+        (LossConfig(loss_normalization="images"), (1.0,), None),
+    ],
+)
+def test_a_network_that_knows_nothing_has_a_loss_to_expect(
+    loss, loss_weights, expected
+):
+    shares = np.array([0.5, 0.25, 0.25])
+    found = advice.expected_first_loss(loss, shares, 3, loss_weights)
+    assert found == (expected and pytest.approx(expected, rel=1e-12))
+
+
+@pytest.mark.parametrize(
+    ("observed", "initial", "level"),
+    [
+        (1.2, None, "INFO"),
+        (3.2, None, "INFO"),
+        (3.4, None, "WARNING"),
+        (99.0, "model.ckpt-1", "INFO"),
+    ],
+)
+def test_the_first_loss_is_told_beside_it(observed, initial, level, caplog):
+    advice.tell_first_loss(observed, 1.1, initial)
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert f"{observed:.4f}; that of a network that knows nothing: 1.1000" in (
+        record.getMessage()
+    )
+    assert ("--save_summaries_images" in caplog.text) == (level == "WARNING")
+    advice.tell_first_loss(observed, None, initial)
+    assert len(caplog.records) == 1

@@ -1,0 +1,163 @@
+"""What a run writes down of itself: `metrics.jsonl`, a line an interval or evaluation.
+
+Lines are appended, and a run that goes on drops those of steps after its checkpoint: it
+writes them again, equal but for what the clock says.
+"""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from deeplab_tf.files import write_whole
+
+FILE = "metrics.jsonl"
+PENDING = "metrics_pending.json"
+_KEPT = 10  # Steps of which sums are pending: as many checkpoints may be damaged.
+
+
+class History:
+    """The lines of a run, from where it goes on.
+
+    Args:
+        folder: Of the run.
+        step: Steps that are taken; what is told of later ones is dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path, self._pending = folder / FILE, folder / PENDING
+        folder.mkdir(parents=True, exist_ok=True)
+        self._cut(step)
+
+    def append(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Adds a line; what is not finite becomes null, which JSON has."""
+        line = {"step": step, "time": round(time.time(), 3), **facts}
+        with _told(self._path), self._path.open("a") as file:
+            file.write(json.dumps(_plain(line)) + "\n")
+
+    def keep(self, step: int, interval: "Interval") -> None:
+        """Notes what was not told before a checkpoint at `step`."""
+        before = self._all_pending()
+        now = before | {str(step): interval.lasting()}
+        if not interval.steps:
+            del now[str(step)]
+        if now == before:
+            return
+        with _told(self._pending):
+            write_whole(self._pending, json.dumps(dict(list(now.items())[-_KEPT:])))
+
+    def pending(self, step: int) -> "Interval":
+        """What was noted at that step."""
+        return Interval(self._all_pending().get(str(step), {}))
+
+    def _all_pending(self) -> dict[str, dict[str, float]]:
+        try:
+            return json.loads(self._pending.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def _cut(self, step: int) -> None:
+        """Drops lines of later steps, and the half of one that a kill leaves."""
+        before = self._path.read_bytes() if self._path.exists() else b""
+        kept = [json.dumps(line) for line in _lines(before) if line["step"] <= step]
+        after = "".join(f"{line}\n" for line in kept).encode()
+        if after != before:
+            write_whole(self._path, after)
+
+
+class Interval:
+    """Sums over the steps since the last line.
+
+    Args:
+        sums: By name, of steps that an earlier process took.
+    """
+
+    def __init__(self, sums: Mapping[str, float]) -> None:
+        self._sums = dict(sums)
+
+    @property
+    def steps(self) -> int:
+        """How many were added."""
+        return int(self._sums.get("steps", 0))
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds for which this process waited for data; None if it did not look."""
+        return self._sums.get("data_wait")
+
+    def add(self, metrics: Mapping[str, Sequence[float]]) -> None:
+        """Adds the metrics of some steps; see `Logs.add`."""
+        self._sum("steps", [1.0] * len(metrics["loss"]))
+        for name in ("loss", "regularization", "skipped", "data_wait"):
+            self._sum(name, metrics.get(name, ()))
+        # That of a step which float16 made overflow says nothing of the others.
+        norms = [
+            norm for norm in metrics.get("gradient_norm", ()) if math.isfinite(norm)
+        ]
+        self._sum("gradient_norm", norms)
+        self._sum("gradient_norms", [1.0] * len(norms))
+        if scales := metrics.get("loss_scale"):
+            self._sums["loss_scale"] = scales[-1]
+
+    def _sum(self, name: str, values: Sequence[float]) -> None:
+        if values:
+            self._sums[name] = sum(values, self._sums.get(name, 0.0))
+
+    def lasting(self) -> dict[str, float]:
+        """The sums that are the same whenever and wherever these steps are taken."""
+        return {name: sum for name, sum in self._sums.items() if name != "data_wait"}
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps; of scales of the loss the last, of skipped the sum."""
+        sums = self._sums
+        found = {n: sums[n] / sums["steps"] for n in ("loss", "regularization")}
+        if norms := sums.get("gradient_norms"):
+            found["gradient_norm"] = sums["gradient_norm"] / norms
+        return found | {n: sums[n] for n in ("loss_scale", "skipped") if n in sums}
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """All whole lines of a run's `metrics.jsonl`; none where there is no such file."""
+    path = folder / FILE
+    return _lines(path.read_bytes()) if path.exists() else []
+
+
+def scores(folder: Path) -> dict[int, float | None]:
+    """Step -> mIoU of each evaluation of a run, in the order of the steps."""
+    found = {line["step"]: line["miou"] for line in read(folder) if "miou" in line}
+    return dict(sorted(found.items()))
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Warns where a disk is full: a run is worth more than a line about it."""
+    try:
+        yield
+    except OSError as error:
+        logging.warning("%s could not be written (%s)", path, error.strerror)
+
+
+def _lines(content: bytes) -> list[dict[str, Any]]:
+    return list(filter(None, map(_line, content.split(b"\n"))))
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    whole = isinstance(line, dict) and isinstance(line.get("step"), int)
+    return line if whole else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
