@@ -1,55 +1,77 @@
 """That nothing is lost, and nothing broken is kept."""
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.checkpoints.native import Keeper
-from deeplab_tf.data import damage
-from deeplab_tf.data.pipeline import Source
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.custom import FrozenableBatchNorm
+from deeplab_tf.models.names import layers_of, weights_by_name
+from deeplab_tf.training import dump
+from deeplab_tf.training.dump import Bad
 from deeplab_tf.training.step import Trainer
-
-
-@contextlib.contextmanager
-def kept(trainer: Trainer, keeper: Keeper, source: Source) -> Iterator[None]:
-    """Saves the steps before a record that cannot be read."""
-    try:
-        with damage.told(source.records):
-            yield
-    except InputError:
-        save(trainer, keeper)
-        raise
 
 
 def save(trainer: Trainer, keeper: Keeper) -> None:
     """Saves the run, unless the last update broke it."""
     step = int(trainer.optimizer.iterations.numpy())
-    values = [weight.value for weight in weights_by_name(trainer.model).values()]
-    if not all(bool(tf.reduce_all(tf.math.is_finite(value))) for value in values):
-        raise InputError(_broken(step, "a weight is not finite"))
-    logging.info("Saved %s", keeper.save(step))
+    if not _finite(weights_by_name(trainer.model).values()):
+        raise InputError(
+            f"step {step}: a weight is not finite; the last checkpoint stands. Usual "
+            "causes: --base_learning_rate is too high, or batch norm has too small a "
+            "batch (--fine_tune_batch_norm=false from trained weights)"
+        )
+    saved = keeper.save(step)
+    if keeper.writes:
+        logging.info("Saved %s", saved)
 
 
-def check(metrics: Mapping[str, list[float]], step: int) -> None:
-    """Raises where going on, or saving, would do harm."""
+def _finite(weights: Iterable[Any]) -> bool:
+    """Whether no number is infinite or none; the device is asked once for all."""
+    found = [tf.reduce_all(tf.math.is_finite(weight.value)) for weight in weights]
+    return bool(tf.reduce_all(tf.stack(found)))
+
+
+def check_labels(metrics: Mapping[str, Sequence[float]], step: int) -> None:
+    """Raises where steps met ids that are no class."""
     if any(metrics["bad_labels"]):
         raise InputError(
             f"step {step}: labels with ids that are no class; --validate_labels=full "
             "names the record"
         )
-    bad = [loss for loss in metrics["loss"] if not math.isfinite(loss)]
-    if bad:
-        raise InputError(_broken(step, f"the loss is {bad[0]}"))
 
 
-def _broken(step: int, what: str) -> str:
-    return (
-        f"step {step}: {what}; the last checkpoint stands. Usual causes: "
-        "--base_learning_rate is too high, or batch norm has too small a batch "
-        "(--fine_tune_batch_norm=false from trained weights)"
+def check_losses(
+    trainer: Trainer,
+    metrics: Mapping[str, Sequence[float]],
+    step: int,
+    dumped: Callable[[Bad], str],
+) -> None:
+    """Raises where a loss is not finite.
+
+    Args:
+        trainer: That took the steps.
+        metrics: Of each of them.
+        step: The last of them.
+        dumped: Keeps the first bad one's batch, and says why it may have been.
+    """
+    losses = metrics["loss"]
+    if all(map(math.isfinite, losses)):
+        return
+    first = dump.first_bad(metrics, step)
+    bad = Bad(
+        step=first,
+        what=f"the loss is {losses[first - step - 1]}",
+        rate=float(trainer.optimizer.learning_rate.numpy()),
+        metrics=metrics,
+        has_batch_norm=any(
+            isinstance(layer, FrozenableBatchNorm) for layer in layers_of(trainer.model)
+        ),
+    )
+    raise InputError(
+        f"step {first}: {bad.what}; the last checkpoint stands. {dumped(bad)}"
     )

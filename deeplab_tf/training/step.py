@@ -1,22 +1,24 @@
 """What a step is, forward, backward and update, on every replica."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from deeplab_tf.config import LossConfig, OptimizerConfig, TrainConfig
+from deeplab_tf.config import LossConfig, OptimizerConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.models.build import build
-from deeplab_tf.models.heads import AUXILIARY
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.models.pyramid import each_scale
-from deeplab_tf.training import losses, optimization, schedules
-from deeplab_tf.training.optimization import gradient_multiplier, regularization
+from deeplab_tf.training import losses, optimization, pacing
+from deeplab_tf.training.averaging import Averages
+from deeplab_tf.training.noise import numbered
+from deeplab_tf.training.optimization import regularization
+from deeplab_tf.training.scaling import LossScale
 
-Metrics = Mapping[str, tf.Tensor]
+Metrics = Mapping[str, Sequence[float]]
+MOST = 100  # Steps of a call.
+_SUMMED = ("loss", "regularization", "bad_labels")  # Over replicas and parts.
+METRICS = (*_SUMMED, "gradient_norm", "data_wait", "loss_scale", "skipped")
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -26,6 +28,7 @@ class Trainer:
     Attributes:
         strategy: On which devices.
         model: Images -> logits, or a list of them, of all of which the losses count.
+        forward: What computes the model.
         loss_weights: What the loss of each of the logits counts.
         label_grid: Which pixels the network scores; see `losses.on_grid`.
         optimizer: Built for `weights`.
@@ -33,10 +36,18 @@ class Trainer:
         spec: What the labels mean.
         loss: Of pixels.
         update: Multipliers and decay.
+        sums: Of the gradients of a batch's parts, where there are several.
+        parts: In how many parts a batch is computed.
+        averages: Of the weights, if some are kept.
+        scaling: Of the loss, where float16 needs it.
+        seed: Of dropout.
+        timed: Whether waiting for data is measured: clocks are not deterministic.
+        record: Metrics of the steps of a call, `[MOST, len(METRICS)]`.
     """
 
     strategy: tf.distribute.Strategy
     model: keras.Model
+    forward: Callable[..., Any]
     loss_weights: tuple[float, ...]
     label_grid: tuple[int, int] | None = None
     optimizer: keras.optimizers.Optimizer
@@ -44,104 +55,196 @@ class Trainer:
     spec: DatasetSpec
     loss: LossConfig
     update: OptimizerConfig
+    sums: Sequence[tf.Variable] = ()
+    parts: int = 1
+    averages: Averages | None = None
+    scaling: LossScale | None = None
+    seed: int = 0
+    timed: bool = True
+    record: tf.Variable = dataclasses.field(
+        default_factory=lambda: tf.Variable(tf.zeros([MOST, len(METRICS)]))
+    )
+
+    def run(self, batches: Iterator, count: int) -> Metrics:
+        """Takes up to `MOST` steps; returns their metrics."""
+        self._run(batches, tf.constant(count))
+        return self.metrics(count)
+
+    def metrics(self, count: int) -> Metrics:
+        """Of the first steps of the last run, though a later one may have failed."""
+        values = self.record.numpy()[:count].T.tolist()
+        found = dict(zip(METRICS, values, strict=True))
+        if self.scaling is None:
+            del found["loss_scale"], found["skipped"]
+        if not self.timed:
+            del found["data_wait"]
+        return found
+
+    @property
+    def averaged_weights(self) -> dict[str, Any]:
+        """Moving averages by official name, if some are kept."""
+        return self.averages.variables if self.averages else {}
 
     @tf.function
-    def run(self, batches: Iterator, count: tf.Tensor) -> Metrics:
-        """Takes `count` steps; returns the metrics of each, `[count]`."""
-        names = ("loss", "regularization", "bad_labels")
-        found = {name: tf.TensorArray(tf.float32, count) for name in names}
+    def _run(self, batches: Iterator, count: tf.Tensor) -> None:
         for i in tf.range(count):
-            step = self._step(next(batches))
-            found = {name: found[name].write(i, step[name]) for name in names}
-        return {name: values.stack() for name, values in found.items()}
+            step = self._step(batches)
+            row = tf.stack([step[name] for name in METRICS])
+            record = tf.tensor_scatter_nd_update(self.record, [[i]], [row])
+            self.record.assign(record)
 
-    def _step(self, batch: Any) -> dict[str, tf.Tensor]:
-        found = self.strategy.run(self._replica_step, (batch,))
+    def _step(self, batches: Iterator) -> dict[str, tf.Tensor]:
+        """One step, as all devices take it together."""
+        waited = tf.constant(0.0)
+        if self.timed:
+            known = [self.optimizer.iterations.value]
+            batch, waited = pacing.timed_next(batches, known)
+        else:
+            batch = next(batches)
+        divisors = self.strategy.run(self._divisors, (batch,))
+        if self.parts == 1:
+            gradients, found = self.strategy.run(self._gradients, (batch, divisors))
+            found = self._over_replicas("SUM", found)
+        else:
+            gradients, found = self._in_parts(batch, divisors)
+        gradients, norms = self.strategy.run(self._reduced, (gradients,))
+        found |= self._over_replicas("MEAN", norms)
+        finite = tf.math.is_finite(found["gradient_norm"])
+        scale = self._update(gradients, finite)
+        skipped = tf.cast(tf.logical_not(finite), tf.float32)
+        return found | {"data_wait": waited, "loss_scale": scale, "skipped": skipped}
+
+    def _in_parts(self, batch: Any, divisors: Any) -> tuple[Any, dict[str, tf.Tensor]]:
+        """Sums over the parts of a batch: gradients of each replica, and metrics."""
+        found = {name: tf.constant(0.0) for name in _SUMMED}
+        for part in tf.range(self.parts):
+            more = self.strategy.run(self._accumulate, (batch, divisors, part))
+            more = self._over_replicas("SUM", more)
+            found = {name: found[name] + more[name] for name in _SUMMED}
+        return self.strategy.run(self._taken), found
+
+    def _over_replicas(
+        self, how: str, found: Mapping[str, Any]
+    ) -> dict[str, tf.Tensor]:
         return {
-            name: self.strategy.reduce("SUM", value, axis=None)
+            name: self.strategy.reduce(how, value, axis=None)
             for name, value in found.items()
         }
 
-    def _replica_step(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step; what it returns sums over the replicas to that of the batch."""
+    def _update(self, gradients: Any, finite: tf.Tensor) -> tf.Tensor:
+        """Moves the weights; after an overflow of float16, only the step counts."""
+        if self.scaling is None:
+            self.strategy.run(self._apply, (gradients,))
+            return tf.constant(1.0)
+        if finite:
+            self.strategy.run(self._apply, (gradients,))
+        else:
+            self.optimizer.iterations.assign_add(1)
+        scale = tf.identity(self.scaling.variables["scale"].value)
+        self.scaling.update(finite)
+        return scale
+
+    # What follows is done by each replica.
+
+    def _divisors(self, batch: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """What the losses of each of the logits are divided by, `[terms]`.
+
+        The counts are those of the whole batch, before any part of it is computed.
+        """
         context = tf.distribute.get_replica_context()
-        with tf.GradientTape() as tape:
-            found = tf.nest.flatten(self.model(batch["image"], training=True))
-            label = losses.on_grid(batch["label"], self.label_grid)
-            costs = [
-                weight * self._loss(logits, label)
-                for weight, logits in zip(self.loss_weights, found, strict=True)
-            ]
-            cost = tf.add_n(costs)
-            decay = regularization(self.weights, self.update)
-            decay /= context.num_replicas_in_sync
-            total = cost + decay
-        variables = [variable.value for variable in self.weights.values()]
-        gradients = [
-            gradient * gradient_multiplier(name, self.update)
-            for name, gradient in zip(
-                self.weights, tape.gradient(total, variables), strict=True
+        label = losses.on_grid(batch["label"], self.label_grid)
+        shapes = self.model.compute_output_shape(tuple(batch["image"].shape))
+        if len(self.model.outputs) == 1:
+            shapes = [shapes]
+        counts = [
+            losses.counts(label, shape[1:3], self.spec, self.loss) for shape in shapes
+        ]
+        return [context.all_reduce("SUM", count) for count in counts]
+
+    def _gradients(
+        self, batch: Mapping[str, tf.Tensor], divisors: Sequence[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """Gradients and metrics; summed over replicas and parts, those of the batch."""
+        # Also around the backward pass, which may compute activations again.
+        with numbered(batch["number"], seed=self.seed), tf.GradientTape() as tape:
+            found = self._costs(batch, divisors)
+            total = found["loss"] + found["regularization"]
+            if self.scaling:
+                total = self.scaling.scaled(total)
+            variables = [variable.value for variable in self.weights.values()]
+            with tape.stop_recording():
+                gradients = tape.gradient(total, variables)
+        wrong = losses.bad_labels(batch["label"], self.spec)
+        return gradients, found | {"bad_labels": tf.cast(wrong, tf.float32)}
+
+    def _costs(
+        self, batch: Mapping[str, tf.Tensor], divisors: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """This replica's share of what is to become small."""
+        context = tf.distribute.get_replica_context()
+        found = tf.nest.flatten(self.forward(batch["image"], training=True))
+        label = losses.on_grid(batch["label"], self.label_grid)
+        costs = [
+            weight * self._loss(logits, label, divisor)
+            for weight, logits, divisor in zip(
+                self.loss_weights, found, divisors, strict=True
             )
         ]
-        self.optimizer.apply(gradients, list(self.weights.values()))
-        wrong = losses.bad_labels(batch["label"], self.spec)
-        return {
-            "loss": cost,
-            "regularization": decay,
-            "bad_labels": tf.cast(wrong, tf.float32),
-        }
+        decay = regularization(self.weights, self.update)
+        shares = context.num_replicas_in_sync * self.parts
+        return {"loss": tf.add_n(costs), "regularization": decay / shares}
 
-    def _loss(self, logits: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        """This replica's share of the loss; a mean over the pixels of all."""
-        cost, count = losses.loss_and_count(
+    def _loss(
+        self, logits: tf.Tensor, label: tf.Tensor, divisor: tf.Tensor
+    ) -> tf.Tensor:
+        """This replica's share of the loss."""
+        sums, late = losses.sums(
             logits, label, self.spec, self.loss, self.optimizer.iterations
         )
+        if losses.counts_late(self.loss):
+            context = tf.distribute.get_replica_context()
+            divisor += self.parts * context.all_reduce("SUM", late)
+        return losses.total(sums, divisor, self.loss)
+
+    def _accumulate(
+        self, batch: Mapping[str, tf.Tensor], divisors: Any, part: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Adds the gradients of a part to the sums; returns its metrics."""
+        share = {name: _part(value, part, self.parts) for name, value in batch.items()}
+        gradients, found = self._gradients(share, divisors)
+        for total, gradient in zip(self.sums, gradients, strict=True):
+            total.assign_add(gradient)
+        return found
+
+    def _taken(self) -> list[tf.Tensor]:
+        """The sums, which are then zero."""
+        gradients = [total.read_value() for total in self.sums]
+        with tf.control_dependencies(gradients):
+            for total in self.sums:
+                total.assign(tf.zeros_like(total))
+        return gradients
+
+    def _reduced(
+        self, gradients: list[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """Gradients of the whole batch, clipped, and their norm before that."""
         context = tf.distribute.get_replica_context()
-        return cost / tf.maximum(context.all_reduce("SUM", count), 1e-5)
+        gradients = context.all_reduce("SUM", gradients)
+        if self.scaling:
+            gradients = self.scaling.unscaled(gradients)
+        gradients, norm = optimization.clip(gradients, self.update.gradient_clip_norm)
+        return gradients, {"gradient_norm": norm}
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        found = optimization.multiplied(gradients, self.weights, self.update)
+        self.optimizer.apply(found, list(self.weights.values()))
+        if self.averages:
+            self.averages.update(self.optimizer.iterations.value)
 
 
-def make_trainer(
-    config: TrainConfig,
-    spec: DatasetSpec,
-    loss: LossConfig,
-    strategy: tf.distribute.Strategy,
-) -> Trainer:
-    """The network in its training form, and its optimizer; within the strategy's scope.
+def _part(value: tf.Tensor, part: tf.Tensor, parts: int) -> tf.Tensor:
+    """Every so manieth image of a batch, `[N, ...]` -> `[N / parts, ...]`.
 
-    Args:
-        config: All settings.
-        spec: What the labels mean.
-        loss: Of pixels, with the weights of the classes.
-        strategy: On which devices.
+    So a part has the same images on however many replicas the batch is spread.
     """
-    optimizer = optimization.make_optimizer(config.optimizer)
-    model = build(
-        config.model,
-        spec.num_classes,
-        input_size=config.augment.train_crop_size,
-        frozen_batch_norm=not config.fine_tune_batch_norm,
-        replicas=strategy.num_replicas_in_sync,
-        dropping=schedules.dropping(config, optimizer.iterations),
-        training_form=True,
-    )
-    weights = optimization.learning(weights_by_name(model), config.optimizer)
-    optimizer.build(list(weights.values()))
-    model = each_scale(model, config.model)
-    return Trainer(
-        strategy=strategy,
-        model=model,
-        loss_weights=(*_extra_weights(config, model), 1.0),
-        label_grid=config.model.facts.label_grid,
-        optimizer=optimizer,
-        weights=weights,
-        spec=spec,
-        loss=loss,
-        update=config.optimizer,
-    )
-
-
-def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
-    """What the losses of logits before the last count: auxiliary ones, or scales."""
-    is_auxiliary = config.model.head in AUXILIARY
-    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
-    return (weight,) * (len(model.outputs) - 1)
+    return tf.reshape(value, (-1, parts, *value.shape[1:]))[:, part]

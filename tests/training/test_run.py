@@ -22,10 +22,11 @@ from deeplab_tf.config import (
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
+    WatchConfig,
 )
 from deeplab_tf.data import tfrecord
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.training import devices, pacing
+from deeplab_tf.training import devices
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT, SMALL
 
@@ -36,7 +37,6 @@ def config(folder, shapes, steps, **changes):
     settings = {
         "train_logdir": str(folder),
         "train_batch_size": 4,
-        "log_steps": 2,
         "model": SMALL,
         "data": DataConfig(dataset_dir=str(shapes)),
         "augment": AugmentConfig(train_crop_size=(49, 49)),
@@ -44,6 +44,9 @@ def config(folder, shapes, steps, **changes):
             training_number_of_steps=steps, base_learning_rate=0.05, decay_steps=50.0
         ),
     }
+    watched = {field.name for field in dataclasses.fields(WatchConfig)}
+    watch = {name: changes.pop(name) for name in watched & changes.keys()}
+    settings["watch"] = WatchConfig(**({"log_steps": 2} | watch))
     return TrainConfig(**(settings | changes))
 
 
@@ -121,23 +124,22 @@ def test_a_run_that_was_stopped_and_continued_equals_one_that_was_not(
 
 
 @pytest.mark.slow
-def test_a_run_that_drops_paths_goes_on(tmp_path, shapes):
+def test_a_run_that_drops_paths_goes_on_as_if_never_stopped(tmp_path, shapes, shallow):
     changes = {
         "model": dataclasses.replace(
             SMALL, model_variant="nas_pnasnet", nas_stem_output_num_conv_filters=4
         ),
         "drop_path_keep_prob": 0.5,
     }
-    train(config(tmp_path, shapes, 2, **changes))
-    train(config(tmp_path, shapes, 3, **changes))
-    before, after = (
-        tf.train.load_checkpoint(str(tmp_path / f"model.ckpt-{step}"))
-        for step in (2, 3)
-    )
-    seeds = [name for name in after.get_variable_to_shape_map() if "drop_path" in name]
-    assert len(seeds) == 12 * 9
-    for name in seeds:
-        assert np.any(before.get_tensor(name) != after.get_tensor(name))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(config(whole, shapes, 3, save_interval_steps=2, **changes))
+    shutil.copytree(whole, parts)
+    for path in parts.glob("model.ckpt-3.*"):
+        path.unlink()
+    train(config(parts, shapes, 3, **changes))
+    expected, found = weights_of(whole), weights_of(parts)
+    for name, weight in expected.items():
+        np.testing.assert_array_equal(found[name], weight, err_msg=name)
 
 
 def test_a_run_that_is_done_is_left_alone(trained, shapes, caplog):
@@ -320,19 +322,6 @@ def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
     assert devices.per_replica(6, two_devices) == 3
     with pytest.raises(FlagError, match="over 2 devices: take 4 or 6"):
         devices.per_replica(5, two_devices)
-
-
-def test_steps_are_taken_up_to_the_next_log_and_for_a_few_seconds():
-    pace = pacing.Pace(log_steps=10)
-    assert pace.count(0, 25) == 1  # How long a step takes is not known yet.
-    pace.took(1)
-    pace.took(1)  # In no time.
-    assert pace.count(2, 25) == 8
-    assert pace.count(20, 25) == 5
-    pace._seconds_a_step = 2.0
-    assert pace.count(2, 25) == 2
-    pace._seconds_a_step = 60.0
-    assert pace.count(2, 25) == 1
 
 
 def start(folder, shapes, steps, *flags):

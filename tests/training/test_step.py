@@ -1,5 +1,7 @@
 """A step: as the official one, and the same on two devices."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -25,15 +27,16 @@ def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
             frozen_batch_norm=frozen,
             replicas=strategy.num_replicas_in_sync,
         )
-        # Dropout differs between devices and from the recorded runs.
+        # The recorded runs have none, for their numbers to be the same at each run.
         model.get_layer("concat_projection_dropout").rate = 0.0
         named = weights_by_name(model)
         weights = {name: w for name, w in named.items() if w.trainable}
         optimizer = optimization.make_optimizer(update)
-        optimizer.build(list(weights.values()))
+        optimization.build(optimizer, weights, update)
         return Trainer(
             strategy=strategy,
             model=model,
+            forward=model,
             loss_weights=(1.0,),
             optimizer=optimizer,
             weights=weights,
@@ -43,6 +46,8 @@ def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
         )
 
 
+# Batch norm over the means of 8 images makes the more of rounding.
+NO_POOLING = dataclasses.replace(SMALL, add_image_level_feature=False)
 UPDATE = OptimizerConfig(base_learning_rate=0.01, weight_decay=0.0)
 
 
@@ -59,10 +64,11 @@ def linear_trainer(loss_weights, *, loss=PLAIN, update=UPDATE, strategy=STRATEGY
         model = keras.Model(images, outputs)
         weights = optimization.learning(weights_by_name(model), update)
         optimizer = optimization.make_optimizer(update)
-        optimizer.build(list(weights.values()))
+        optimization.build(optimizer, weights, update)
         return Trainer(
             strategy=strategy,
             model=model,
+            forward=model,
             loss_weights=loss_weights,
             optimizer=optimizer,
             weights=weights,
@@ -143,7 +149,7 @@ def recorded_run(name):
     )
     assign_rule_weights(trainer.model, recorded["gain"])
     images = tf.cast(data["images"], tf.float32)
-    batch = {"image": images, "label": data["labels"]}
+    batch = {"image": images, "label": data["labels"], "number": numbers(len(images))}
     return data, recorded, trainer, iter(tf.data.Dataset.from_tensors(batch).repeat())
 
 
@@ -189,10 +195,14 @@ def test_the_first_loss_and_gradients_are_the_official_ones(name):
         assert found == pytest.approx(norm, rel=exactness, abs=1e-4), weight
 
 
+def numbers(count):
+    return np.arange(count, dtype=np.int64)
+
+
 def random_batches(rng, count, size=33):
     images = rng.uniform(0, 255, (count, size, size, 3)).astype(np.float32)
     labels = rng.integers(0, 6, (count, size, size, 1)).astype(np.int32)
-    return {"image": images, "label": labels}
+    return {"image": images, "label": labels, "number": numbers(count)}
 
 
 def test_steps_at_once_are_steps_one_by_one(rng):
@@ -216,7 +226,7 @@ def scenes(builder, count, size=65):
     # Devices see different numbers of pixels that count.
     labels[: count // 2, : size // 2] = 255
     images = np.stack([image for image, _ in drawn]).astype(np.float32)
-    return {"image": images, "label": labels}
+    return {"image": images, "label": labels, "number": numbers(count)}
 
 
 @pytest.mark.slow
@@ -224,13 +234,15 @@ def scenes(builder, count, size=65):
 def test_two_devices_train_as_one(builder, two_devices, frozen):
     update = OptimizerConfig(base_learning_rate=0.001)
     data = tf.data.Dataset.from_tensor_slices(scenes(builder, 8)).repeat()
-    one = make_trainer(SMALL, shapes.SPEC, update, frozen=frozen)
+    one = make_trainer(NO_POOLING, shapes.SPEC, update, frozen=frozen)
     start = {name: w.numpy() for name, w in weights_by_name(one.model).items()}
     batches = iter(data.batch(8))
     expected = [float(one.run(batches, tf.constant(1))["loss"][0]) for _ in range(3)]
 
     strategy = two_devices
-    two = make_trainer(SMALL, shapes.SPEC, update, frozen=frozen, strategy=strategy)
+    two = make_trainer(
+        NO_POOLING, shapes.SPEC, update, frozen=frozen, strategy=strategy
+    )
     theirs = weights_by_name(two.model)
     for name, value in start.items():
         theirs[name].assign(value)
@@ -240,6 +252,6 @@ def test_two_devices_train_as_one(builder, two_devices, frozen):
     found = [float(two.run(batches, tf.constant(1))["loss"][0]) for _ in range(3)]
     # Rounding grows with each step, the more so where batch norm learns: a change of
     # 1e-6 in the images does as much.
-    np.testing.assert_allclose(found, expected, rtol=5e-5)
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
     for name, weight in weights_by_name(one.model).items():
         np.testing.assert_allclose(theirs[name].numpy(), weight, atol=5e-4, rtol=1e-4)

@@ -1,0 +1,90 @@
+"""Settings -> a trainer: network, optimizer, and what they keep."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.models.build import build
+from deeplab_tf.models.heads import AUXILIARY
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.precision import computing
+from deeplab_tf.models.pyramid import each_scale
+from deeplab_tf.training import optimization, recomputing, schedules
+from deeplab_tf.training.averaging import Averages
+from deeplab_tf.training.scaling import LossScale
+from deeplab_tf.training.step import Trainer
+
+
+def make_trainer(
+    config: TrainConfig,
+    spec: DatasetSpec,
+    loss: LossConfig,
+    strategy: tf.distribute.Strategy,
+) -> Trainer:
+    """The network in its training form, and its optimizer; within the strategy's scope.
+
+    Args:
+        config: All settings.
+        spec: What the labels mean.
+        loss: Of pixels, with the weights of the classes.
+        strategy: On which devices.
+    """
+    devices = config.devices
+    optimizer = optimization.make_optimizer(config.optimizer)
+    with computing(devices.precision):
+        model = build(
+            config.model,
+            spec.num_classes,
+            input_size=config.augment.train_crop_size,
+            frozen_batch_norm=not config.fine_tune_batch_norm,
+            replicas=strategy.num_replicas_in_sync,
+            dropping=schedules.dropping(config, optimizer.iterations),
+            training_form=True,
+        )
+    weights = optimization.learning(weights_by_name(model), config.optimizer)
+    optimization.build(optimizer, weights, config.optimizer)
+    model = each_scale(model, config.model)
+    decay = config.optimizer.ema_decay
+    parts = devices.gradient_accumulation_steps
+    return Trainer(
+        strategy=strategy,
+        model=model,
+        forward=recomputing.wrapped(model) if devices.remat else model,
+        loss_weights=(*_extra_weights(config, model), 1.0),
+        label_grid=config.model.facts.label_grid,
+        optimizer=optimizer,
+        weights=weights,
+        spec=spec,
+        loss=loss,
+        update=config.optimizer,
+        sums=_zeros_like(weights.values()) if parts > 1 else (),
+        parts=parts,
+        averages=Averages(weights, decay) if decay else None,
+        scaling=LossScale() if devices.precision == "mixed_float16" else None,
+        seed=config.seed,
+        timed=not devices.deterministic,
+    )
+
+
+def _zeros_like(weights: Iterable[Any]) -> list[tf.Variable]:
+    """A sum on each replica, its own, of what has the shape of each weight."""
+    return [
+        tf.Variable(
+            tf.zeros(weight.shape),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        for weight in weights
+    ]
+
+
+def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
+    """What the losses of logits before the last count: auxiliary ones, or scales."""
+    is_auxiliary = config.model.head in AUXILIARY
+    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
+    return (weight,) * (len(model.outputs) - 1)

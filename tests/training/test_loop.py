@@ -1,0 +1,163 @@
+"""What a run does between its steps, and in several parts or precisions."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_tf.checkpoints import best
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    DevicesConfig,
+    EvalConfig,
+    OptimizerConfig,
+    TrainConfig,
+    WatchConfig,
+)
+from deeplab_tf.data.specs import shapes as shapes_spec
+from deeplab_tf.errors import InputError
+from deeplab_tf.evaluation.run import evaluate
+from deeplab_tf.files import alone
+from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.training.making import make_trainer
+from deeplab_tf.training.run import train
+from tests.recorded import SMALL
+from tests.training.test_run import weights_of
+
+NO_POOLING = dataclasses.replace(SMALL, add_image_level_feature=False)
+
+
+def config(folder, shapes, steps, *, rate=0.05, **changes):
+    settings = {
+        "train_logdir": str(folder),
+        "train_batch_size": 2,
+        "model": SMALL,
+        "data": DataConfig(dataset_dir=str(shapes)),
+        "augment": AugmentConfig(train_crop_size=(33, 33)),
+        "optimizer": OptimizerConfig(
+            training_number_of_steps=steps, base_learning_rate=rate
+        ),
+    }
+    return TrainConfig(**(settings | changes))
+
+
+def lines(folder, name):
+    """Of `metrics.jsonl`, those that have a value of this name."""
+    read = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in read if name in line]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory, shapes):
+    """A run of 4 steps that is evaluated after every other one."""
+    folder = tmp_path_factory.mktemp("watched")
+    watch = WatchConfig(log_steps=2, eval_interval_steps=2)
+    train(config(folder, shapes, 4, watch=watch))
+    return folder
+
+
+def test_evaluations_change_nothing_of_a_run(watched, shapes, tmp_path):
+    train(config(tmp_path, shapes, 4))
+    found = weights_of(watched)
+    for name, weight in weights_of(tmp_path).items():
+        np.testing.assert_array_equal(found[name], weight, err_msg=name)
+
+
+def test_the_best_checkpoint_is_a_run_of_its_own(watched, shapes, tmp_path):
+    """The scores of the loop are those of eval.py, digit for digit."""
+    told = {line["step"]: line for line in lines(watched, "miou")}
+    assert list(told) == [2, 4]
+    kept = best.scores(watched)
+    assert kept["miou"] == max(line["miou"] for line in told.values())
+    scores = evaluate(
+        EvalConfig(
+            checkpoint_dir=str(watched / "best"),
+            eval_logdir=str(tmp_path),
+            data=DataConfig(dataset_dir=str(shapes)),
+        )
+    )
+    assert scores["iou"] == told[kept["step"]]["iou"]
+    assert scores["miou"] == kept["miou"]
+
+
+def test_a_run_without_progress_stops_and_stays(shapes, tmp_path, caplog):
+    watch = WatchConfig(eval_interval_steps=1, early_stopping_patience=2)
+    settings = config(tmp_path, shapes, 50, rate=1e-12, watch=watch)
+    train(settings)
+    assert "Stopped at step 3: no better mIoU in 2 evaluations" in caplog.text
+    assert best.scores(tmp_path)["step"] == 1
+    train(settings)
+    assert [line["step"] for line in lines(tmp_path, "miou")] == [1, 2, 3]
+
+
+def test_an_evaluation_that_was_missed_is_made_up_for(watched, shapes, tmp_path):
+    """A run may be killed between its last checkpoint and the last evaluation."""
+    watch = WatchConfig(log_steps=2, eval_interval_steps=2)
+    settings = config(tmp_path, shapes, 2, watch=watch)
+    train(settings)
+    (expected,) = lines(tmp_path, "miou")
+    kept = lines(tmp_path, "loss")
+    text = "".join(f"{json.dumps(line)}\n" for line in kept)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    train(settings)
+    (found,) = lines(tmp_path, "miou")
+    assert found["iou"] == expected["iou"]
+
+
+def test_a_second_run_in_a_folder_is_refused(shapes, tmp_path):
+    with (
+        alone(tmp_path, flag="train_logdir", doing="training"),
+        pytest.raises(InputError, match=r"process \d+ on host .* since .*\(0 min\)"),
+    ):
+        train(config(tmp_path, shapes, 1))
+
+
+def stepped(shapes_folder, steps=2, **devices):
+    """Weights after steps on 8 images of noise; batch norm frozen, dropout on."""
+    keras.utils.set_random_seed(0)
+    settings = config(
+        "-",
+        shapes_folder,
+        steps,
+        train_batch_size=8,
+        fine_tune_batch_norm=False,
+        devices=DevicesConfig(**devices),
+    )
+    strategy = tf.distribute.get_strategy()
+    trainer = make_trainer(settings, shapes_spec.SPEC, settings.loss, strategy)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 6, (8, 33, 33, 1)).astype(np.int32)
+    labels[:3, 7:] = 255  # Parts have different numbers of pixels that count.
+    batch = {
+        "image": rng.uniform(0, 255, (8, 33, 33, 3)).astype(np.float32),
+        "label": labels,
+        "number": np.arange(8, dtype=np.int64),
+    }
+    metrics = trainer.run(iter(tf.data.Dataset.from_tensors(batch).repeat()), steps)
+    found = {n: w.numpy() for n, w in weights_by_name(trainer.model).items()}
+    return found, metrics
+
+
+def test_four_parts_of_two_images_are_a_batch_of_eight(shapes):
+    whole, expected = stepped(shapes)
+    parts, found = stepped(shapes, gradient_accumulation_steps=4)
+    for name in ("loss", "regularization", "gradient_norm"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+    for name, weight in whole.items():
+        scale = max(np.abs(weight).max(), 1e-3)
+        assert np.abs(parts[name] - weight).max() < 1e-5 * scale, name
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_takes_nearly_the_same_steps(shapes, precision):
+    _, expected = stepped(shapes)
+    weights, found = stepped(shapes, precision=precision)
+    assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.02)
+    if precision == "mixed_float16":
+        assert found["loss_scale"] == [2.0**15, 2.0**15]
+        assert found["skipped"] == [0, 0]
