@@ -195,7 +195,7 @@ def test_uniform_scores_cost_the_logarithm_of_the_classes(num_classes):
     expected = NUMBERS["loss_uniform"][str(num_classes)]
     assert math.log(num_classes) == pytest.approx(expected)
     # A new FCN scores 0 everywhere.
-    config = dataclasses.replace(net("fcn32s"), depth_multiplier=1 / 64)
+    config = dataclasses.replace(net("fcn8s"), depth_multiplier=1 / 64)
     logits = build(config, num_classes)(np.zeros((1, 9, 9, 3), np.float32))
     label = np.zeros((1, 9, 9), np.int32)
     loss = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
