@@ -1,5 +1,7 @@
 # make demo   builds the embedded data set, trains, evaluates, draws, exports, predicts
 # make test   runs all tests that need no GPU
+# make chaos  kills and starves training processes, and compares how they end; an hour
+# make matrix compares every feature on every strategy; half an hour
 # make lint   style, types and import contracts
 # Each installs what it needs into .venv, once.
 
@@ -8,7 +10,7 @@ BIN := .venv/bin
 DEMO := demo
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test chaos matrix lint clean
 .DELETE_ON_ERROR:
 
 # The two TensorFlows overwrite each other: the CPU build takes the place of the full one
@@ -44,7 +46,13 @@ demo: .venv/ready
 	@echo "SavedModel  $(DEMO)/exported"
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu and not chaos and not matrix"
+
+chaos: .venv/ready
+	$(BIN)/python -m pytest -n0 -m chaos tests/chaos
+
+matrix: .venv/ready
+	$(BIN)/python -m pytest -n0 -m matrix tests/training/test_matrix.py
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
