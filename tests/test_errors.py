@@ -69,6 +69,31 @@ def all_masks(folder, change):
 # The command line
 
 
+@case("A loss that there is not")
+def _(folder):
+    return train("--losses=cross_entropy,iou")
+
+
+@case("A setting of a loss that is not taken")
+def _(folder):
+    return train("--losses=dice", "--label_smoothing=0.1")
+
+
+@case("A batch that cannot be computed in equal parts")
+def _(folder):
+    return train("--train_batch_size=10", "--gradient_accumulation_steps=4")
+
+
+@case("Early stopping without evaluations")
+def _(folder):
+    return train("--early_stopping_patience=3")
+
+
+@case("Several hosts that nobody names")
+def _(folder):
+    return train("--strategy=multi_worker")
+
+
 @case("A flag that does not exist")
 def _(folder):
     return train("--trian_split=val")
