@@ -30,12 +30,19 @@ gc.set_threshold(10000, 20, 20)
 logging.set_verbosity(logging.INFO)
 
 
+def pytest_collection_finish(session):
+    """Lets no collection look through TensorFlow and all tests again.
+
+    That would take a third of a second, for each of thousands of tests. Once: what is
+    frozen later would never be collected.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _fresh():
     keras.backend.clear_session()  # Collects garbage, too.
-    # What is there now stays: each collection would look through TensorFlow and all
-    # tests again, which takes a third of a second, for each of thousands of tests.
-    gc.freeze()
     keras.utils.set_random_seed(0)
 
 

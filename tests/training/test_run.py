@@ -376,4 +376,4 @@ def test_the_loss_falls(tmp_path, shapes):
     optimizer = OptimizerConfig(training_number_of_steps=60, base_learning_rate=0.1)
     train(config(tmp_path, shapes, 60, optimizer=optimizer, log_steps=10))
     losses = logged(tmp_path, "Losses/semantic")
-    assert losses[60] < 0.6 * losses[10]
+    assert losses[60] < 0.75 * losses[10]

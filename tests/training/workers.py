@@ -58,10 +58,10 @@ def trained(strategy, *, frozen):
         return data.shard(count, number).batch(each, drop_remainder=True)
 
     batches = iter(strategy.distribute_datasets_from_function(read))
-    metrics = trainer.run(batches, tf.constant(STEPS))
+    metrics = trainer.run(batches, STEPS)
     weights = weights_by_name(trainer.model)
     found = {name: np.array(weight.numpy()) for name, weight in weights.items()}
-    return trainer, found | {"losses": metrics["loss"].numpy()}
+    return trainer, found | {"losses": np.array(metrics["loss"])}
 
 
 def _trainer(strategy, frozen):
@@ -86,10 +86,11 @@ def _trainer(strategy, frozen):
     model = keras.Model(images, layers.Conv2D(6, 1, name="logits.semantic")(x))
     weights = optimization.learning(weights_by_name(model), update)
     optimizer = optimization.make_optimizer(update)
-    optimizer.build(list(weights.values()))
+    optimization.build(optimizer, weights, update)
     return Trainer(
         strategy=strategy,
         model=model,
+        forward=model,
         loss_weights=(1.0,),
         optimizer=optimizer,
         weights=weights,
@@ -111,7 +112,8 @@ def scenes(count, size=33):
     images *= np.linspace(0.2, 1, count, dtype=np.float32)[:, None, None, None]
     labels = rng.integers(0, 6, (count, size, size, 1)).astype(np.int32)
     labels[: count // 2, : size // 2] = 255
-    return {"image": images, "label": labels}
+    numbers = np.arange(count, dtype=np.int64)
+    return {"image": images, "label": labels, "number": numbers}
 
 
 def _main(folder, number, replicas):
