@@ -1,19 +1,17 @@
 """Settings -> a trainer: network, optimizer, and what they keep."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import AUXILIARY
 from deeplab_tf.models.names import weights_by_name
 from deeplab_tf.models.precision import computing
 from deeplab_tf.models.pyramid import each_scale
-from deeplab_tf.training import optimization, recomputing, schedules
+from deeplab_tf.training import optimization, parts, recomputing, schedules
 from deeplab_tf.training.averaging import Averages
 from deeplab_tf.training.scaling import LossScale
 from deeplab_tf.training.step import Trainer
@@ -32,8 +30,16 @@ def make_trainer(
         spec: What the labels mean.
         loss: Of pixels, with the weights of the classes.
         strategy: On which devices.
+
+    Raises:
+        FlagError: Settings that do not go together.
     """
     devices = config.devices
+    if devices.jit_compile and strategy.num_replicas_in_sync > 1:
+        raise FlagError(
+            "--jit_compile is for one device: XLA cannot reach the weights of another; "
+            "leave it out, or take --strategy=one"
+        )
     optimizer = optimization.make_optimizer(config.optimizer)
     with computing(devices.precision):
         model = build(
@@ -49,7 +55,7 @@ def make_trainer(
     optimization.build(optimizer, weights, config.optimizer)
     model = each_scale(model, config.model)
     decay = config.optimizer.ema_decay
-    parts = devices.gradient_accumulation_steps
+    count = devices.gradient_accumulation_steps
     return Trainer(
         strategy=strategy,
         model=model,
@@ -61,26 +67,14 @@ def make_trainer(
         spec=spec,
         loss=loss,
         update=config.optimizer,
-        sums=_zeros_like(weights.values()) if parts > 1 else (),
-        parts=parts,
+        sums=parts.sums(weights.values()) if count > 1 else (),
+        parts=count,
         averages=Averages(weights, decay) if decay else None,
         scaling=LossScale() if devices.precision == "mixed_float16" else None,
         seed=config.seed,
+        jit=devices.jit_compile,
         timed=not devices.deterministic,
     )
-
-
-def _zeros_like(weights: Iterable[Any]) -> list[tf.Variable]:
-    """A sum on each replica, its own, of what has the shape of each weight."""
-    return [
-        tf.Variable(
-            tf.zeros(weight.shape),
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.SUM,
-        )
-        for weight in weights
-    ]
 
 
 def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, OptimizerConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.training import losses, optimization, pacing
+from deeplab_tf.training import losses, optimization, pacing, parts
 from deeplab_tf.training.averaging import Averages
 from deeplab_tf.training.noise import numbered
 from deeplab_tf.training.optimization import regularization
@@ -41,6 +41,7 @@ class Trainer:
         averages: Of the weights, if some are kept.
         scaling: Of the loss, where float16 needs it.
         seed: Of dropout.
+        jit: Whether XLA compiles it.
         timed: Whether waiting for data is measured: clocks are not deterministic.
         record: Metrics of the steps of a call, `[MOST, len(METRICS)]`.
     """
@@ -60,6 +61,7 @@ class Trainer:
     averages: Averages | None = None
     scaling: LossScale | None = None
     seed: int = 0
+    jit: bool = False
     timed: bool = True
     record: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(tf.zeros([MOST, len(METRICS)]))
@@ -103,7 +105,7 @@ class Trainer:
             batch = next(batches)
         divisors = self.strategy.run(self._divisors, (batch,))
         if self.parts == 1:
-            gradients, found = self.strategy.run(self._gradients, (batch, divisors))
+            gradients, found = self.strategy.run(self._computed, (batch, divisors))
             found = self._over_replicas("SUM", found)
         else:
             gradients, found = self._in_parts(batch, divisors)
@@ -123,9 +125,7 @@ class Trainer:
             found = {name: found[name] + more[name] for name in _SUMMED}
         return self.strategy.run(self._taken), found
 
-    def _over_replicas(
-        self, how: str, found: Mapping[str, Any]
-    ) -> dict[str, tf.Tensor]:
+    def _over_replicas(self, how: str, found: Mapping[str, Any]) -> dict[str, Any]:
         return {
             name: self.strategy.reduce(how, value, axis=None)
             for name, value in found.items()
@@ -160,6 +160,12 @@ class Trainer:
             losses.counts(label, shape[1:3], self.spec, self.loss) for shape in shapes
         ]
         return [context.all_reduce("SUM", count) for count in counts]
+
+    def _computed(self, batch: Mapping[str, tf.Tensor], divisors: Any) -> Any:
+        """`_gradients`, compiled by XLA where that is asked for."""
+        if not self.jit:
+            return self._gradients(batch, divisors)
+        return tf.function(self._gradients, jit_compile=True)(batch, divisors)
 
     def _gradients(
         self, batch: Mapping[str, tf.Tensor], divisors: Sequence[tf.Tensor]
@@ -207,11 +213,13 @@ class Trainer:
         return losses.total(sums, divisor, self.loss)
 
     def _accumulate(
-        self, batch: Mapping[str, tf.Tensor], divisors: Any, part: tf.Tensor
+        self, batch: Mapping[str, tf.Tensor], divisors: Any, number: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Adds the gradients of a part to the sums; returns its metrics."""
-        share = {name: _part(value, part, self.parts) for name, value in batch.items()}
-        gradients, found = self._gradients(share, divisors)
+        share = {
+            name: parts.part(value, number, self.parts) for name, value in batch.items()
+        }
+        gradients, found = self._computed(share, divisors)
         for total, gradient in zip(self.sums, gradients, strict=True):
             total.assign_add(gradient)
         return found
@@ -240,11 +248,3 @@ class Trainer:
         self.optimizer.apply(found, list(self.weights.values()))
         if self.averages:
             self.averages.update(self.optimizer.iterations.value)
-
-
-def _part(value: tf.Tensor, part: tf.Tensor, parts: int) -> tf.Tensor:
-    """Every so manieth image of a batch, `[N, ...]` -> `[N / parts, ...]`.
-
-    So a part has the same images on however many replicas the batch is spread.
-    """
-    return tf.reshape(value, (-1, parts, *value.shape[1:]))[:, part]

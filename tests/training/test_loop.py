@@ -19,7 +19,7 @@ from deeplab_tf.config import (
     WatchConfig,
 )
 from deeplab_tf.data.specs import shapes as shapes_spec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.files import alone
 from deeplab_tf.models.names import weights_by_name
@@ -161,3 +161,18 @@ def test_half_precision_takes_nearly_the_same_steps(shapes, precision):
     if precision == "mixed_float16":
         assert found["loss_scale"] == [2.0**15, 2.0**15]
         assert found["skipped"] == [0, 0]
+
+
+def test_a_compiled_step_is_the_same(shapes):
+    whole, expected = stepped(shapes)
+    compiled, found = stepped(shapes, jit_compile=True)
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
+    for name, weight in whole.items():
+        scale = max(np.abs(weight).max(), 1e-3)
+        assert np.abs(compiled[name] - weight).max() < 1e-4 * scale, name
+
+
+def test_several_devices_are_not_compiled(shapes, two_devices):
+    settings = config("-", shapes, 1, devices=DevicesConfig(jit_compile=True))
+    with pytest.raises(FlagError, match="--jit_compile is for one device"):
+        make_trainer(settings, shapes_spec.SPEC, settings.loss, two_devices)
