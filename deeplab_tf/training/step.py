@@ -90,6 +90,8 @@ class Trainer:
     @tf.function
     def _run(self, batches: Iterator, count: tf.Tensor) -> None:
         for i in tf.range(count):
+            # A batch that cannot be read must not cut short the step before it.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             step = self._step(batches)
             row = tf.stack([step[name] for name in METRICS])
             record = tf.tensor_scatter_nd_update(self.record, [[i]], [row])
@@ -147,10 +149,7 @@ class Trainer:
     # What follows is done by each replica.
 
     def _divisors(self, batch: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        """What the losses of each of the logits are divided by, `[terms]`.
-
-        The counts are those of the whole batch, before any part of it is computed.
-        """
+        """What the losses of each of the logits are divided by, of all parts."""
         context = tf.distribute.get_replica_context()
         label = losses.on_grid(batch["label"], self.label_grid)
         shapes = self.model.compute_output_shape(tuple(batch["image"].shape))
@@ -245,6 +244,8 @@ class Trainer:
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
         found = optimization.multiplied(gradients, self.weights, self.update)
-        self.optimizer.apply(found, list(self.weights.values()))
+        # Or the step would count, though its batch could not be read.
+        with tf.control_dependencies(found):
+            self.optimizer.apply(found, list(self.weights.values()))
         if self.averages:
             self.averages.update(self.optimizer.iterations.value)

@@ -107,6 +107,24 @@ def test_a_weight_multiplied_by_zero_does_not_move_at_all(rng, rule):
     assert moved == {"c1/weights", "c1/biases"}
 
 
+@pytest.mark.parametrize("whole", [0, 1, 2])
+def test_a_step_whose_batch_cannot_be_read_does_not_count(rng, whole):
+    """Its counter depends on no image, and might run ahead."""
+    trainer = linear_trainer((1.0,))
+    batch = tf.data.Dataset.from_tensors(random_batches(rng, 2))
+    broken = batch.map(
+        lambda each: (
+            each | {"image": tf.debugging.check_numerics(each["image"] / 0, "")}
+        )
+    )
+    batches = iter(batch.repeat(whole).concatenate(broken))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        trainer.run(batches, 3)
+    assert int(trainer.optimizer.iterations.numpy()) == whole
+    assert len(trainer.metrics(whole)["loss"]) == whole
+    assert all(loss > 1 for loss in trainer.metrics(whole)["loss"])
+
+
 def test_a_loss_too_many_is_an_error(rng):
     trainer = linear_trainer((1.0, 1.0))
     trainer.loss_weights = (1.0,)
