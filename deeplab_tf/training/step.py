@@ -90,7 +90,7 @@ class Trainer:
     @tf.function
     def _run(self, batches: Iterator, count: tf.Tensor) -> None:
         for i in tf.range(count):
-            # A batch that cannot be read must not cut short the step before it.
+            # Or a batch that cannot be read would cut short the step before it.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             step = self._step(batches)
             row = tf.stack([step[name] for name in METRICS])
