@@ -16,7 +16,7 @@ FOLDER, METRICS = "best", "metrics.json"
 _ABOUT = (rundir.CONFIG, specs.FILE_NAME, "environment.txt", "class_weights.txt")
 
 
-def keep(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
+def keep(folder: Path, prefix: str, reached: Mapping[str, Any]) -> bool:
     """Keeps a checkpoint in `best/` if its mIoU is above that of the one there.
 
     Its files are links to those of the run, or copies where the disk has no links.
@@ -25,7 +25,7 @@ def keep(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
     Args:
         folder: Of the run.
         prefix: Of the checkpoint, on the disk.
-        scores: "miou", which None or NaN make no candidate, and any others.
+        reached: "miou", which None or NaN make no candidate, and any others.
 
     Returns:
         Whether it is the best now.
@@ -33,7 +33,7 @@ def keep(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
     Raises:
         OSError: It could not be written; the old one stays.
     """
-    miou, best = scores.get("miou"), _scores(folder).get("miou")
+    miou, best = reached.get("miou"), scores(folder).get("miou")
     if miou is None or math.isnan(miou) or (best is not None and miou <= best):
         return False
     place, name = folder / FOLDER, Path(prefix).name
@@ -48,7 +48,7 @@ def keep(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
         for path in reversed(listing.files(folder, name)):
             _link(path, place / path.name)
     flush(place)
-    found = {"step": reading.step_of(prefix), **scores}
+    found = {"step": reading.step_of(prefix), **reached}
     write_whole(place / METRICS, json.dumps(found, indent=1) + "\n")
     flush(place)
     _finish(place, name)
@@ -60,10 +60,6 @@ def scores(folder: Path) -> dict[str, Any]:
 
     Empty where there is no best checkpoint.
     """
-    return _scores(folder)
-
-
-def _scores(folder: Path) -> dict[str, Any]:
     place = folder / FOLDER
     try:
         found = json.loads((place / METRICS).read_text())

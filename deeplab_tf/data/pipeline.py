@@ -99,13 +99,26 @@ def training_batches(
     )
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
-        replicas = context.num_replicas_in_sync // context.num_input_pipelines
-        records = records.batch(batch_size * replicas)
-        records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
-        records = records.unbatch()
+        records = own_part(records, batch_size, context)
     crop = functools.partial(training_crop, source=source, augment=augment, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def own_part(
+    records: tf.data.Dataset, batch_size: int, context: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """Of each batch of all replicas, the images of this machine, one after the other.
+
+    Args:
+        records: Of all machines, one by one.
+        batch_size: Images a batch, of one replica.
+        context: Which part is this machine's.
+    """
+    replicas = context.num_replicas_in_sync // context.num_input_pipelines
+    batches = records.batch(batch_size * replicas)
+    own = batches.shard(context.num_input_pipelines, context.input_pipeline_id)
+    return own.unbatch()
 
 
 def training_crop(

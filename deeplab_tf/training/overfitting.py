@@ -11,7 +11,7 @@ from absl import logging
 
 from deeplab_tf import resize
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import transforms
+from deeplab_tf.data import pipeline, transforms
 from deeplab_tf.data.pipeline import Sample, Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.training import history, losses
@@ -48,10 +48,7 @@ def one_batch(
     )
     records = epochs.enumerate().take(config.train_batch_size)
     if context:
-        replicas = context.num_replicas_in_sync // context.num_input_pipelines
-        records = records.batch(batch_size * replicas)
-        records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
-        records = records.unbatch()
+        records = pipeline.own_part(records, batch_size, context)
     size = config.augment.train_crop_size
     crops = records.map(
         lambda number, sample: _middle(number, sample, source=source, size=size)

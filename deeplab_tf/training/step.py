@@ -199,9 +199,7 @@ class Trainer:
         shares = context.num_replicas_in_sync * self.parts
         return {"loss": tf.add_n(costs), "regularization": decay / shares}
 
-    def _loss(
-        self, logits: tf.Tensor, label: tf.Tensor, divisor: tf.Tensor
-    ) -> tf.Tensor:
+    def _loss(self, logits: tf.Tensor, label: tf.Tensor, divisor: Any) -> tf.Tensor:
         """This replica's share of the loss."""
         sums, late = losses.sums(
             logits, label, self.spec, self.loss, self.optimizer.iterations

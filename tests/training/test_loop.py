@@ -1,6 +1,5 @@
 """What a run does between its steps, and in several parts or precisions."""
 
-import dataclasses
 import json
 
 import keras
@@ -27,8 +26,6 @@ from deeplab_tf.training.making import make_trainer
 from deeplab_tf.training.run import train
 from tests.recorded import SMALL
 from tests.training.test_run import weights_of
-
-NO_POOLING = dataclasses.replace(SMALL, add_image_level_feature=False)
 
 
 def config(folder, shapes, steps, *, rate=0.05, **changes):
