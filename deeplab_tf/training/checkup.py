@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,7 +29,6 @@ from deeplab_tf.training import (
     symptoms,
 )
 from deeplab_tf.training.findings import Findings
-from deeplab_tf.training.making import make_trainer
 from deeplab_tf.training.step import Trainer
 from deeplab_tf.training.symptoms import Steps
 
@@ -76,14 +74,7 @@ def _look(config: TrainConfig, findings: Findings) -> None:
     loss, counts = class_weights.weigh(config.loss, spec, source)
     shares = advice.shares(spec, config.train_split, counts, tally)
     _see_classes(spec, tally, findings)
-    batch_size = devices.per_replica(
-        config.train_batch_size,
-        strategy,
-        parts=config.devices.gradient_accumulation_steps,
-    )
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        trainer = make_trainer(config, spec, loss, strategy)
+    trainer, batch_size = run.new_trainer(config, spec, loss, strategy)
     _see_start(config, trainer, findings)
     expected = advice.expected_first_loss(
         loss, shares, spec.num_classes, trainer.loss_weights

@@ -71,14 +71,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
     loss, counts = class_weights.weigh(config.loss, spec, source)
     shares = advice.shares(spec, config.train_split, counts, tally)
     logging.info("%s", advice.class_table(spec, loss, shares))
-    batch_size = devices.per_replica(
-        config.train_batch_size,
-        strategy,
-        parts=config.devices.gradient_accumulation_steps,
-    )
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        trainer = make_trainer(config, spec, loss, strategy)
+    trainer, batch_size = new_trainer(config, spec, loss, strategy)
     chief = hosts.is_chief(strategy)
     keeper = Keeper(
         folder, _state(trainer), keep=config.max_checkpoints_to_keep, writes=chief
@@ -113,6 +106,23 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         loop.finish()
         return
     loop.run(iter(batches_of(config, source, strategy, batch_size, start)))
+
+
+def new_trainer(
+    config: TrainConfig,
+    spec: DatasetSpec,
+    loss: LossConfig,
+    strategy: tf.distribute.Strategy,
+) -> tuple[Trainer, int]:
+    """A network as the seed makes it, and the images of a batch on each device."""
+    batch_size = devices.per_replica(
+        config.train_batch_size,
+        strategy,
+        parts=config.devices.gradient_accumulation_steps,
+    )
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        return make_trainer(config, spec, loss, strategy), batch_size
 
 
 def batches_of(

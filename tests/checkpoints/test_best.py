@@ -13,10 +13,7 @@ from deeplab_tf.checkpoints import best, reading, rundir
 from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.config import DataConfig, TrainConfig
 from deeplab_tf.data.specs import DATASETS
-
-
-class Killed(BaseException):
-    """What no code catches."""
+from tests.checkpoints.killing import Killed, stopping
 
 
 def saved(folder, step, keep=5):
@@ -118,15 +115,6 @@ def test_no_moment_of_keeping_leaves_less_than_a_best_one(tmp_path, monkeypatch,
 
 def unlinked(*_):
     raise OSError(95, "Operation not supported")
-
-
-def stopping(function, steps, moment):
-    def call(*args, **settings):
-        if next(steps) >= moment:
-            raise Killed
-        return function(*args, **settings)
-
-    return call
 
 
 def test_scores_without_their_checkpoint_are_none(tmp_path):

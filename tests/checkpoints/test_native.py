@@ -15,6 +15,7 @@ import tensorflow as tf
 from deeplab_tf.checkpoints import native, reading
 from deeplab_tf.checkpoints.native import Keeper
 from deeplab_tf.errors import InputError
+from tests.checkpoints.killing import Killed, stopping
 
 
 def state(value=0.0, names=("a/weights", "b.c/weights")):
@@ -170,10 +171,6 @@ def test_an_older_checkpoint_can_be_chosen_in_the_listing(tmp_path):
     assert Keeper(tmp_path, state(), keep=5).resume().endswith("model.ckpt-3")
 
 
-class Killed(BaseException):
-    """What no code catches."""
-
-
 def test_no_moment_of_saving_leaves_less_than_a_whole_checkpoint(tmp_path, monkeypatch):
     """Killed before each change of the folder; the next save cleans up."""
     older = tmp_path / "older"
@@ -201,15 +198,6 @@ def test_no_moment_of_saving_leaves_less_than_a_whole_checkpoint(tmp_path, monke
         assert not list(folder.glob(".*"))
     assert sorted(set(seen)) == [5.0, 7.0]
     assert seen == sorted(seen)
-
-
-def stopping(function, steps, moment):
-    def call(*args, **settings):
-        if next(steps) >= moment:
-            raise Killed
-        return function(*args, **settings)
-
-    return call
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from deeplab_tf.data.specs import shapes, voc2012
 from deeplab_tf.models.build import build
 from deeplab_tf.models.names import weights_by_name
 from deeplab_tf.training import optimization
-from deeplab_tf.training.step import Trainer
 from tests.recorded import SMALL, assign_rule_weights, golden, settings
+from tests.training.trainers import trainer_of
 
 STRATEGY = tf.distribute.get_strategy()
 PLAIN = LossConfig()
@@ -29,21 +29,7 @@ def make_trainer(config, spec, update, *, frozen=False, strategy=STRATEGY):
         )
         # The recorded runs have none, for their numbers to be the same at each run.
         model.get_layer("concat_projection_dropout").rate = 0.0
-        named = weights_by_name(model)
-        weights = {name: w for name, w in named.items() if w.trainable}
-        optimizer = optimization.make_optimizer(update)
-        optimization.build(optimizer, weights, update)
-        return Trainer(
-            strategy=strategy,
-            model=model,
-            forward=model,
-            loss_weights=(1.0,),
-            optimizer=optimizer,
-            weights=weights,
-            spec=spec,
-            loss=LossConfig(),
-            update=update,
-        )
+        return trainer_of(model, strategy, update, spec=spec)
 
 
 # Batch norm over the means of 8 images makes the more of rounding.
@@ -62,20 +48,7 @@ def linear_trainer(loss_weights, *, loss=PLAIN, update=UPDATE, strategy=STRATEGY
             for i, _ in enumerate(loss_weights)
         ]
         model = keras.Model(images, outputs)
-        weights = optimization.learning(weights_by_name(model), update)
-        optimizer = optimization.make_optimizer(update)
-        optimization.build(optimizer, weights, update)
-        return Trainer(
-            strategy=strategy,
-            model=model,
-            forward=model,
-            loss_weights=loss_weights,
-            optimizer=optimizer,
-            weights=weights,
-            spec=shapes.SPEC,
-            loss=loss,
-            update=update,
-        )
+        return trainer_of(model, strategy, update, loss=loss, loss_weights=loss_weights)
 
 
 def test_an_auxiliary_loss_counts_as_much_as_its_weight(rng):

@@ -69,12 +69,9 @@ def _trainer(strategy, frozen):
     import keras
     from keras import layers
 
-    from deeplab_tf.config import LossConfig, OptimizerConfig
-    from deeplab_tf.data.specs import shapes
+    from deeplab_tf.config import OptimizerConfig
     from deeplab_tf.models.custom import FrozenableBatchNorm
-    from deeplab_tf.models.names import weights_by_name
-    from deeplab_tf.training import optimization
-    from deeplab_tf.training.step import Trainer
+    from tests.training.trainers import trainer_of
 
     keras.utils.set_random_seed(0)
     update = OptimizerConfig(base_learning_rate=0.1)
@@ -84,20 +81,7 @@ def _trainer(strategy, frozen):
     norm = FrozenableBatchNorm(frozen=frozen, replicas=replicas, name="c0.BatchNorm")
     x = layers.ReLU()(norm(x))
     model = keras.Model(images, layers.Conv2D(6, 1, name="logits.semantic")(x))
-    weights = optimization.learning(weights_by_name(model), update)
-    optimizer = optimization.make_optimizer(update)
-    optimization.build(optimizer, weights, update)
-    return Trainer(
-        strategy=strategy,
-        model=model,
-        forward=model,
-        loss_weights=(1.0,),
-        optimizer=optimizer,
-        weights=weights,
-        spec=shapes.SPEC,
-        loss=LossConfig(),
-        update=update,
-    )
+    return trainer_of(model, strategy, update)
 
 
 def scenes(count, size=33):
