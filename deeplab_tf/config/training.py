@@ -98,3 +98,8 @@ class TrainConfig:
                 f"--drop_path_keep_prob={self.drop_path_keep_prob}: a share, as 0.8"
             )
         refuse_quantization(self)
+
+    @property
+    def images_at_a_time(self) -> int:
+        """From how many images, over all devices, batch norm takes its statistics."""
+        return self.train_batch_size // self.devices.gradient_accumulation_steps

@@ -28,6 +28,7 @@ _FEATURES = {
     "image/segmentation/class/encoded": tf.io.FixedLenFeature((), tf.string, ""),
 }
 DCT = "INTEGER_ACCURATE"  # Of JPEGs; see `decode_image`.
+_NUMBER = re.compile(r"-(\d+)-of-(\d+)")
 _HEADER, _FOOTER = 12, 4  # Bytes around a record: its length with a checksum; another.
 
 
@@ -88,9 +89,7 @@ def find_shards(folder: str, split: str) -> list[str]:
         others = {split_of(path.name) for path in Path(folder).glob("*-of-*")}
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
-    counts = {
-        match[1] for path in paths if (match := re.search(r"-of-(\d+)", path.name))
-    }
+    counts = {match[2] for path in paths if (match := _NUMBER.search(path.name))}
     if len(counts) > 1:
         raise InputError(
             f"{folder}: shards {split}-* of two sets, {' and '.join(sorted(counts))} "
@@ -99,7 +98,7 @@ def find_shards(folder: str, split: str) -> list[str]:
     if counts and len(paths) != int(*counts):
         raise InputError(
             f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their "
-            f"names{_hint(folder)}"
+            f"names{_hint(folder) or _missing(paths, int(*counts))}"
         )
     return [str(path) for path in paths]
 
@@ -107,6 +106,16 @@ def find_shards(folder: str, split: str) -> list[str]:
 def split_of(name: str) -> str:
     """The split that a shard's name tells, whoever wrote it and whatever its suffix."""
     return re.sub(r"-\d+-of-\d+.*", "", name)
+
+
+def _missing(paths: list[Path], count: int) -> str:
+    """What to do about shards that are not there, or there twice."""
+    numbers = {int(match[1]) for path in paths if (match := _NUMBER.search(path.name))}
+    missing = [str(number) for number in range(count) if number not in numbers]
+    if not missing:
+        return "; remove those that are there twice"
+    named = ", ".join(missing[:5]) + (", ..." if missing[5:] else "")
+    return f"; copy the missing ones there (number {named}), or build them again"
 
 
 def _hint(folder: str) -> str:

@@ -94,12 +94,12 @@ def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None
     norms = [
         layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
     ]
-    if any(not norm.frozen for norm in norms) and config.train_batch_size < 12:
+    if any(not norm.frozen for norm in norms) and config.images_at_a_time < 12:
         logging.warning(
             "Batch norm learns its statistics from %d images at a time, and results "
             "suffer below 12: take a larger --train_batch_size, or, from trained "
             "weights, --fine_tune_batch_norm=false",
-            config.train_batch_size,
+            config.images_at_a_time,
         )
     if norms and not config.fine_tune_batch_norm and report is None:
         logging.warning(

@@ -121,8 +121,7 @@ def _values(facts: Mapping[str, Any], name: str) -> list[float]:
 
 
 def _of_batch_norm(facts: Mapping[str, Any], config: TrainConfig) -> Iterator[str]:
-    parts = config.devices.gradient_accumulation_steps
-    count = config.train_batch_size // parts
+    count = config.images_at_a_time
     learns = facts["has_batch_norm"] and config.fine_tune_batch_norm
     if learns and count < _SMALL_BATCH:
         yield (

@@ -121,21 +121,19 @@ def _see_classes(spec: DatasetSpec, tally: Tally, findings: Findings) -> None:
 def _see_start(config: TrainConfig, trainer: Trainer, findings: Findings) -> None:
     """The initial checkpoint, and settings that do not go with it."""
     report = findings.collected(run.initialize, config, trainer)
-    images = config.train_batch_size // config.devices.gradient_accumulation_steps
     learns = any(
         isinstance(layer, FrozenableBatchNorm) and not layer.frozen
         for layer in layers_of(trainer.model)
     )
-    if learns and images == 1:
+    if learns and config.images_at_a_time == 1:
         findings.add(
             "Batch norm sees one image at a time, and makes 0 of what is pooled "
             "over it: take --train_batch_size=12 or more, or, from trained weights, "
             "--fine_tune_batch_norm=false"
         )
-        images = _ENOUGH  # It is said.
-    advice.warn(
-        dataclasses.replace(config, train_batch_size=images), trainer.model, report
-    )
+        said = config.train_batch_size * _ENOUGH  # So that it is not said twice.
+        config = dataclasses.replace(config, train_batch_size=said)
+    advice.warn(config, trainer.model, report)
 
 
 def _see_disk(

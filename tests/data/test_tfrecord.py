@@ -148,7 +148,15 @@ def test_a_file_without_numbers_is_a_shard_as_for_official_readers(folder):
 
 def test_a_missing_shard_is_noticed(folder):
     (folder / "train-00000-of-00002.tfrecord").unlink()
-    with pytest.raises(InputError, match=r"1 shards train-\*, of 2 by their names"):
+    said = r"1 shards train-\*, of 2 by their names; copy .* \(number 0\), or build"
+    with pytest.raises(InputError, match=said):
+        tfrecord.find_shards(str(folder), "train")
+
+
+def test_a_shard_that_is_there_twice_is_noticed(folder):
+    twin = folder / "train-00000-of-00002.bak"
+    twin.write_bytes((folder / "train-00000-of-00002.tfrecord").read_bytes())
+    with pytest.raises(InputError, match=r"3 shards .* remove those .* there twice"):
         tfrecord.find_shards(str(folder), "train")
 
 

@@ -10,6 +10,7 @@ from deeplab_tf.checkpoints.restoring import Report
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
+    DevicesConfig,
     LossConfig,
     OptimizerConfig,
     TrainConfig,
@@ -84,9 +85,12 @@ def test_frozen_statistics_have_to_come_from_somewhere(caplog):
 
 
 def test_small_batches_are_warned_of(caplog):
-    config = dataclasses.replace(QUIET, train_batch_size=4)
-    (message,) = warnings(caplog, config)
-    assert "from 4 images at a time" in message
+    four = dataclasses.replace(QUIET, train_batch_size=4)
+    parts = DevicesConfig(gradient_accumulation_steps=4)
+    for config in (four, dataclasses.replace(QUIET, devices=parts)):
+        caplog.clear()
+        (message,) = warnings(caplog, config)
+        assert "from 4 images at a time" in message
     assert "--fine_tune_batch_norm=false" in message
 
 
