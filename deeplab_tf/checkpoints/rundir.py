@@ -71,7 +71,7 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
             before.spec,
             spec,
             subject=f"{folder}: holds a run on",
-            way_out="or choose another --train_logdir",
+            way_out="choose another --train_logdir",
             renamed=config.data.classes_renamed,
         )
         _tell_of_change(folder, before.spec, spec, config.train_split)

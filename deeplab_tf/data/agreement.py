@@ -47,10 +47,11 @@ def check(
     how = difference(trained, found)
     if how is None or (renamed and how.of_names):
         return
-    said = [how.what, remedy or how.remedy, way_out]
+    ways = ", or ".join(filter(None, [remedy or how.remedy, way_out]))
+    said = "; ".join(filter(None, [how.what, ways]))
     raise InputError(
         f"{subject} {trained.name} ({trained.num_classes} classes), not on "
-        f"{found.name} ({found.num_classes} classes): {'; '.join(filter(None, said))}"
+        f"{found.name} ({found.num_classes} classes): {said}"
     )
 
 

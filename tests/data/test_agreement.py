@@ -22,7 +22,7 @@ def check(found, *, renamed=False, trained=CAMVID):
         trained,
         found,
         subject="run was trained on",
-        way_out="or else",
+        way_out="go home",
         renamed=renamed,
     )
 
@@ -46,12 +46,12 @@ def test_what_is_no_matter_of_meaning_may_differ(changes):
         (
             ("road", "sky", "car"),
             'class 1 is "car" there, "sky" here, in another order; build the records '
-            "in that one; or else",
+            "in that one, or go home",
         ),
         (
             ("street", "car", "heaven"),
             'class 0 is "road" there, "street" here, and so 2; if all mean the same, '
-            "--classes_renamed; or else",
+            "--classes_renamed, or go home",
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_name_at_another_id_is_no_other_name(classes, message):
 def test_names_are_not_blamed_for_an_ignored_class():
     found = other(classes=("street", "car", "sky"), ignore_label=0)
     for renamed in (False, True):
-        with pytest.raises(InputError, match=r"no class is ignored there.*; or else"):
+        with pytest.raises(InputError, match=r"no class is ignored there.*, or go"):
             check(found, renamed=renamed)
 
 
