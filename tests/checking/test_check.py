@@ -263,7 +263,8 @@ def test_a_shard_that_is_cut_off_or_missing_is_told(tmp_path, records, told):
     assert lines[:-1] == [
         "ERROR: train, train-00001-of-00002.tfrecord: cut off within record 5; copy or "
         "build it again",
-        "ERROR: val: 1 shards val-*, of 2 by their names",
+        "ERROR: val: 1 shards val-*, of 2 by their names; copy the missing ones "
+        "there (number 0), or build them again",
     ]
 
 
