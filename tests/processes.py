@@ -56,11 +56,12 @@ class Processes:
             self._lines.put(None)
 
     def lines(self) -> Iterator[str]:
-        """Yields lines of the first worker until it ends."""
+        """Yields lines of the first worker until it ends; then none, however often."""
         while (line := self._lines.get(timeout=_PATIENCE)) is not None:
             if found := re.match(r"step (\d+)/", line):
                 self.step = int(found[1])
             yield line
+        self._lines.put(None)
 
     def wait_for_step(self, step: int) -> bool:
         """Whether the run came to a step; it may have ended before."""
