@@ -89,7 +89,8 @@ def find_shards(folder: str, split: str) -> list[str]:
         others = {split_of(path.name) for path in Path(folder).glob("*-of-*")}
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
-    counts = {match[2] for path in paths if (match := _NUMBER.search(path.name))}
+    matches = [match for path in paths if (match := _NUMBER.search(path.name))]
+    counts = {match[2] for match in matches}
     if len(counts) > 1:
         raise InputError(
             f"{folder}: shards {split}-* of two sets, {' and '.join(sorted(counts))} "
@@ -98,19 +99,19 @@ def find_shards(folder: str, split: str) -> list[str]:
     if counts and len(paths) != int(*counts):
         raise InputError(
             f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their "
-            f"names{_hint(folder) or _missing(paths, int(*counts))}"
+            f"names{_hint(folder) or _missing(matches, int(*counts))}"
         )
     return [str(path) for path in paths]
 
 
 def split_of(name: str) -> str:
     """The split that a shard's name tells, whoever wrote it and whatever its suffix."""
-    return re.sub(r"-\d+-of-\d+.*", "", name)
+    return _NUMBER.split(name)[0]
 
 
-def _missing(paths: list[Path], count: int) -> str:
+def _missing(matches: list[re.Match[str]], count: int) -> str:
     """What to do about shards that are not there, or there twice."""
-    numbers = {int(match[1]) for path in paths if (match := _NUMBER.search(path.name))}
+    numbers = {int(match[1]) for match in matches}
     missing = [str(number) for number in range(count) if number not in numbers]
     if not missing:
         return "; remove those that are there twice"

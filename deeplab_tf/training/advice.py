@@ -20,6 +20,7 @@ from deeplab_tf.models.names import layers_of, scope
 from deeplab_tf.training.class_weights import Counts
 
 _DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
+ENOUGH_IMAGES = 12  # For the statistics of batch norm; those of fewer are noise.
 _FAR_ABOVE = 3.0  # Times the loss to expect.
 
 
@@ -94,12 +95,14 @@ def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None
     norms = [
         layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
     ]
-    if any(not norm.frozen for norm in norms) and config.images_at_a_time < 12:
+    few = config.images_at_a_time < ENOUGH_IMAGES
+    if few and any(not norm.frozen for norm in norms):
         logging.warning(
             "Batch norm learns its statistics from %d images at a time, and results "
-            "suffer below 12: take a larger --train_batch_size, or, from trained "
+            "suffer below %d: take a larger --train_batch_size, or, from trained "
             "weights, --fine_tune_batch_norm=false",
             config.images_at_a_time,
+            ENOUGH_IMAGES,
         )
     if norms and not config.fine_tune_batch_norm and report is None:
         logging.warning(

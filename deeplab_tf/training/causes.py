@@ -8,8 +8,8 @@ import numpy as np
 
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.training.advice import ENOUGH_IMAGES
 
-_SMALL_BATCH = 12  # Below, statistics of batch norm are noise, as `advice` warns.
 _GROWN = 10.0  # Times the median of the steps before: the rate is to blame.
 _ABSURD = 100.0  # Times the loss of a network that knows nothing.
 _HEAVY = 100.0  # Times the median of the class weights.
@@ -123,7 +123,7 @@ def _values(facts: Mapping[str, Any], name: str) -> list[float]:
 def _of_batch_norm(facts: Mapping[str, Any], config: TrainConfig) -> Iterator[str]:
     count = config.images_at_a_time
     learns = facts["has_batch_norm"] and config.fine_tune_batch_norm
-    if learns and count < _SMALL_BATCH:
+    if learns and count < ENOUGH_IMAGES:
         yield (
             f"batch norm learns from {count} images at a time "
             "(--fine_tune_batch_norm=false from trained weights, or a larger batch)"

@@ -32,8 +32,6 @@ from deeplab_tf.training.findings import Findings
 from deeplab_tf.training.step import Trainer
 from deeplab_tf.training.symptoms import Steps
 
-_ENOUGH = 12  # Images, for the statistics of batch norm.
-
 
 def check(config: TrainConfig) -> None:
     """Takes two steps, tells what is found, and leaves nothing behind.
@@ -131,8 +129,9 @@ def _see_start(config: TrainConfig, trainer: Trainer, findings: Findings) -> Non
             "over it: take --train_batch_size=12 or more, or, from trained weights, "
             "--fine_tune_batch_norm=false"
         )
-        said = config.train_batch_size * _ENOUGH  # So that it is not said twice.
-        config = dataclasses.replace(config, train_batch_size=said)
+        # So that it is not said twice.
+        enough = config.train_batch_size * advice.ENOUGH_IMAGES
+        config = dataclasses.replace(config, train_batch_size=enough)
     advice.warn(config, trainer.model, report)
 
 

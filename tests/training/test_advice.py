@@ -91,7 +91,7 @@ def test_small_batches_are_warned_of(caplog):
         caplog.clear()
         (message,) = warnings(caplog, config)
         assert "from 4 images at a time" in message
-    assert "--fine_tune_batch_norm=false" in message
+        assert "--fine_tune_batch_norm=false" in message
 
 
 def test_crops_that_do_not_align_are_told(caplog):
