@@ -16,11 +16,11 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import program
+from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models import custom
+from deeplab_tf.config.fields import flag
 from deeplab_tf.models.build import build
-from deeplab_tf.settings import flag
+from deeplab_tf.models.layers import custom
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,4 +76,4 @@ def _seconds(step: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

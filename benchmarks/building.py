@@ -23,10 +23,10 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from deeplab_tf import building, program
-from deeplab_tf.data import images
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import voc2012
-from deeplab_tf.settings import flag
 
 _SIZE = 375, 500  # Height, width: most of VOC.
 _DIFFERENT = 50  # Pairs that are drawn; others are links to them.
@@ -52,7 +52,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 
 def _measure(
-    pairs: list[building.Pair], folder: Path, processes: int, shards: int
+    pairs: list[dataset_builders.Pair], folder: Path, processes: int, shards: int
 ) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -77,7 +77,7 @@ def _measure(
 
 def _build(
     there: Connection,
-    pairs: list[building.Pair],
+    pairs: list[dataset_builders.Pair],
     output_dir: str,
     processes: int,
     shards: int,
@@ -86,12 +86,12 @@ def _build(
     peaks: dict[int, float] = {}
     threading.Thread(target=_watch, args=(peaks,), daemon=True).start()
     began, before = time.perf_counter(), os.times()
-    building.build(
-        {"train": building.Files(pairs=pairs)},
+    dataset_builders.build(
+        {"train": dataset_builders.Files(pairs=pairs)},
         voc2012.SPEC,
         output_dir,
         shards=shards,
-        work=building.WorkConfig(processes=processes),
+        work=dataset_builders.WorkConfig(processes=processes),
     )
     seconds, after = time.perf_counter() - began, os.times()
     cpu = sum(after[:4]) - sum(before[:4])
@@ -117,18 +117,18 @@ def _peak(process: int) -> float:
     return int(match[1]) / 1000 if match else 0.0
 
 
-def _draw(folder: Path, count: int) -> list[building.Pair]:
+def _draw(folder: Path, count: int) -> list[dataset_builders.Pair]:
     rng = np.random.default_rng(0)
-    pairs: list[building.Pair] = []
+    pairs: list[dataset_builders.Pair] = []
     for i in range(count):
         image, label = folder / f"{i:06d}.jpg", folder / f"{i:06d}.png"
         if i < _DIFFERENT:
             Image.fromarray(_photograph(rng)).save(image, quality=92)
-            label.write_bytes(images.png(_mask(rng), voc2012.SPEC.palette))
+            label.write_bytes(image_files.png(_mask(rng), voc2012.SPEC.palette))
         else:
             image.hardlink_to(folder / f"{i % _DIFFERENT:06d}.jpg")
             label.hardlink_to(folder / f"{i % _DIFFERENT:06d}.png")
-        pairs.append(building.Pair(name=f"{i:06d}", image=image, label=label))
+        pairs.append(dataset_builders.Pair(name=f"{i:06d}", image=image, label=label))
     return pairs
 
 
@@ -154,4 +154,4 @@ def _smooth(rng: np.random.Generator, cells: int, channels: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

@@ -17,9 +17,9 @@ import numpy as np
 from absl import logging
 
 import deeplab_tf
-from deeplab_tf import program
-from deeplab_tf.prediction import crf_numba, crf_tensorflow
-from deeplab_tf.settings import flag
+from deeplab_tf import cli
+from deeplab_tf.config.fields import flag
+from deeplab_tf.crf import numba_engine, tensorflow_engine
 
 SIGMAS = {"sigma_alpha": 67.0, "sigma_beta": 3.0, "sigma_gamma": 3.0}
 WEIGHTS = {"w1": 4.0, "w2": 3.0}
@@ -92,10 +92,10 @@ def _pydensecrf(image: np.ndarray, logits: np.ndarray, iterations: int) -> np.nd
 
 ENGINES: dict[str, Callable[..., np.ndarray]] = {
     "pydensecrf": _pydensecrf,
-    "numba": _ours(crf_numba.kernels),
-    "tensorflow": _ours(crf_tensorflow.kernels),
+    "numba": _ours(numba_engine.kernels),
+    "tensorflow": _ours(tensorflow_engine.kernels),
 }
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

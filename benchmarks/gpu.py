@@ -26,13 +26,13 @@ from absl import logging
 from jax import numpy as jnp
 
 from benchmarks.torch_graph import Graph
-from deeplab_tf import program
+from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.config.fields import flag
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.counting import multiply_adds
-from deeplab_tf.models.precision import computing
-from deeplab_tf.settings import flag
+from deeplab_tf.models.mixed_precision import computing
+from deeplab_tf.models.summary import multiply_adds
 
 CLASSES = 21
 NETWORKS = ("mobilenet_v2", "resnet_v1_50_beta", "xception_65")
@@ -211,4 +211,4 @@ def _wait(found: Any) -> None:
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

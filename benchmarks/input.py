@@ -20,13 +20,20 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import program
+from deeplab_tf import cli
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import caching, decoding, images, pipeline, tfrecord, transforms
-from deeplab_tf.data.decoding import Sample
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data import (
+    decode,
+    decode_cache,
+    image_files,
+    pipeline,
+    tfrecord,
+    transforms,
+)
+from deeplab_tf.data.decode import Sample
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.records import Shards
-from deeplab_tf.settings import flag
 
 SIZES = {"jpeg": (375, 500), "png": (1024, 2048)}
 Crop = Callable[..., Sample]
@@ -89,7 +96,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 
 def _measure(source: Source, config: BenchmarkConfig) -> None:
-    cache = caching.make(source.records, 1.0)
+    cache = decode_cache.make(source.records, 1.0)
     cached = dataclasses.replace(source, decode=cache)
     ways = {
         "plain": _passes(source, plain),
@@ -127,7 +134,7 @@ def _take(crops: Iterator[Sample], count: int) -> float:
 
 def _decoded(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
     """What no way can do without, unless it remembers."""
-    image, ids = decoding.decoded(sample)
+    image, ids = decode.decoded(sample)
     return {"number": number, "image": image, "label": ids}
 
 
@@ -177,12 +184,12 @@ def _record(rng: np.random.Generator, image_format: str, name: str) -> tfrecord.
         name=name,
         image=tf.io.encode_jpeg(pixels, quality=95).numpy()
         if jpeg
-        else images.png(pixels),
+        else image_files.png(pixels),
         image_format=image_format,
         size=(height, width),
-        label=images.png(label),
+        label=image_files.png(label),
     )
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

@@ -13,9 +13,9 @@ import time
 
 from absl import logging
 
-from deeplab_tf import program
+from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.settings import flag
+from deeplab_tf.config.fields import flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,14 @@ def _measured(
     import tensorflow as tf
 
     from deeplab_tf.models.build import build
-    from deeplab_tf.training import recomputing
+    from deeplab_tf.training import remat
 
     settings = ModelConfig(
         model_variant=variant, decoder_output_stride=(4,), atrous_rates=(6, 12, 18)
     )
     side = config.crop_size
     model = build(settings, 21, input_size=(side, side))
-    call = recomputing.wrapped(model) if again else model
+    call = remat.wrapped(model) if again else model
     images = tf.random.uniform((config.batch_size, side, side, 3), 0, 255)
     weights = [variable.value for variable in model.trainable_variables]
 
@@ -82,4 +82,4 @@ def _resident() -> float:
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

@@ -10,7 +10,7 @@ from keras import layers
 from torch import nn
 from torch.nn import functional
 
-from deeplab_tf.models.custom import FrozenableBatchNorm, ResizeLike
+from deeplab_tf.models.layers.custom import FrozenableBatchNorm, ResizeLike
 
 
 class Graph(nn.Module):

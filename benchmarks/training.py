@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import program
+from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -28,10 +28,10 @@ from deeplab_tf.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
-from deeplab_tf.models.custom import ResizeLike
-from deeplab_tf.settings import flag
-from deeplab_tf.training.making import make_trainer
+from deeplab_tf.models.layers.custom import ResizeLike
+from deeplab_tf.training.setup import make_trainer
 
 _STRIDES = {"mobilenet_v2": (4,), "xception_65": (4,)}
 Steps = Callable[[int], Any]
@@ -185,4 +185,4 @@ def _resident() -> float:
 
 
 if __name__ == "__main__":
-    program.run(BenchmarkConfig, benchmark)
+    cli.run(BenchmarkConfig, benchmark)

@@ -9,10 +9,17 @@ with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip. 
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, archives, downloading, published
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import ade20k
-from deeplab_tf.settings import flag
+from deeplab_tf.dataset_builders import (
+    Files,
+    archives,
+    published,
+)
+from deeplab_tf.dataset_builders import (
+    download as downloads,
+)
 
 _ROOT = "./ADE20K/ADEChallengeData2016"
 
@@ -36,7 +43,7 @@ class Ade20kConfig:
     )
     download: bool = flag("Fetch ADEChallengeData2016.zip, where absent.", False)
     output_dir: str = flag("Where the records go.", "./ADE20K/tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: Ade20kConfig) -> None:
@@ -48,8 +55,8 @@ def build(config: Ade20kConfig) -> None:
     if config.download:
         layout = "ADEChallengeData2016/images/training"
         given = config.train_image_folder
-        root = downloading.root("train_image_folder", given, layout)
-        downloading.fetch({archives.ADE20K: root})
+        root = downloads.root("train_image_folder", given, layout)
+        downloads.fetch({archives.ADE20K: root})
     folders = {
         "train": (config.train_image_folder, config.train_image_label_folder),
         "val": (config.val_image_folder, config.val_image_label_folder),
@@ -58,13 +65,13 @@ def build(config: Ade20kConfig) -> None:
     table = published.without_zero(spec) if config.reduce_zero_label else None
     splits = {
         split: Files(
-            pairs=building.pairs_by_stem(Path(images), Path(masks)), table=table
+            pairs=dataset_builders.pairs_by_stem(Path(images), Path(masks)), table=table
         )
         for split, (images, masks) in folders.items()
     }
     published.tell_counts(splits, spec)
-    building.build(splits, spec, config.output_dir, work=config.work)
+    dataset_builders.build(splits, spec, config.output_dir, work=config.work)
 
 
 if __name__ == "__main__":
-    program.run(Ade20kConfig, build, retired=published.RETIRED)
+    cli.run(Ade20kConfig, build, retired=published.RETIRED)

@@ -12,13 +12,13 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, Pair, published
-from deeplab_tf.building.sources import read_list
-from deeplab_tf.data import labels
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import camvid
+from deeplab_tf.dataset_builders import Files, Pair, published
+from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
-from deeplab_tf.settings import flag
 
 _STILLS, _COLORED = "701_StillsRaw_full", "LabeledApproved_full"
 
@@ -32,7 +32,7 @@ class CamvidConfig:
         "Lists train.txt, val.txt and test.txt; by default those in camvid_root.", None
     )
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: CamvidConfig) -> None:
@@ -42,7 +42,7 @@ def build(config: CamvidConfig) -> None:
         InputError: No split is there, or a file is missing or damaged.
     """
     root, lists = Path(config.camvid_root), _list_folder(config)
-    void = labels.mapping({camvid.VOID: camvid.SPEC.ignore_label})
+    void = contract.mapping({camvid.VOID: camvid.SPEC.ignore_label})
     splits = {}
     for split in ("train", "val", "test"):
         list_file = lists / f"{split}.txt"
@@ -61,7 +61,7 @@ def build(config: CamvidConfig) -> None:
         {split: [pair.name for pair in files.pairs] for split, files in splits.items()}
     )
     published.tell_counts(splits, camvid.SPEC)
-    building.build(splits, camvid.SPEC, config.output_dir, work=config.work)
+    dataset_builders.build(splits, camvid.SPEC, config.output_dir, work=config.work)
 
 
 def _list_folder(config: CamvidConfig) -> Path:
@@ -101,9 +101,9 @@ def _found(root: Path, split: str) -> list[Pair]:
         (root / split, root / f"{split}annot"),
     ):
         if images.is_dir():
-            return building.pairs_by_stem(images, masks)
+            return dataset_builders.pairs_by_stem(images, masks)
     return []
 
 
 if __name__ == "__main__":
-    program.run(CamvidConfig, build, retired=published.RETIRED)
+    cli.run(CamvidConfig, build, retired=published.RETIRED)

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, Pair, published
-from deeplab_tf.data import images, labels
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag, required
+from deeplab_tf.data import image_files
+from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import cityscapes
+from deeplab_tf.dataset_builders import Files, Pair, published
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.settings import flag, required
 
 _IMAGE = "_leftImg8bit.png"
 # Annotations, and folder of the images, that make a split.
@@ -60,7 +61,7 @@ class CityscapesConfig:
     )
     download: bool = flag("Tell what to fetch by hand: it needs an account.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
     def __post_init__(self) -> None:
         required(self, "splits")
@@ -79,7 +80,7 @@ def build(config: CityscapesConfig) -> None:
         _tell_what_to_fetch(config)
     splits = {split: _source(config, split) for split in config.splits}
     published.tell_counts(splits, cityscapes.SPEC)
-    building.build(
+    dataset_builders.build(
         splits, cityscapes.SPEC, config.output_dir, shards=10, work=config.work
     )
 
@@ -88,8 +89,8 @@ def _source(config: CityscapesConfig, split: str) -> Files:
     pairs = [pair for part in _PARTS[split] for pair in _pairs(config, split, *part)]
     if config.label_ids == "read":
         return Files(pairs=pairs, read_mask=published.read_training_ids)
-    table = labels.mapping(cityscapes.training_ids())
-    return Files(pairs=pairs, read_mask=images.read_mask, table=table)
+    table = contract.mapping(cityscapes.training_ids())
+    return Files(pairs=pairs, read_mask=image_files.read_mask, table=table)
 
 
 def _pairs(
@@ -136,4 +137,4 @@ def _absent(root: Path, annotations: str, folder: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    program.run(CityscapesConfig, build, retired=published.RETIRED)
+    cli.run(CityscapesConfig, build, retired=published.RETIRED)

@@ -18,13 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, Source, coco, color_table, splitting
-from deeplab_tf.building.sources import read_list
-from deeplab_tf.data import images, labels
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag, positive
+from deeplab_tf.data import image_files
+from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.dataset_builders import Files, Source, coco, color_table
+from deeplab_tf.dataset_builders.sources import read_list
+from deeplab_tf.dataset_builders.splits import Splitting
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class FolderConfig:
         "Ids 1, 2, ... become 0, 1, ..., and 0 the ignore label.", False
     )
     shards: int = flag("Files a split.", 4)
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
     def __post_init__(self) -> None:
         _check_given(self)
@@ -101,12 +103,12 @@ class FolderConfig:
         return Path(self.image_dir or ""), Path(self.label_dir or "")
 
     @property
-    def splitting(self) -> splitting.Splitting:
+    def splitting(self) -> Splitting:
         """How photographs are divided."""
         lists = {}
         if self.train_list and self.val_list:
             lists = {"train": Path(self.train_list), "val": Path(self.val_list)}
-        return splitting.Splitting(
+        return Splitting(
             lists=lists,
             by_folder=self.split_by_folder,
             fraction=self.val_fraction,
@@ -157,7 +159,7 @@ def build(config: FolderConfig) -> None:
         names, palette = table.classes, table.palette
         splits = _files(config, table)
     else:
-        splits = _files(config, images.read_mask)
+        splits = _files(config, image_files.read_mask)
     spec = DatasetSpec(
         name=config.name,
         classes=names,
@@ -165,7 +167,7 @@ def build(config: FolderConfig) -> None:
         ignore_label=config.ignore_label,
     )
     output = config.output_dir or ""
-    building.build(splits, spec, output, shards=config.shards, work=config.work)
+    dataset_builders.build(splits, spec, output, shards=config.shards, work=config.work)
 
 
 def class_names(config: FolderConfig) -> tuple[str, ...]:
@@ -187,7 +189,9 @@ def class_names(config: FolderConfig) -> tuple[str, ...]:
     return names
 
 
-def _files(config: FolderConfig, reader: building.MaskReader) -> dict[str, Source]:
+def _files(
+    config: FolderConfig, reader: dataset_builders.MaskReader
+) -> dict[str, Source]:
     photos, masks = config.folders
     if config.image_glob and config.label_glob:
         splits = config.splitting.patterns(
@@ -242,8 +246,8 @@ def _table(config: FolderConfig) -> np.ndarray | None:
                 "masks"
             )
         changes[old] = new
-    return labels.mapping(changes) if changes else None
+    return contract.mapping(changes) if changes else None
 
 
 if __name__ == "__main__":
-    program.run(FolderConfig, build)
+    cli.run(FolderConfig, build)

@@ -11,14 +11,15 @@ background is ignored.
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, archives, downloading, matlab, published
-from deeplab_tf.building.sources import read_list
-from deeplab_tf.data import labels
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import pascal_context
+from deeplab_tf.dataset_builders import Files, archives, matlab, published
+from deeplab_tf.dataset_builders.download import fetch, root
+from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
-from deeplab_tf.settings import flag
 
 _ROOT = "./VOCdevkit/VOC2010"
 
@@ -44,7 +45,7 @@ class PascalContextConfig:
     )
     download: bool = flag("Fetch VOC 2010, and PASCAL-Context, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: PascalContextConfig) -> None:
@@ -59,7 +60,7 @@ def build(config: PascalContextConfig) -> None:
     stems = published.train_and_val(Path(config.list_folder))
     splits = {split: _source(config, names, spec) for split, names in stems.items()}
     published.tell_counts(splits, spec)
-    building.build(splits, spec, config.output_dir, work=config.work)
+    dataset_builders.build(splits, spec, config.output_dir, work=config.work)
 
 
 def _source(config: PascalContextConfig, stems: list[str], spec: DatasetSpec) -> Files:
@@ -68,7 +69,7 @@ def _source(config: PascalContextConfig, stems: list[str], spec: DatasetSpec) ->
     reduced = published.without_zero(spec) if config.reduce_zero_label else None
     if next(masks.glob("*.mat"), None) is None:
         return Files(pairs=pairs, table=reduced)
-    table = labels.mapping(_ids_by_label(Path(config.label_names)))
+    table = contract.mapping(_ids_by_label(Path(config.label_names)))
     if reduced is not None:
         table = reduced[table]
     return Files(pairs=pairs, read_mask=matlab.read_label_map, table=table)
@@ -120,12 +121,10 @@ def _numbers(names_file: Path) -> dict[str, int]:
 
 def _download(config: PascalContextConfig) -> None:
     images, masks = "VOCdevkit/VOC2010/JPEGImages", config.semantic_segmentation_folder
-    home = downloading.root("semantic_segmentation_folder", masks, "trainval")
-    downloading.fetch(
+    home = root("semantic_segmentation_folder", masks, "trainval")
+    fetch(
         {
-            archives.VOC_2010: downloading.root(
-                "image_folder", config.image_folder, images
-            ),
+            archives.VOC_2010: root("image_folder", config.image_folder, images),
             archives.PASCAL_CONTEXT: home,
             archives.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent,
         }
@@ -133,4 +132,4 @@ def _download(config: PascalContextConfig) -> None:
 
 
 if __name__ == "__main__":
-    program.run(PascalContextConfig, build, retired=published.RETIRED)
+    cli.run(PascalContextConfig, build, retired=published.RETIRED)

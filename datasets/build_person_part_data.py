@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, archives, downloading, matlab, published
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import person_part
-from deeplab_tf.settings import flag
+from deeplab_tf.dataset_builders import Files, archives, matlab, published
+from deeplab_tf.dataset_builders.download import fetch, root
 
 _ROOT = "./VOCdevkit/VOC2010"
 
@@ -36,7 +37,7 @@ class PersonPartConfig:
     )
     download: bool = flag("Fetch VOC 2010 and PASCAL-Part, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: PersonPartConfig) -> None:
@@ -50,7 +51,9 @@ def build(config: PersonPartConfig) -> None:
     stems = published.train_and_val(Path(config.list_folder))
     splits = {split: _source(config, split, stems[split]) for split in stems}
     published.tell_counts(splits, person_part.SPEC)
-    building.build(splits, person_part.SPEC, config.output_dir, work=config.work)
+    dataset_builders.build(
+        splits, person_part.SPEC, config.output_dir, work=config.work
+    )
 
 
 def _source(config: PersonPartConfig, split: str, stems: list[str]) -> Files:
@@ -69,12 +72,10 @@ def _source(config: PersonPartConfig, split: str, stems: list[str]) -> Files:
 
 def _download(config: PersonPartConfig) -> None:
     images, masks = "VOCdevkit/VOC2010/JPEGImages", config.semantic_segmentation_folder
-    downloading.fetch(
+    fetch(
         {
-            archives.VOC_2010: downloading.root(
-                "image_folder", config.image_folder, images
-            ),
-            archives.PASCAL_PART: downloading.root(
+            archives.VOC_2010: root("image_folder", config.image_folder, images),
+            archives.PASCAL_PART: root(
                 "semantic_segmentation_folder", masks, "Annotations_Part"
             ),
         }
@@ -82,4 +83,4 @@ def _download(config: PersonPartConfig) -> None:
 
 
 if __name__ == "__main__":
-    program.run(PersonPartConfig, build, retired=published.RETIRED)
+    cli.run(PersonPartConfig, build, retired=published.RETIRED)

@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, Pair
-from deeplab_tf.data import images
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes
-from deeplab_tf.settings import flag
+from deeplab_tf.dataset_builders import Files, Pair
 
 _SIZES = shapes.SPEC.split_sizes
 _HUES = (None, 0, 210, 45, 120, 285)  # Degrees; the ground may have any.
@@ -37,7 +37,7 @@ class ShapesConfig:
     train_size: int = flag("Scenes to train on.", _SIZES["train"])
     val_size: int = flag("Scenes to test on.", _SIZES["val"])
     seed: int = flag("Of the scenes.", 0)
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: ShapesConfig) -> None:
@@ -46,7 +46,9 @@ def build(config: ShapesConfig) -> None:
         split: Files(pairs=_draw_split(config, split, size))
         for split, size in (("train", config.train_size), ("val", config.val_size))
     }
-    building.build(splits, shapes.SPEC, config.output_dir, shards=2, work=config.work)
+    dataset_builders.build(
+        splits, shapes.SPEC, config.output_dir, shards=2, work=config.work
+    )
 
 
 def _draw_split(config: ShapesConfig, split: str, size: int) -> list[Pair]:
@@ -58,8 +60,8 @@ def _draw_split(config: ShapesConfig, split: str, size: int) -> list[Pair]:
         image, label = draw_scene(np.random.default_rng([config.seed, len(split), i]))
         image_path = folder / "images" / split / f"{name}.png"
         label_path = folder / "labels" / split / f"{name}.png"
-        image_path.write_bytes(images.png(image))
-        label_path.write_bytes(images.png(label, shapes.SPEC.palette))
+        image_path.write_bytes(image_files.png(image))
+        label_path.write_bytes(image_files.png(label, shapes.SPEC.palette))
         pairs.append(Pair(name=name, image=image_path, label=label_path))
     return pairs
 
@@ -220,4 +222,4 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    program.run(ShapesConfig, build)
+    cli.run(ShapesConfig, build)

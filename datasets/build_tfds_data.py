@@ -11,12 +11,12 @@ and `dataset.json` tells how often each class occurs.
 import dataclasses
 import re
 
-from deeplab_tf import building, program
+from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config import TfdsConfig
-from deeplab_tf.config.records import TFDS
-from deeplab_tf.data import remedies
+from deeplab_tf.config.data import TFDS
+from deeplab_tf.config.fields import flag, positive, required
+from deeplab_tf.data.tfds import remedies
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, positive, required
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class BuildTfdsConfig:
     )
     shards: int = flag("Files a split.", 4)
     tfds: TfdsConfig = TfdsConfig()
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
     def __post_init__(self) -> None:
         required(self, "dataset", "output_dir")
@@ -63,9 +63,9 @@ def build(config: BuildTfdsConfig) -> None:
     Raises:
         InputError: It is not prepared, or breaks the label contract.
     """
-    from deeplab_tf.building.tfds_samples import TfdsSamples
-    from deeplab_tf.data.tfds_builder import prepared
-    from deeplab_tf.data.tfds_records import open_split
+    from deeplab_tf.data.tfds.builder import prepared
+    from deeplab_tf.data.tfds.records import open_split
+    from deeplab_tf.dataset_builders.tfds_samples import TfdsSamples
 
     plain = str(config.dataset).removeprefix(TFDS)
     data = prepared(plain, config.dataset_dir, config.tfds)
@@ -77,10 +77,10 @@ def build(config: BuildTfdsConfig) -> None:
     name = config.name or re.split("[/:]", plain)[0]
     spec = dataclasses.replace(data.spec, name=name)
     with remedies.of_tfds():
-        building.build(
+        dataset_builders.build(
             splits, spec, str(config.output_dir), shards=config.shards, work=config.work
         )
 
 
 if __name__ == "__main__":
-    program.run(BuildTfdsConfig, build)
+    cli.run(BuildTfdsConfig, build)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from absl import logging
 
-from deeplab_tf import building, program
-from deeplab_tf.building import Files, archives, downloading, matlab, published
+from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
+from deeplab_tf.dataset_builders import Files, archives, matlab, published
+from deeplab_tf.dataset_builders.download import fetch, root
 from deeplab_tf.errors import InputError
-from deeplab_tf.settings import flag
 
 _ROOT = "./VOCdevkit/VOC2012"
 _SPLITS_OF_SBD = ("train", "val")
@@ -41,7 +42,7 @@ class Voc2012Config:
     )
     download: bool = flag("Fetch VOC, and SBD if asked for, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: building.WorkConfig = building.WorkConfig()
+    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: Voc2012Config) -> None:
@@ -62,19 +63,15 @@ def build(config: Voc2012Config) -> None:
         split: _source(config, masks, split, stems[split]) for split in sorted(stems)
     }
     published.tell_counts(splits, voc2012.SPEC)
-    building.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
+    dataset_builders.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
 
 
 def _download(config: Voc2012Config) -> None:
     layout = "VOCdevkit/VOC2012/JPEGImages"
-    wanted = {
-        archives.VOC_2012: downloading.root("image_folder", config.image_folder, layout)
-    }
+    wanted = {archives.VOC_2012: root("image_folder", config.image_folder, layout)}
     if config.sbd_dir:
-        wanted[archives.SBD] = downloading.root(
-            "sbd_dir", config.sbd_dir, archives.SBD.holds
-        )
-    downloading.fetch(wanted)
+        wanted[archives.SBD] = root("sbd_dir", config.sbd_dir, archives.SBD.holds)
+    fetch(wanted)
 
 
 def _listed(folder: Path) -> dict[str, list[str]]:
@@ -129,4 +126,4 @@ def _masks(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    program.run(Voc2012Config, build, retired=published.RETIRED)
+    cli.run(Voc2012Config, build, retired=published.RETIRED)

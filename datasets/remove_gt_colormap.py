@@ -14,11 +14,11 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf import program
-from deeplab_tf.data import images
+from deeplab_tf import cli
+from deeplab_tf.config.fields import flag
+from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, write_whole
-from deeplab_tf.settings import flag
 
 _ROOT = "./VOCdevkit/VOC2012"
 
@@ -57,11 +57,11 @@ def convert(config: ColormapConfig) -> None:
 
 
 def _grey(path: Path) -> bytes:
-    ids = images.read_mask(path)
+    ids = image_files.read_mask(path)
     if ids.max() > 255:
         raise InputError(f"{path}: id {ids.max()}; a grey mask holds 0 to 255")
-    return images.png(ids.astype(np.uint8))
+    return image_files.png(ids.astype(np.uint8))
 
 
 if __name__ == "__main__":
-    program.run(ColormapConfig, convert)
+    cli.run(ColormapConfig, convert)

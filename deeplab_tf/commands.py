@@ -3,7 +3,7 @@
 A wing is imported when its command runs, so that `--help` does not load TensorFlow.
 """
 
-from deeplab_tf import flags, program
+from deeplab_tf import cli, flags
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
@@ -24,22 +24,22 @@ _RETIRED_AFTER_TRAINING: flags.Retired = {
 
 def train() -> None:
     """`deeplab-train`, `python train.py`."""
-    program.run(TrainConfig, _train, retired=_RETIRED)
+    cli.run(TrainConfig, _train, retired=_RETIRED)
 
 
 def evaluate() -> None:
     """`deeplab-eval`, `python eval.py`."""
-    program.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
 
 
 def export() -> None:
     """`deeplab-export`, `python export.py`."""
-    program.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
 
 
 def visualize() -> None:
     """`deeplab-vis`, `python vis.py`."""
-    program.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
 
 
 def _train(config: TrainConfig) -> None:

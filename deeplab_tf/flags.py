@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from absl import flags, logging
 
+from deeplab_tf.config.fields import changed, text
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import changed, text
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -29,7 +29,7 @@ def parse(
     `6,12,18` or by repetition; a value with a comma starts the list anew.
 
     Args:
-        record: A dataclass made with `settings.flag`.
+        record: A dataclass made with `fields.flag`.
         argv: The command line, program first.
         retired: Flags that do nothing, by name: their type, and what replaces them.
 

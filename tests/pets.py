@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from deeplab_tf.data import images
+from deeplab_tf.data import image_files
 
 SPLITS = {"train": range(12), "test": range(12, 17)}
 CHANGES = ("1:1", "2:0", "3:255")  # Pet, background, border.
@@ -35,7 +35,7 @@ def draw(folder):
             photo = Image.fromarray(pixels.astype(np.uint8))
             photo.save(folder / "photos" / f"{name(number)}.jpg")
             path = folder / "masks" / f"{name(number)}.png"
-            path.write_bytes(images.png(ids))
+            path.write_bytes(image_files.png(ids))
 
 
 class TinyPets(tfds.core.GeneratorBasedBuilder):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.golden.weight_rule import weight
 
 ROOT = Path(__file__).parents[1]

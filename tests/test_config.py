@@ -17,8 +17,8 @@ from deeplab_tf.config import (
     TrainConfig,
     WatchConfig,
 )
+from deeplab_tf.config.fields import Overrides
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import Overrides
 
 
 def test_overrides_change_what_was_saved_and_nothing_else():

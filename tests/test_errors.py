@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf import commands, program
-from deeplab_tf.data import images, tfrecord
+from deeplab_tf import cli, commands
+from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
@@ -53,17 +53,17 @@ def build(*args):
 
     required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
     required.append("--class_names=background,cat")
-    return lambda: program.run(FolderConfig, build_folder), [*required, *args]
+    return lambda: cli.run(FolderConfig, build_folder), [*required, *args]
 
 
 def write_mask(folder, ids, name="photo_1", palette=()):
     path = folder / "masks" / f"{name}.png"
-    path.write_bytes(images.png(np.array(ids, np.uint8), palette))
+    path.write_bytes(image_files.png(np.array(ids, np.uint8), palette))
 
 
 def all_masks(folder, change):
     for path in (folder / "masks").iterdir():
-        write_mask(folder, change(images.read_mask(path)), path.stem)
+        write_mask(folder, change(image_files.read_mask(path)), path.stem)
 
 
 # The command line
@@ -529,4 +529,4 @@ def test_an_image_of_one_pixel_is_no_mistake(place, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["vis", *args])
     commands.visualize()
     drawn = place / "pictures" / "segmentation_results" / "one_prediction.png"
-    assert images.read_mask(drawn).shape == (1, 1)
+    assert image_files.read_mask(drawn).shape == (1, 1)

@@ -12,8 +12,8 @@ from deeplab_tf.config import (
     TrainConfig,
     VisConfig,
 )
+from deeplab_tf.config.fields import Overrides
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import Overrides
 
 TRAIN = ("--train_logdir=run", "--dataset_dir=records")
 

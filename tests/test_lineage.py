@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf import resize
-from deeplab_tf.architectures import ARCHITECTURES
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -19,6 +18,7 @@ from deeplab_tf.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from deeplab_tf.config.architectures import ARCHITECTURES
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.exporting import saved_model
 from deeplab_tf.exporting.run import export

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.checkpoints import reading
-from deeplab_tf.data import images
+from deeplab_tf.checkpoints import reader
+from deeplab_tf.data import image_files
 from deeplab_tf.data import spec as specs
 from tests.recorded import ROOT, SHARED
 
@@ -49,7 +49,7 @@ def draw(folder):
         )
         photo = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
         photo.save(folder / "photos" / f"{number:04d}.jpg")
-        (folder / "masks" / f"{number:04d}.png").write_bytes(images.png(label))
+        (folder / "masks" / f"{number:04d}.png").write_bytes(image_files.png(label))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_the_page_leads_from_a_folder_to_a_model_without_a_checkpoint(
     assert spec.classes == ("background", "cat", "dog")
     assert spec.split_sizes == {"train": 16, "val": 4}
     assert "<html" in (place / "records" / "check.html").read_text()
-    assert reading.newest("run").endswith("model.ckpt-4")
+    assert reader.newest("run").endswith("model.ckpt-4")
     scores = json.loads((place / "run" / "eval" / "metrics.json").read_text())
     assert scores["num_images"] == 4
     assert list(scores["iou"]) == ["background", "cat", "dog"]
@@ -136,4 +136,4 @@ def test_training_starts_from_the_checkpoint_of_the_page(place, monkeypatch, cap
     follow(commands()[0], monkeypatch, SMALLER)
     follow(with_checkpoint, monkeypatch, SMALLER)
     assert re.search(r"Restored \d{3}/\d{3} weights", caplog.text)
-    assert reading.newest("run").endswith("model.ckpt-4")
+    assert reader.newest("run").endswith("model.ckpt-4")

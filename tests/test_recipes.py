@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from deeplab_tf import flags
-from deeplab_tf.checkpoints import reading
+from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import EvalConfig, TrainConfig
-from deeplab_tf.data import images, specs, tfrecord
+from deeplab_tf.data import image_files, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT
@@ -89,10 +89,10 @@ def _record(spec, seed):
     label = np.resize(np.array(ids, np.uint8), size)
     return tfrecord.Record(
         name=str(seed),
-        image=images.png(image),
+        image=image_files.png(image),
         image_format="png",
         size=size,
-        label=images.png(label),
+        label=image_files.png(label),
     )
 
 
@@ -122,4 +122,4 @@ def test_a_recipe_takes_two_steps(name, records, tmp_path, monkeypatch):
         given.append("--base_learning_rate=1e-9")
     config = flags.parse(TrainConfig, ["train", flagfile, folder, *given])
     train(config)
-    assert reading.step_of(reading.find(str(tmp_path))) == 2
+    assert reader.step_of(reader.find(str(tmp_path))) == 2

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deeplab_tf.checkpoints import describing, reading, restoring, rundir, tf1
+from deeplab_tf.checkpoints import infer_config, reader, restore, run_folder, tf1
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.config.fields import text
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.settings import text
 
 
 def main(arguments: list[str]) -> int:
@@ -46,17 +46,17 @@ def main(arguments: list[str]) -> int:
 
 def _lines(path: str) -> Iterator[str]:
     """What a checkpoint is, line by line."""
-    stored = reading.open_checkpoint(path)
+    stored = reader.open_checkpoint(path)
     numbers = sum(math.prod(shape) for shape in stored.shapes.values())
     everything = stored.everything()
     yield f"checkpoint  {stored.prefix}"
     yield f"weights     {len(stored.shapes)}, {numbers:,} numbers"
     yield f"besides     {len(everything) - len(stored.shapes)} of the training"
     step = everything.get("global_step")
-    yield f"step        {reading.step_of(stored.prefix) if step is None else int(step)}"
-    run = rundir.read(Path(stored.prefix).parent)
-    config = run.model or describing.config(stored)
-    classes = describing.num_classes(stored)
+    yield f"step        {reader.step_of(stored.prefix) if step is None else int(step)}"
+    run = run_folder.read(Path(stored.prefix).parent)
+    config = run.model or infer_config.config(stored)
+    classes = infer_config.num_classes(stored)
     yield f"variant     {config.model_variant}"
     yield f"classes     {classes or 'none: an image classifier'}"
     yield f"flags       {' '.join(_flags(config)) or '(the defaults)'}"
@@ -76,7 +76,7 @@ def _flags(config: ModelConfig) -> Iterator[str]:
 def _checked(config: ModelConfig, classes: int, prefix: str) -> str:
     """Whether a network of these flags takes all of the checkpoint."""
     try:
-        restoring.restore(build(config, classes), prefix)
+        restore.restore(build(config, classes), prefix)
     except InputError as error:
         return f"(not all of them: {error})"
     return "(it has just these weights; rates and strides, here usual, leave no trace)"

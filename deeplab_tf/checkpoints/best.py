@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deeplab_tf.checkpoints import listing, reading, rundir
+from deeplab_tf.checkpoints import listing, reader, run_folder
 from deeplab_tf.data import spec as specs
 from deeplab_tf.files import flush, write_whole
 
 FOLDER, METRICS = "best", "metrics.json"
-_ABOUT = (rundir.CONFIG, specs.FILE_NAME, "environment.txt", "class_weights.txt")
+_ABOUT = (run_folder.CONFIG, specs.FILE_NAME, "environment.txt", "class_weights.txt")
 
 
 def keep(folder: Path, prefix: str, reached: Mapping[str, Any]) -> bool:
@@ -43,12 +43,12 @@ def keep(folder: Path, prefix: str, reached: Mapping[str, Any]) -> bool:
     for about in _ABOUT:
         if (folder / about).exists():
             write_whole(place / about, (folder / about).read_bytes())
-    if not (_listed(place) == [name] and reading.is_file(str(place / name))):
+    if not (_listed(place) == [name] and reader.is_file(str(place / name))):
         listing.remove(place, name)  # Of a process that was killed on the way here.
         for path in reversed(listing.files(folder, name)):
             _link(path, place / path.name)
     flush(place)
-    found = {"step": reading.step_of(prefix), **reached}
+    found = {"step": reader.step_of(prefix), **reached}
     write_whole(place / METRICS, json.dumps(found, indent=1) + "\n")
     flush(place)
     _finish(place, name)
@@ -66,7 +66,7 @@ def scores(folder: Path) -> dict[str, Any]:
         name = f"{listing.NAME}-{found['step']}"
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    if not reading.is_file(str(place / name)):
+    if not reader.is_file(str(place / name)):
         return {}
     _finish(place, name)
     return found
@@ -76,13 +76,13 @@ def _finish(place: Path, name: str) -> None:
     """Makes a checkpoint the only one; it is whole, as are its scores."""
     if _listed(place) != [name]:
         listing.write(place, [name])
-    for other in {Path(prefix).name for prefix in reading.prefixes(str(place))}:
+    for other in {Path(prefix).name for prefix in reader.prefixes(str(place))}:
         if other != name:
             listing.remove(place, other)
 
 
 def _listed(place: Path) -> list[str]:
-    return [Path(prefix).name for prefix in reading.listed(str(place))]
+    return [Path(prefix).name for prefix in reader.listed(str(place))]
 
 
 def _link(path: Path, target: Path) -> None:

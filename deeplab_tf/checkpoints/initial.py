@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 
 from deeplab_tf.checkpoints import keras_applications
-from deeplab_tf.checkpoints.reading import Stored, open_checkpoint
+from deeplab_tf.checkpoints.reader import Stored, open_checkpoint
 
 Slices = tuple[slice, ...]
 _DENSE = re.compile(r"(vgg_16/fc[67])(?:_\d+)?(/(?:weights|biases))")
@@ -46,7 +46,7 @@ def open_initial(path: str, weights: Mapping[str, Any]) -> Stored:
     """Opens what a network starts from.
 
     Args:
-        path: As `reading.find` takes it, or an `.h5`.
+        path: As `reader.find` takes it, or an `.h5`.
         weights: Of the network, by official name.
 
     Raises:

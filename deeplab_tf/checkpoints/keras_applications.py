@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from deeplab_tf.checkpoints.reading import Stored
+from deeplab_tf.checkpoints.reader import Stored
 from deeplab_tf.errors import InputError
 
 Layers = Mapping[str, list[np.ndarray]]  # Weights of a layer, in the order of Keras.

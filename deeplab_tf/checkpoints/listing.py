@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deeplab_tf.checkpoints import reading
+from deeplab_tf.checkpoints import reader
 from deeplab_tf.files import flush, write_whole
 
 NAME = "model.ckpt"  # Before the step.
@@ -11,7 +11,7 @@ NAME = "model.ckpt"  # Before the step.
 
 def names(folder: Path) -> list[str]:
     """Checkpoints that a folder lists, there or not; else those that are there."""
-    prefixes = reading.listed(str(folder)) or reading.prefixes(str(folder))
+    prefixes = reader.listed(str(folder)) or reader.prefixes(str(folder))
     return [Path(prefix).name for prefix in prefixes]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reading
+from deeplab_tf.checkpoints import reader
 from deeplab_tf.errors import InputError
 
 
@@ -20,7 +20,7 @@ def write(prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputError: There is such a checkpoint already.
     """
-    if reading.is_file(prefix):
+    if reader.is_file(prefix):
         raise InputError(f"{prefix} is there already; remove it or take another")
     Path(prefix).parent.mkdir(parents=True, exist_ok=True)
     names = sorted(arrays)
@@ -48,6 +48,6 @@ def convert(path: str, prefix: str) -> int:
     Raises:
         InputError: There is none, it is damaged, or the new one is there already.
     """
-    arrays = reading.open_checkpoint(path).everything()
+    arrays = reader.open_checkpoint(path).everything()
     write(prefix, arrays)
     return len(arrays)

@@ -5,28 +5,23 @@ defaults are those of research/deeplab; what differs says so in its help.
 """
 
 from deeplab_tf.config.augmenting import AugmentConfig
-from deeplab_tf.config.devices import DevicesConfig
-from deeplab_tf.config.learning import (
-    LossConfig,
-    OptimizerConfig,
-)
-from deeplab_tf.config.network import (
-    ModelConfig,
-)
-from deeplab_tf.config.records import (
+from deeplab_tf.config.data import (
     CompatibilityConfig,
     DataConfig,
     ResizeConfig,
     TfdsConfig,
 )
-from deeplab_tf.config.training import TrainConfig
-from deeplab_tf.config.using import (
+from deeplab_tf.config.devices import DevicesConfig
+from deeplab_tf.config.model import ModelConfig
+from deeplab_tf.config.optimizer_and_loss import LossConfig, OptimizerConfig
+from deeplab_tf.config.predict import (
     CrfConfig,
     EvalConfig,
     ExportConfig,
     InferenceConfig,
     VisConfig,
 )
+from deeplab_tf.config.train import TrainConfig
 from deeplab_tf.config.watching import WatchConfig
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from deeplab_tf.config.fields import flag, not_negative, positive
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, not_negative, positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from deeplab_tf.config.fields import flag, positive
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import flag, positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import dataclasses
 import sys
 
-from deeplab_tf import program
-from deeplab_tf.settings import flag, not_negative, required
+from deeplab_tf import cli
+from deeplab_tf.config.fields import flag, not_negative, required
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class CheckConfig:
 
 def main() -> None:
     """`python -m deeplab_tf.data`."""
-    program.run(CheckConfig, run, argv=[sys.argv[0], *_named(sys.argv[1:])])
+    cli.run(CheckConfig, run, argv=[sys.argv[0], *_named(sys.argv[1:])])
 
 
 def run(config: CheckConfig) -> None:
@@ -38,7 +38,9 @@ def run(config: CheckConfig) -> None:
     Raises:
         InputError: Something is wrong with them, or there are none.
     """
-    from deeplab_tf.checking.run import check  # TensorFlow: `--help` does not need it.
+    from deeplab_tf.dataset_report.run import (
+        check,  # TensorFlow: `--help` does not need it.
+    )
 
     check(
         str(config.dataset_dir),

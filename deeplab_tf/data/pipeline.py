@@ -11,10 +11,11 @@ import functools
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import decoding, distortions, tfrecord, transforms, windows
-from deeplab_tf.data.decoding import Decoder, Sample
+from deeplab_tf.data import crop_resize, tfrecord, transforms
+from deeplab_tf.data.augment import distorted, rotated, rotation_margin
+from deeplab_tf.data.crop_resize import Window
+from deeplab_tf.data.decode import Decoder, Sample, decoded, decoded_window, image_size
 from deeplab_tf.data.records import Records
-from deeplab_tf.data.windows import Window
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,11 @@ class Source:
     ignore_label: int
     mean_pixel: tuple[float, float, float]
     resize: ResizeConfig
-    decode: Decoder = decoding.decoded_window
+    decode: Decoder = decoded_window
 
     def pair(self, sample: Sample) -> transforms.Pair:
         """Decodes a parsed record and brings it into the range of sizes."""
-        image, ids = decoding.decoded(sample)
+        image, ids = decoded(sample)
         label = self.classes(ids, sample)
         return transforms.resize_to_range(
             tf.cast(image, tf.float32), label, self.resize
@@ -61,7 +62,7 @@ class Source:
 
     def sizes(self, sample: Sample, scale: tf.Tensor) -> list[tf.Tensor]:
         """Of an image as stored, in the range of sizes if there is one, and scaled."""
-        sizes = [decoding.image_size(sample["image"])]
+        sizes = [image_size(sample["image"])]
         if self.resize.min_resize_value is not None:
             sizes.append(transforms.size_in_range(sizes[0], self.resize))
         return [*sizes, transforms.scaled_size(sizes[-1], scale)]
@@ -133,24 +134,24 @@ def training_crop(
     chance = tf.stack([tf.cast(seed, tf.int64), number])
     seeds = tf.random.split(chance, 3)
     sizes = source.sizes(sample, _scale(augment, seeds[0]))
-    margin = distortions.rotation_margin(augment)
+    margin = rotation_margin(augment)
     start = transforms.random_start(sizes[-1], augment.train_crop_size, seeds[1])
     window = Window(start - margin, tf.add(augment.train_crop_size, 2 * margin))
     flip = transforms.random_flip(seeds[2])
-    image, ids = windows.resampled(
+    image, ids = crop_resize.resampled(
         functools.partial(source.decode, sample),
         sizes,
-        windows.inside(window, sizes[-1]),
+        crop_resize.inside(window, sizes[-1]),
         flip=flip,
     )
-    image, label = windows.framed(
-        distortions.distorted(image, augment, chance),
+    image, label = crop_resize.framed(
+        distorted(image, augment, chance),
         source.classes(ids, sample),
-        windows.margins(window, sizes[-1], flip),
+        crop_resize.margins(window, sizes[-1], flip),
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )
-    image, label = distortions.rotated(image, label, augment, chance)
+    image, label = rotated(image, label, augment, chance)
     shape = augment.train_crop_size
     return {
         "image": tf.ensure_shape(image, (*shape, 3)),

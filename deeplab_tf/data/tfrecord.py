@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from deeplab_tf.data.writing import UNFINISHED, Record, shard_name, write
+from deeplab_tf.data.tfrecord_writer import UNFINISHED, Record, shard_name, write
 from deeplab_tf.errors import InputError
 
 __all__ = [

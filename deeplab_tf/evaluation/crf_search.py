@@ -19,17 +19,17 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints import predicted
-from deeplab_tf.checkpoints.predicted import Predicted
-from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig
+from deeplab_tf.crf import engines
 from deeplab_tf.data.records import Records
 from deeplab_tf.errors import InputError
-from deeplab_tf.evaluation import crf_points, metrics
-from deeplab_tf.evaluation.crf_points import Point, at
+from deeplab_tf.evaluation import crf_search_worker, metrics
+from deeplab_tf.evaluation.crf_search_worker import Point, at
 from deeplab_tf.files import write_whole
-from deeplab_tf.prediction import crf
-from deeplab_tf.prediction.processes import in_processes
+from deeplab_tf.parallel import in_processes
+from deeplab_tf.prediction import predictions
+from deeplab_tf.prediction.load import Trained
+from deeplab_tf.prediction.predictions import Predicted
 
 _COARSE = ((3.0, 6.0), (30.0, 60.0, 90.0), (3.0, 6.0))
 _STEPS = (1.0, 10.0, 1.0)
@@ -59,7 +59,7 @@ def search(
     records: Records,
     config: EvalConfig,
     *,
-    start: crf.Parameters,
+    start: engines.Parameters,
     engine: str,
 ) -> dict[str, Any]:
     """Tries points and writes `crf_search.json`; returns what it holds.
@@ -69,11 +69,11 @@ def search(
         records: Of the split.
         config: All settings.
         start: What stays as it is.
-        engine: See `crf.find_engine`.
+        engine: See `engines.find_engine`.
     """
     folder = Path(config.eval_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
-    found = predicted.of_records(
+    found = predictions.of_records(
         network, records, config.inference, batch_size=1, with_scores=True
     )
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
@@ -85,7 +85,7 @@ def search(
     write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
     logging.info("%s", table(tried, metrics.mean_iou(images.plain)))
     best = at(start, _best(tried))
-    logging.info("The best of %d: %s", len(tried), crf.flags(best))
+    logging.info("The best of %d: %s", len(tried), engines.flags(best))
     logging.info("Wrote %s", folder / "crf_search.json")
     return result
 
@@ -150,11 +150,11 @@ def _around(point: Point) -> list[Point]:
 
 
 def _scores(
-    images: Cached, start: crf.Parameters, engine: str, points: list[Point]
+    images: Cached, start: engines.Parameters, engine: str, points: list[Point]
 ) -> list[float]:
     """Mean IoU of each point over the images; kernels serve all with their ranges."""
     task = functools.partial(
-        crf_points.confusions,
+        crf_search_worker.confusions,
         start=start,
         engine=engine,
         num_classes=images.num_classes,
@@ -186,10 +186,10 @@ def table(tried: dict[Point, float], plain: float) -> str:
 
 
 def _result(
-    images: Cached, start: crf.Parameters, tried: dict[Point, float]
+    images: Cached, start: engines.Parameters, tried: dict[Point, float]
 ) -> dict[str, Any]:
     points = [
-        dict(zip(crf.SEARCHED, point, strict=True)) | {"miou": score}
+        dict(zip(engines.SEARCHED, point, strict=True)) | {"miou": score}
         for point, score in tried.items()
     ]
     best = _best(tried)

@@ -12,7 +12,7 @@ from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import metrics
-from deeplab_tf.evaluation.counts import Counts
+from deeplab_tf.evaluation.confusion import Counts
 from deeplab_tf.files import write_whole
 
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.

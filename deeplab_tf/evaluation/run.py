@@ -8,15 +8,16 @@ from typing import Any
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints import predicted, trained
-from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import EvalConfig, InferenceConfig
-from deeplab_tf.data import opening, validation
+from deeplab_tf.crf import engines
+from deeplab_tf.data import open_split
+from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
 from deeplab_tf.evaluation import crf_search, report
-from deeplab_tf.evaluation.counts import Counts
+from deeplab_tf.evaluation.confusion import Counts
 from deeplab_tf.files import check_writable
-from deeplab_tf.prediction import crf
+from deeplab_tf.prediction import load, predictions
+from deeplab_tf.prediction.load import Trained
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
@@ -33,14 +34,16 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     """
     check_writable("eval_logdir", config.eval_logdir)
     asked = config.refinement
-    engine = crf.find_engine(asked.crf_engine)
+    engine = engines.find_engine(asked.crf_engine)
     if config.crf_search:
-        start = crf.start_of_search(asked)
+        start = engines.start_of_search(asked)
         task = functools.partial(crf_search.search, start=start, engine=engine)
     else:
-        task = functools.partial(_evaluate, parameters=crf.chosen(asked), engine=engine)
+        task = functools.partial(
+            _evaluate, parameters=engines.chosen(asked), engine=engine
+        )
     scores: dict[str, Any] = {}
-    for path in trained.rounds(
+    for path in load.rounds(
         config.checkpoint_dir or "",
         config.max_number_of_evaluations,
         config.eval_interval_secs,
@@ -51,11 +54,13 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
 
 def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
     """The network of a checkpoint, and the records of the split."""
-    run = trained.find_run(path)
-    tfds = opening.settings(config.data, config.tfds, run.spec, run.tfds)
-    spec, records = opening.open_split(config.data, tfds, config.eval_split, run.spec)
-    validation.check_records(records, spec, config.validate_labels)
-    network = trained.load(
+    run = load.find_run(path)
+    tfds = open_split.settings(config.data, config.tfds, run.spec, run.tfds)
+    spec, records = open_split.open_split(
+        config.data, tfds, config.eval_split, run.spec
+    )
+    validate_records.check_records(records, spec, config.validate_labels)
+    network = load.load(
         path,
         run,
         spec,
@@ -72,7 +77,7 @@ def _evaluate(
     records: Records,
     config: EvalConfig,
     *,
-    parameters: crf.Parameters | None,
+    parameters: engines.Parameters | None,
     engine: str,
 ) -> dict[str, Any]:
     counts = counts_of(network, records, config, parameters, engine)
@@ -96,12 +101,12 @@ def counts_of(
     network: Trained,
     records: Records,
     config: EvalConfig,
-    parameters: crf.Parameters | None = None,
+    parameters: engines.Parameters | None = None,
     engine: str = "auto",
 ) -> dict[str, Counts]:
     """What is counted over records, without the CRF and, if there is one, with it."""
     total = records.count()
-    found = predicted.of_records(
+    found = predictions.of_records(
         network,
         records,
         config.inference,
@@ -115,7 +120,9 @@ def counts_of(
                 plain.add(each, each.classes)
                 bar.update()
             return {"without CRF": plain}
-        for each, classes in predicted.refined(found, parameters, engine, total=total):
+        for each, classes in predictions.refined(
+            found, parameters, engine, total=total
+        ):
             plain.add(each, each.classes)
             refined.add(each, classes)
             bar.update()

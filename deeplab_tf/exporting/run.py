@@ -12,15 +12,16 @@ import tensorflow as tf
 from absl import logging
 
 import deeplab_tf
-from deeplab_tf.checkpoints import rundir, trained
-from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.config import ExportConfig
-from deeplab_tf.data import agreement, images, specs, tfrecord
+from deeplab_tf.data import image_files, spec_compatibility, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.exporting import frozen_graph, saved_model
 from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
 from deeplab_tf.files import check_writable
+from deeplab_tf.prediction import load
+from deeplab_tf.prediction.load import Trained
 
 _AGREEMENT = 0.999  # Share of equal pixels below which an export has failed.
 
@@ -39,9 +40,9 @@ def export(config: ExportConfig) -> None:
     """
     target = _new_target(config)
     path = config.checkpoint_path or ""
-    run = trained.find_run(path)
+    run = load.find_run(path)
     picture = _picture(config.check_image, run)
-    network = trained.load(
+    network = load.load(
         path,
         run,
         _spec(config, run),
@@ -123,10 +124,10 @@ def _new_target(config: ExportConfig) -> Path:
     return check_writable("export_path", path)
 
 
-def _picture(path: str | None, run: rundir.Run) -> np.ndarray:
+def _picture(path: str | None, run: run_folder.Run) -> np.ndarray:
     """The image on which to compare: as given, or of the training, or packaged."""
     if path:
-        return images.read_image(Path(path))
+        return image_files.read_image(Path(path))
     if run.shards:
         with contextlib.suppress(InputError):  # Records may have moved since.
             first = tfrecord.find_shards(*run.shards)[0]
@@ -134,15 +135,15 @@ def _picture(path: str | None, run: rundir.Run) -> np.ndarray:
             return tfrecord.decode_image(sample["image"]).numpy()
     packaged = resources.files(deeplab_tf) / "exporting" / "picture.jpg"
     with resources.as_file(packaged) as file:
-        return images.read_image(file)
+        return image_files.read_image(file)
 
 
-def _spec(config: ExportConfig, run: rundir.Run) -> DatasetSpec:
+def _spec(config: ExportConfig, run: run_folder.Run) -> DatasetSpec:
     """The classes: those of the run, of a named data set, or numbered ones."""
     if run.spec or config.dataset:
         spec = specs.resolve(config.dataset, None, run.spec)
         if run.spec:
-            agreement.check(
+            spec_compatibility.check(
                 run.spec,
                 spec,
                 subject="the checkpoint was trained on",

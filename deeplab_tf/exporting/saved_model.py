@@ -10,9 +10,9 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
-from deeplab_tf.checkpoints.trained import Trained
 from deeplab_tf.config import ExportConfig
-from deeplab_tf.data import images, tfrecord
+from deeplab_tf.data import image_files, tfrecord
+from deeplab_tf.prediction.load import Trained
 
 Predict = Callable[[np.ndarray], Mapping[str, Any]]  # Images uint8 `[N, H, W, 3]`.
 IMAGES = "ImageTensor"
@@ -20,7 +20,7 @@ CLASSES, PROBABILITIES = "SemanticPredictions", "SemanticProbabilities"
 
 
 def concrete_function(network: Trained, config: ExportConfig) -> Any:
-    """Images uint8 `[N, H, W, 3]` -> a `trained.Segmentation`, at their size."""
+    """Images uint8 `[N, H, W, 3]` -> a `load.Segmentation`, at their size."""
 
     @tf.function
     def segment(ImageTensor: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -86,6 +86,6 @@ def load(folder: Path) -> list[Predict]:
     return [
         lambda pixels: signatures["serving_default"](tf.constant(pixels)),
         lambda pixels: signatures["serving_bytes"](
-            tf.constant([images.png(image) for image in pixels])
+            tf.constant([image_files.png(image) for image in pixels])
         ),
     ]

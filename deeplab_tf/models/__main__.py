@@ -8,11 +8,11 @@ from typing import Any
 
 from absl import logging
 
-from deeplab_tf import program
-from deeplab_tf.architectures import ARCHITECTURES
+from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.config.architectures import ARCHITECTURES
+from deeplab_tf.config.fields import Overrides, flag, positive
 from deeplab_tf.errors import FlagError
-from deeplab_tf.settings import Overrides, flag, positive
 
 Size = dict[str, Any]  # Of a network, by the names that the help explains.
 
@@ -54,7 +54,7 @@ class ListConfig:
 
 def main() -> None:
     """`python -m deeplab_tf.models`."""
-    program.run(ListConfig, run)
+    cli.run(ListConfig, run)
 
 
 def run(config: ListConfig) -> None:
@@ -91,10 +91,10 @@ def _names() -> Iterator[dict[str, str]]:
 
 
 def _size(model: Mapping[str, Any], config: ListConfig) -> Size:
-    from deeplab_tf.models import counting
+    from deeplab_tf.models import summary
 
     network = ModelConfig(**model)
-    found = counting.size(network, config.num_classes, config.input_size)
+    found = summary.size(network, config.num_classes, config.input_size)
     return dataclasses.asdict(found)
 
 

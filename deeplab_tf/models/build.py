@@ -10,15 +10,15 @@ from absl import logging
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.drop_path import Dropping
 from deeplab_tf.models.heads import AUXILIARY, HEADS
-from deeplab_tf.models.layers import Features, Style, Tensor
-from deeplab_tf.models.names import layers_of, scope
-from deeplab_tf.models.pyramid import on_a_pyramid
-from deeplab_tf.settings import text
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
+from deeplab_tf.models.layers.drop_path import Dropping
+from deeplab_tf.models.multi_scale import on_a_pyramid
+from deeplab_tf.models.weight_names import layers_of, scope
 
 
 def build(

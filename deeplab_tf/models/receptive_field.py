@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers
 
-from deeplab_tf.models.custom import Clip, CropLike, ResizeLike, ResizeTo
 from deeplab_tf.models.heads.crf_rnn import MeanField
 from deeplab_tf.models.heads.dilation import GroupedUpscore
 from deeplab_tf.models.heads.pspnet import BinMeans
-from deeplab_tf.models.mirror import Mirror
-from deeplab_tf.models.unpooling import LocalResponseNorm, PoolWithIndices, Unpool
+from deeplab_tf.models.layers.custom import Clip, CropLike, ResizeLike, ResizeTo
+from deeplab_tf.models.layers.reflect_pad import Mirror
+from deeplab_tf.models.layers.unpooling import (
+    LocalResponseNorm,
+    PoolWithIndices,
+    Unpool,
+)
 
 
 class View(NamedTuple):

@@ -8,25 +8,23 @@ from pathlib import Path
 from absl import logging
 
 from deeplab_tf.checkpoints import best
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import damage
+from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import (
-    advice,
-    dump,
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.diagnostics import (
     guards,
-    history,
-    hosts,
-    overfitting,
-    pacing,
-    pictures,
-    scoring,
+    nan_dump,
+    overfit_one_batch,
+    warnings,
 )
-from deeplab_tf.training.logs import Logs
-from deeplab_tf.training.scoring import Scorer
+from deeplab_tf.training.distribution import hosts
+from deeplab_tf.training.intervals import Every, Pace, Profile, signals
+from deeplab_tf.training.monitoring import evaluator, metrics_file, sample_images
+from deeplab_tf.training.monitoring.evaluator import Scorer
+from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.step import MOST, Trainer
 
 _RAN_OUT = 256  # Above the numbers of signals.
@@ -43,7 +41,7 @@ class Loop:
         keeper: What saves.
         source: Of the training.
         scorer: What evaluates in between, if anything does.
-        expected_loss: Of the first step; see `advice.expected_first_loss`.
+        expected_loss: Of the first step; see `warnings.expected_first_loss`.
     """
 
     config: TrainConfig
@@ -55,8 +53,8 @@ class Loop:
     expected_loss: float | None = None
 
     def __post_init__(self) -> None:
-        self._save_due = pacing.Every(self.config.save_interval_secs)
-        self._show_due = pacing.Every(self.config.watch.save_summaries_secs)
+        self._save_due = Every(self.config.save_interval_secs)
+        self._show_due = Every(self.config.watch.save_summaries_secs)
         self._caught: list[int] = []
         self._ran_out = False
         self._saved = self.step
@@ -83,14 +81,14 @@ class Loop:
             "Compiling the network: the first step takes half a minute or more"
         )
         with (
-            pacing.signals() as self._caught,
+            signals() as self._caught,
             self._logs() as logs,
-            pacing.Profile(self.config.watch, self.step) as profile,
+            Profile(self.config.watch, self.step) as profile,
         ):
             ending = self._steps(batches, logs, profile)
             self._save(logs)
         if self.config.overfit_one_batch and not ending:
-            overfitting.verdict(self.trainer, batches, self.config, self.folder)
+            overfit_one_batch.verdict(self.trainer, batches, self.config, self.folder)
         if ending == _RAN_OUT:
             logging.info(
                 "Stopped at step %d: no better mIoU in %d evaluations; the best is in "
@@ -110,7 +108,7 @@ class Loop:
         with self._logs() as logs:
             self._evaluate_what_was_saved(self.step, logs)
 
-    def _steps(self, batches: Iterator, logs: Logs, profile: pacing.Profile) -> int:
+    def _steps(self, batches: Iterator, logs: Logs, profile: Profile) -> int:
         """Returns why it stopped: at the end 0, else see `_ending`."""
         watch, step = self.config.watch, self.step
         if not step:
@@ -120,7 +118,7 @@ class Loop:
             watch.eval_interval_steps,
             self.config.save_interval_steps,
         )
-        pace = pacing.Pace(MOST, *intervals, stops=profile.stops)
+        pace = Pace(MOST, *intervals, stops=profile.stops)
         self._evaluate_what_was_saved(step, logs)
         self._see_progress()
         while not (ending := self._ending()) and step < self._total:
@@ -132,7 +130,7 @@ class Loop:
             guards.check_labels(metrics, step)
             guards.check_losses(self.trainer, metrics, step, self._dumped)
             if step == count:
-                advice.tell_first_loss(
+                warnings.tell_first_loss(
                     metrics["loss"][0],
                     self.expected_loss,
                     self.config.tf_initial_checkpoint,
@@ -156,7 +154,9 @@ class Loop:
         """Whether the mIoU still grows, as far as the run's own scores tell."""
         patience = self.config.watch.early_stopping_patience
         if patience and self.keeper.writes:
-            self._ran_out = scoring.ran_out(history.scores(self.folder), patience)
+            self._ran_out = evaluator.ran_out(
+                metrics_file.scores(self.folder), patience
+            )
 
     def _taken(
         self, batches: Iterator, count: int, logs: Logs
@@ -164,21 +164,21 @@ class Loop:
         """Metrics of further steps; those before a record that is damaged are saved."""
         before = self.step
         try:
-            with damage.told(self.source.records):
+            with corrupt_records.told(self.source.records):
                 return self.trainer.run(batches, count)
         except InputError:
             logs.add(self.trainer.metrics(self.step - before))
             self._save_alone(logs)
             raise
 
-    def _dumped(self, bad: dump.Bad) -> str:
+    def _dumped(self, bad: nan_dump.Bad) -> str:
         """Keeps the batch of a step that went wrong; says why it may have."""
         if self.config.overfit_one_batch:
-            return overfitting.exploded(self.config)
+            return overfit_one_batch.exploded(self.config)
         if not self.keeper.writes:
             return "The first host's log says more"
         spec = self.trainer.spec
-        return dump.write(self.folder, self.source, self.config, spec, bad)
+        return nan_dump.write(self.folder, self.source, self.config, spec, bad)
 
     def _do_what_is_due(self, step: int, logs: Logs) -> None:
         interval = self.config.save_interval_steps
@@ -211,7 +211,7 @@ class Loop:
     def _evaluate_what_was_saved(self, step: int, logs: Logs) -> None:
         """A run may have been stopped between a checkpoint and its evaluation."""
         if step and self._evaluates_at(step):
-            owed = step not in history.scores(self.folder)
+            owed = step not in metrics_file.scores(self.folder)
             if any(hosts.gathered(self.trainer.strategy, int(owed))):
                 self._evaluate(step, logs)
 
@@ -235,7 +235,7 @@ class Loop:
         if not self.config.watch.save_summaries_images:
             return
         try:
-            pictures.show(self.trainer, self.source, self.config, step, logs)
+            sample_images.show(self.trainer, self.source, self.config, step, logs)
         except InputError:
             self._save_alone(logs)
             raise

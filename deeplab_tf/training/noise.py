@@ -12,7 +12,7 @@ import zlib
 
 import tensorflow as tf
 
-from deeplab_tf.models.chance import drawn_by
+from deeplab_tf.models.layers.dropout import drawn_by
 
 
 def numbered(

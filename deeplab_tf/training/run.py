@@ -9,29 +9,27 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import best, restoring, rundir
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints import best, restore, run_folder
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import LossConfig, TrainConfig
-from deeplab_tf.data import caching, damage, pipeline, validation
-from deeplab_tf.data.opening import open_split
+from deeplab_tf.data import corrupt_records, decode_cache, pipeline
+from deeplab_tf.data.labels import validate_records
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.tally import Tally
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import alone, check_writable
 from deeplab_tf.models.build import find_backbone
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import (
-    advice,
-    class_weights,
-    devices,
-    hosts,
-    optimization,
-    overfitting,
-    scoring,
-)
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.diagnostics import overfit_one_batch, warnings
+from deeplab_tf.training.distribution import hosts
+from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
 from deeplab_tf.training.loop import Loop
-from deeplab_tf.training.making import make_trainer
+from deeplab_tf.training.losses import class_weights
+from deeplab_tf.training.monitoring import evaluator
+from deeplab_tf.training.optim import gradients
+from deeplab_tf.training.setup import make_trainer
 from deeplab_tf.training.step import Trainer
 
 
@@ -50,12 +48,14 @@ def train(
         InputError: Something given is not usable, or training has come to nothing.
     """
     if config.check:
-        from deeplab_tf.training import checkup  # Which is made of parts of this.
+        from deeplab_tf.training.diagnostics import (
+            preflight,  # Which is made of parts of this.
+        )
 
-        checkup.check(config)
+        preflight.check(config)
         return
     # Before all else: several hosts are made before TensorFlow computes anything.
-    strategy = strategy or devices.make_strategy(config.devices)
+    strategy = strategy or make_strategy(config.devices)
     if config.devices.deterministic:
         tf.config.experimental.enable_op_determinism()
     folder = check_writable("train_logdir", config.train_logdir)
@@ -69,8 +69,8 @@ def train(
 def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) -> None:
     spec, source, tally = open_data(config, folder)
     loss, counts = class_weights.weigh(config.loss, spec, source)
-    shares = advice.shares(spec, config.train_split, counts, tally)
-    logging.info("%s", advice.class_table(spec, loss, shares))
+    shares = warnings.shares(spec, config.train_split, counts, tally)
+    logging.info("%s", warnings.class_table(spec, loss, shares))
     trainer, batch_size = new_trainer(config, spec, loss, strategy)
     chief = hosts.is_chief(strategy)
     keeper = Keeper(
@@ -93,7 +93,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         keeper=keeper,
         source=source,
         scorer=_scorer(config, spec, strategy),
-        expected_loss=advice.expected_first_loss(
+        expected_loss=warnings.expected_first_loss(
             loss, shares, spec.num_classes, trainer.loss_weights
         ),
     )
@@ -115,7 +115,7 @@ def new_trainer(
     strategy: tf.distribute.Strategy,
 ) -> tuple[Trainer, int]:
     """A network as the seed makes it, and the images of a batch on each device."""
-    batch_size = devices.per_replica(
+    batch_size = per_replica(
         config.train_batch_size,
         strategy,
         parts=config.devices.gradient_accumulation_steps,
@@ -135,7 +135,7 @@ def batches_of(
     """Batches of each replica, from those of a step on."""
     if config.overfit_one_batch:
         return strategy.distribute_datasets_from_function(
-            lambda context: overfitting.one_batch(
+            lambda context: overfit_one_batch.one_batch(
                 source, config, batch_size, context=context
             )
         )
@@ -154,20 +154,20 @@ def batches_of(
 def _describe(
     folder: Path, config: TrainConfig, spec: DatasetSpec, loss: LossConfig
 ) -> None:
-    rundir.write(folder, config, spec)
+    run_folder.write(folder, config, spec)
     if how := config.loss.class_weights:
         class_weights.write(folder, spec, loss, how)
 
 
 def _scorer(
     config: TrainConfig, spec: DatasetSpec, strategy: tf.distribute.Strategy
-) -> scoring.Scorer | None:
+) -> evaluator.Scorer | None:
     """What evaluates in between; None where nothing does."""
     if not config.watch.eval_interval_steps:
         return None
     _, records = open_split(config.data, config.tfds, config.watch.eval_split)
-    validation.check_records(records, spec, config.validate_labels)
-    return scoring.Scorer(config, spec, records, strategy)
+    validate_records.check_records(records, spec, config.validate_labels)
+    return evaluator.Scorer(config, spec, records, strategy)
 
 
 def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
@@ -181,15 +181,15 @@ def open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, T
     Whether a run in the folder has learned these classes is asked first.
     """
     spec, records = open_split(config.data, config.tfds, config.train_split)
-    rundir.check(folder, config, spec)
+    run_folder.check(folder, config, spec)
     if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
         raise FlagError(
             f"--label_weights: {len(config.loss.label_weights)} weights for "
             f"{spec.num_classes} classes of {spec.name}"
         )
     mean_pixel = find_backbone(config.model).mean_pixel
-    records = damage.left_out(records, config.max_bad_records)
-    tally = validation.check_records(records, spec, config.validate_labels)
+    records = corrupt_records.left_out(records, config.max_bad_records)
+    tally = validate_records.check_records(records, spec, config.validate_labels)
     source = Source(
         records=records,
         ignore_label=spec.ignore_label,
@@ -197,7 +197,7 @@ def open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, T
         resize=config.compatibility.resize(config.resize),
     )
     if config.cache_decoded_gb:
-        cache = caching.make(records, config.cache_decoded_gb)
+        cache = decode_cache.make(records, config.cache_decoded_gb)
         source = dataclasses.replace(source, decode=cache)
     return spec, source, tally
 
@@ -206,7 +206,7 @@ def _state(trainer: Trainer) -> dict[str, dict]:
     """All that a run needs to go on as if it had not stopped."""
     return {
         "weights": weights_by_name(trainer.model),
-        "slots": optimization.slots(trainer.optimizer, trainer.weights),
+        "slots": gradients.slots(trainer.optimizer, trainer.weights),
         "counters": {"global_step": trainer.optimizer.iterations},
         "averages": trainer.averaged_weights,
         "scaling": trainer.scaling.variables if trainer.scaling else {},
@@ -221,17 +221,17 @@ def _start(config: TrainConfig, trainer: Trainer, keeper: Keeper) -> int:
         if config.tf_initial_checkpoint:
             logging.info("--tf_initial_checkpoint was read when the run began")
         return step
-    advice.warn(config, trainer.model, initialize(config, trainer))
+    warnings.warn(config, trainer.model, initialize(config, trainer))
     return 0
 
 
-def initialize(config: TrainConfig, trainer: Trainer) -> restoring.Report | None:
+def initialize(config: TrainConfig, trainer: Trainer) -> restore.Report | None:
     """Reads the initial checkpoint, if one is given."""
     if not (initial := config.tf_initial_checkpoint):
         return None
     excluded = _excluded(config)
-    advice.warn_of_other_classes(trainer.spec, initial, excluded)
-    report = restoring.initialize(trainer.model, initial, exclude=excluded)
+    warnings.warn_of_other_classes(trainer.spec, initial, excluded)
+    report = restore.initialize(trainer.model, initial, exclude=excluded)
     if trainer.averages:
         trainer.averages.reset()
     logging.info("%s: %s", initial, report)
@@ -242,5 +242,5 @@ def _excluded(config: TrainConfig) -> tuple[str, ...]:
     if config.initialize_last_layer:
         return ()
     if config.optimizer.last_layers_contain_logits_only:
-        return restoring.LOGITS
-    return restoring.LAST_LAYERS
+        return restore.LOGITS
+    return restore.LAST_LAYERS

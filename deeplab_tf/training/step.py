@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, OptimizerConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.training import losses, optimization, pacing, parts
-from deeplab_tf.training.averaging import Averages
+from deeplab_tf.training import intervals, parts
+from deeplab_tf.training.losses import total as losses
 from deeplab_tf.training.noise import numbered
-from deeplab_tf.training.optimization import regularization
-from deeplab_tf.training.scaling import LossScale
+from deeplab_tf.training.optim.ema import Averages
+from deeplab_tf.training.optim.gradients import clip, multiplied, regularization
+from deeplab_tf.training.optim.loss_scale import LossScale
 
 Metrics = Mapping[str, Sequence[float]]
 MOST = 100  # Steps of a call.
@@ -30,7 +31,7 @@ class Trainer:
         model: Images -> logits, or a list of them, of all of which the losses count.
         forward: What computes the model.
         loss_weights: What the loss of each of the logits counts.
-        label_grid: Which pixels the network scores; see `losses.on_grid`.
+        label_grid: Which pixels the network scores; see `total.on_grid`.
         optimizer: Built for `weights`.
         weights: Trainable ones by official name.
         spec: What the labels mean.
@@ -102,7 +103,7 @@ class Trainer:
         waited = tf.constant(0.0)
         if self.timed:
             known = [self.optimizer.iterations.value]
-            batch, waited = pacing.timed_next(batches, known)
+            batch, waited = intervals.timed_next(batches, known)
         else:
             batch = next(batches)
         divisors = self.strategy.run(self._divisors, (batch,))
@@ -237,11 +238,11 @@ class Trainer:
         gradients = context.all_reduce("SUM", gradients)
         if self.scaling:
             gradients = self.scaling.unscaled(gradients)
-        gradients, norm = optimization.clip(gradients, self.update.gradient_clip_norm)
+        gradients, norm = clip(gradients, self.update.gradient_clip_norm)
         return gradients, {"gradient_norm": norm}
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        found = optimization.multiplied(gradients, self.weights, self.update)
+        found = multiplied(gradients, self.weights, self.update)
         # Or the step would count, though its batch could not be read.
         with tf.control_dependencies(found):
             self.optimizer.apply(found, list(self.weights.values()))

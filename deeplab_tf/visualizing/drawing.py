@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from deeplab_tf.data.images import IGNORED
+from deeplab_tf.data.image_files import IGNORED
 from deeplab_tf.data.spec import Color
 
 _BLEND = 0.6  # Share of the class's colour.

@@ -8,18 +8,18 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints import predicted, trained
-from deeplab_tf.checkpoints.predicted import Predicted
-from deeplab_tf.checkpoints.rundir import Run
-from deeplab_tf.checkpoints.trained import Trained
+from deeplab_tf.checkpoints.run_folder import Run
 from deeplab_tf.config import VisConfig
-from deeplab_tf.data import images, opening
+from deeplab_tf.crf import engines
+from deeplab_tf.data import image_files, open_split
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
-from deeplab_tf.prediction import crf
+from deeplab_tf.prediction import load, predictions
+from deeplab_tf.prediction.load import Trained
+from deeplab_tf.prediction.predictions import Predicted
 from deeplab_tf.visualizing import drawing
 
 _COLORMAPS = {
@@ -56,9 +56,9 @@ def visualize(config: VisConfig) -> None:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("vis_logdir", config.vis_logdir)
-    crf.chosen(config.refinement)  # Raises before anything is read.
-    crf.find_engine(config.refinement.crf_engine)
-    for path in trained.rounds(
+    engines.chosen(config.refinement)  # Raises before anything is read.
+    engines.find_engine(config.refinement.crf_engine)
+    for path in load.rounds(
         config.checkpoint_dir or "",
         config.max_number_of_iterations,
         config.eval_interval_secs,
@@ -68,10 +68,10 @@ def visualize(config: VisConfig) -> None:
 
 def _visualize(config: VisConfig, path: str) -> None:
     files = _files(config.image) if config.image else []
-    run = trained.find_run(path)
+    run = load.find_run(path)
     spec, records = _data(config, run)
     palette = _palette(config.colormap_type, spec)
-    network = trained.load(
+    network = load.load(
         path,
         run,
         spec,
@@ -104,12 +104,12 @@ def _files(image: str) -> list[tuple[str, Path]]:
         raise InputError(f"--image={image}: no such file or folder")
     folder, paths = path, [path]
     if path.is_dir():
-        paths = images.find_images(path)
+        paths = image_files.find_images(path)
     else:
         folder = path.parent
     named: dict[str, Path] = {}
     for found in paths:
-        images.read_image(found)  # Raises before the first picture is drawn.
+        image_files.read_image(found)  # Raises before the first picture is drawn.
         name = found.relative_to(folder).with_suffix("").as_posix()
         if name in named:
             raise InputError(f"{found} and {named[name]}: two images of one name")
@@ -119,10 +119,10 @@ def _files(image: str) -> list[tuple[str, Path]]:
 
 def _data(config: VisConfig, run: Run) -> tuple[DatasetSpec, Records | None]:
     """What the classes mean and, unless image files are drawn, the records."""
-    tfds = opening.settings(config.data, config.tfds, run.spec, run.tfds)
+    tfds = open_split.settings(config.data, config.tfds, run.spec, run.tfds)
     if config.image is None:
-        return opening.open_split(config.data, tfds, config.vis_split, run.spec)
-    return opening.describe(config.data, tfds, run.spec), None
+        return open_split.open_split(config.data, tfds, config.vis_split, run.spec)
+    return open_split.describe(config.data, tfds, run.spec), None
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
@@ -143,13 +143,13 @@ def _predictions(
     total: int,
 ) -> Iterator[Prediction]:
     """Of the files, or of the records; refined, if that was asked for."""
-    parameters = crf.chosen(config.refinement)
+    parameters = engines.chosen(config.refinement)
     looks, with_scores = config.inference, parameters is not None
     if records is None:
-        read = ((name, images.read_image(path)) for name, path in files)
-        found = predicted.of_images(network, read, looks, with_scores=with_scores)
+        read = ((name, image_files.read_image(path)) for name, path in files)
+        found = predictions.of_images(network, read, looks, with_scores=with_scores)
     else:
-        found = predicted.of_records(
+        found = predictions.of_records(
             network,
             records,
             looks,
@@ -159,8 +159,8 @@ def _predictions(
     drawn: Iterable[tuple[Predicted, np.ndarray]]
     drawn = ((each, each.classes) for each in found)
     if parameters:
-        engine = crf.find_engine(config.refinement.crf_engine)
-        drawn = predicted.refined(found, parameters, engine, total=total)
+        engine = engines.find_engine(config.refinement.crf_engine)
+        drawn = predictions.refined(found, parameters, engine, total=total)
     for each, classes in drawn:
         known = (each.label != network.spec.ignore_label).any()
         truth = each.label.astype(np.uint8) if known else None
@@ -173,8 +173,8 @@ def _draw(
     path = folder / prediction.name
     path.parent.mkdir(parents=True, exist_ok=True)
     image, classes = prediction.image, prediction.classes
-    Path(f"{path}_image.png").write_bytes(images.png(image))
-    Path(f"{path}_prediction.png").write_bytes(images.png(classes, palette))
+    Path(f"{path}_image.png").write_bytes(image_files.png(image))
+    Path(f"{path}_prediction.png").write_bytes(image_files.png(classes, palette))
     sheet = drawing.overlay(image, classes, prediction.truth, spec.classes, palette)
     sheet.save(f"{path}_overlay.png")
 
@@ -186,4 +186,4 @@ def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
         ids = np.array([label for label, _, _ in cityscapes.LABELS], np.uint8)[ids]
     path = folder / f"{prediction.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(images.png(ids))
+    path.write_bytes(image_files.png(ids))

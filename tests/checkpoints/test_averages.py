@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reading, tf1
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints import tf1
+from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.reader import open_checkpoint
 
 
 def variables(**values):
@@ -30,7 +31,7 @@ def run(tmp_path):
 
 
 def test_averages_are_the_weights(run, caplog):
-    stored = reading.open_checkpoint(str(run))
+    stored = open_checkpoint(str(run))
     assert stored.averaged == 1
     assert stored.shapes == {"b/gamma": (3,), "b/mean": (3,)}
     found = stored.values(["b/gamma", "b/mean"])
@@ -41,7 +42,7 @@ def test_averages_are_the_weights(run, caplog):
 def test_a_run_without_averages_has_its_weights(tmp_path, caplog):
     state = {"weights": variables(b__gamma=1.0)}
     Keeper(tmp_path, state, keep=1).save(9)
-    stored = reading.open_checkpoint(str(tmp_path))
+    stored = open_checkpoint(str(tmp_path))
     assert stored.averaged == 0
     assert stored.values(["b/gamma"])["b/gamma"][0] == 1.0
     assert "moving averages" not in caplog.text

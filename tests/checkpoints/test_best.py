@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints import best, reading, rundir
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints import best, reader, run_folder
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import DataConfig, TrainConfig
 from deeplab_tf.data.specs import DATASETS
 from tests.checkpoints.killing import Killed, stopping
@@ -23,7 +23,7 @@ def saved(folder, step, keep=5):
 
 
 def weight(folder):
-    stored = reading.open_checkpoint(str(folder))
+    stored = reader.open_checkpoint(str(folder))
     return float(stored.values(["a/weights"])["a/weights"][0])
 
 
@@ -59,13 +59,13 @@ def test_the_best_is_a_folder_as_that_of_a_run(tmp_path):
         train_logdir=str(tmp_path),
         data=DataConfig(dataset="camvid", dataset_dir="records"),
     )
-    rundir.write(tmp_path, config, spec)
+    run_folder.write(tmp_path, config, spec)
     best.keep(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
-    assert rundir.read(tmp_path / "best") == rundir.read(tmp_path)
-    assert rundir.read(tmp_path / "best").model == config.model
+    assert run_folder.read(tmp_path / "best") == run_folder.read(tmp_path)
+    assert run_folder.read(tmp_path / "best").model == config.model
     moved = shutil.copytree(tmp_path / "best", tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "best")
-    assert reading.find(str(moved)) == str(moved / "model.ckpt-3")
+    assert reader.find(str(moved)) == str(moved / "model.ckpt-3")
     assert best.scores(tmp_path) == {}
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints import initial, restoring
+from deeplab_tf.checkpoints import initial, restore
 from deeplab_tf.checkpoints.keras_applications import Loaded
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from tests.checkpoints.test_restoring import write_tf1
+from deeplab_tf.models.weight_names import weights_by_name
+from tests.checkpoints.test_restore import write_tf1
 
 WIDTH = 1 / 16
 
@@ -49,7 +49,7 @@ def test_fc6_and_fc7_of_vgg_are_decimated(
 ):
     arrays = slim(rng, tmp_path / "vgg_16.ckpt")
     model = vgg(architecture)
-    report = restoring.initialize(model, str(tmp_path / "vgg_16.ckpt"))
+    report = restore.initialize(model, str(tmp_path / "vgg_16.ckpt"))
     found = weights_by_name(model)
     assert set(report.restored) == {n for n in found if n.startswith("vgg_16/")}
     assert report.unused == ("vgg_16/fc8/weights", "vgg_16/mean_rgb")
@@ -105,7 +105,7 @@ def test_fcn_with_a_further_skip_starts_from_the_one_before(
     before, model = vgg(coarse), vgg(fine)
     for weight in weights_by_name(before).values():
         weight.assign(rng.normal(size=weight.shape))
-    report = restoring.initialize(model, save(before, tmp_path))
+    report = restore.initialize(model, save(before, tmp_path))
     assert {name.split("/")[1] for name in report.missing} == new
     assert "start anew, the checkpoint lacks them: logits/score_pool" in str(report)
     found, source = weights_by_name(model), weights_by_name(before)
@@ -123,11 +123,11 @@ def test_a_network_that_is_more_than_its_backbone_starts_from_a_classifier(
     arrays = slim(rng, tmp_path / "vgg_16.ckpt")
     kept = {name: arrays[name] for name in list(arrays)[:6]}
     write_tf1(tmp_path / "small.ckpt", kept)
-    report = restoring.initialize(vgg("fcn32s"), str(tmp_path / "small.ckpt"))
+    report = restore.initialize(vgg("fcn32s"), str(tmp_path / "small.ckpt"))
     assert set(report.restored) == set(kept)
 
 
 def test_a_checkpoint_with_nothing_for_the_network_starts_nothing(tmp_path):
     write_tf1(tmp_path / "other.ckpt", {"logits/other/weights": np.zeros(3)})
     with pytest.raises(InputError, match="has 0 of 30 weights"):
-        restoring.initialize(vgg("fcn32s"), str(tmp_path / "other.ckpt"))
+        restore.initialize(vgg("fcn32s"), str(tmp_path / "other.ckpt"))

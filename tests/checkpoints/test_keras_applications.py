@@ -7,11 +7,11 @@ import pytest
 from keras import layers
 from keras.src.legacy.saving import legacy_h5_format
 
-from deeplab_tf.checkpoints import keras_applications, restoring
+from deeplab_tf.checkpoints import keras_applications, restore
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 
 BGR = slice(None, None, -1)
 
@@ -63,7 +63,7 @@ def test_mobilenet_v2_has_the_features_that_keras_gives(
         output_stride=32,
     )
     ours = build(config, 5)
-    report = restoring.initialize(ours, str(tmp_path / f"mobilenet{suffix}"))
+    report = restore.initialize(ours, str(tmp_path / f"mobilenet{suffix}"))
     backbone = {n for n in weights_by_name(ours) if n.startswith("MobilenetV2/")}
     assert set(report.restored) == backbone
     assert all(
@@ -112,7 +112,7 @@ def test_fcn_on_a_small_image_is_vgg_on_it_with_zeros_around(tmp_path, rng):
     write_as_keras_1(theirs, tmp_path / "vgg16.h5")
     config = ModelConfig(architecture="fcn32s", depth_multiplier=1 / 16)
     ours = build(config, 5)
-    report = restoring.initialize(ours, str(tmp_path / "vgg16.h5"))
+    report = restore.initialize(ours, str(tmp_path / "vgg16.h5"))
     assert len(report.restored) == 2 * (13 + 2)
     assert set(report.unused) == {"predictions/weights", "predictions/biases"}
     images = rng.uniform(0, 255, (2, 26, 26, 3)).astype(np.float32)
@@ -139,7 +139,7 @@ def test_resnets_have_the_features_that_keras_gives(tmp_path, rng, variant, size
     randomize(theirs, rng)
     save(theirs, tmp_path / "resnet.h5")
     ours = build(ModelConfig(model_variant=variant, output_stride=32), 5)
-    report = restoring.initialize(ours, str(tmp_path / "resnet.h5"))
+    report = restore.initialize(ours, str(tmp_path / "resnet.h5"))
     backbone = {n for n in weights_by_name(ours) if n.startswith(f"{variant}/")}
     assert set(report.restored) == backbone
     assert not report.unused
@@ -162,7 +162,7 @@ def test_resnet_50_has_the_features_that_keras_gives_up_to_the_first_stride(
     randomize(theirs, rng)
     save(theirs, tmp_path / "resnet.h5")
     ours = build(ModelConfig(model_variant="resnet_v1_50", output_stride=16), 5)
-    report = restoring.initialize(ours, str(tmp_path / "resnet.h5"))
+    report = restore.initialize(ours, str(tmp_path / "resnet.h5"))
     backbone = {n for n in weights_by_name(ours) if n.startswith("resnet_v1_50/")}
     assert set(report.restored) == backbone
     assert not report.unused
@@ -208,7 +208,7 @@ def test_a_file_for_another_network_says_of_what_it_is(tmp_path):
     save(narrow_vgg(), tmp_path / "vgg.h5")
     model = build(ModelConfig(depth_multiplier=0.25), 5)
     with pytest.raises(InputError, match=r"has 0 of .* it is of .*vgg_16; set --model"):
-        restoring.initialize(model, str(tmp_path / "vgg.h5"))
+        restore.initialize(model, str(tmp_path / "vgg.h5"))
 
 
 def test_mobilenets_of_another_width_are_told_of_the_divisor(tmp_path):
@@ -218,4 +218,4 @@ def test_mobilenets_of_another_width_are_told_of_the_divisor(tmp_path):
     save(theirs, tmp_path / "mobilenet.h5")
     model = build(ModelConfig(depth_multiplier=0.35), 5)
     with pytest.raises(InputError, match=r"16 there, .* want --divisible_by=8, too"):
-        restoring.initialize(model, str(tmp_path / "mobilenet.h5"))
+        restore.initialize(model, str(tmp_path / "mobilenet.h5"))

@@ -6,11 +6,12 @@ import tensorflow as tf
 
 from deeplab_tf import flags
 from deeplab_tf.checkpoints import __main__ as command
-from deeplab_tf.checkpoints import describing, reading, tf1
+from deeplab_tf.checkpoints import infer_config, tf1
+from deeplab_tf.checkpoints.reader import open_checkpoint
 from deeplab_tf.config import ModelConfig, TrainConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
 from tests.recorded import SMALL, assign_rule_weights
 from tests.training.test_run import config as train_config
@@ -52,7 +53,7 @@ def test_a_run_of_ours_is_written_with_official_names(shapes, tmp_path):
     assert {name.removesuffix("/Momentum") for name in slots} <= names
     assert written["global_step"] == 1
     assert written["global_step"].dtype == np.int64
-    ours = reading.open_checkpoint(str(tmp_path / "run"))
+    ours = open_checkpoint(str(tmp_path / "run"))
     for name, value in ours.values(ours.keys).items():
         np.testing.assert_array_equal(written[name], value)
 
@@ -123,7 +124,7 @@ LARGE = ("edgetpu", "resnet", "xception")
 def test_flags_are_told_that_load_a_checkpoint(name, tmp_path, capsys, monkeypatch):
     expected = CONFIGS[name]
     folder = rule_checkpoint(tmp_path, expected, 7)
-    assert describing.config(reading.open_checkpoint(str(folder))) == expected
+    assert infer_config.config(open_checkpoint(str(folder))) == expected
     assert command.main(["inspect", str(folder)]) == 0
     told = dict(
         line.split(maxsplit=1)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from benchmarks.input import plain
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import images, pipeline, tfrecord
+from deeplab_tf.data import image_files, pipeline, tfrecord
 from deeplab_tf.data.pipeline import Source
 from deeplab_tf.data.records import Shards
 from tests.data.test_tfrecord import make_record
@@ -192,10 +192,10 @@ def test_rotation_takes_from_beyond_the_crop(rng, tmp_path):
     label = np.full((200, 200), 3, np.uint8)
     record = tfrecord.Record(
         name="a",
-        image=images.png(image),
+        image=image_files.png(image),
         image_format="png",
         size=(200, 200),
-        label=images.png(label),
+        label=image_files.png(label),
     )
     tfrecord.write([record], tmp_path, "train", per_shard=[1])
     turning = AugmentConfig(

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from deeplab_tf.data import images, tfrecord
+from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.tfrecord import Record
 from deeplab_tf.errors import InputError
 
@@ -17,10 +17,10 @@ def make_record(rng, name="a", height=7, width=9):
     label = rng.integers(0, 5, (height, width)).astype(np.uint8)
     return Record(
         name=name,
-        image=images.png(image),
+        image=image_files.png(image),
         image_format="png",
         size=(height, width),
-        label=images.png(label),
+        label=image_files.png(label),
     )
 
 
@@ -84,7 +84,7 @@ def test_names_are_stems_whatever_part_of_the_path_was_stored(rng, stored, name)
 
 def test_a_record_of_other_tools_is_read():
     """As research/deeplab writes it, less what it never reads."""
-    image = images.png(np.full((3, 4, 3), 9, np.uint8))
+    image = image_files.png(np.full((3, 4, 3), 9, np.uint8))
     features = {"image/encoded": image, "image/filename": b"x.png"}
     example = tf.train.Example()
     for key, value in features.items():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.config import ResizeConfig
-from deeplab_tf.data import decoding, transforms, windows
+from deeplab_tf.data import crop_resize, decode, transforms
 from tests.recorded import golden, settings
 
 RECORDED = "misc_preprocess.npz"
@@ -32,15 +32,17 @@ def in_pipeline(transform, image, label):
 
 def show(image, label, sizes, size, flip, around):
     """The window of (height, width) `size` at the top left."""
-    window = windows.Window(tf.zeros(2, tf.int32), size)
+    window = crop_resize.Window(tf.zeros(2, tf.int32), size)
     flip = tf.constant(bool(flip))
-    found = windows.resampled(
-        lambda part: (decoding.cut(image, part), decoding.cut(label, part)),
+    found = crop_resize.resampled(
+        lambda part: (decode.cut(image, part), decode.cut(label, part)),
         sizes,
-        windows.inside(window, sizes[-1]),
+        crop_resize.inside(window, sizes[-1]),
         flip=flip,
     )
-    return windows.framed(*found, windows.margins(window, sizes[-1], flip), **around)
+    return crop_resize.framed(
+        *found, crop_resize.margins(window, sizes[-1], flip), **around
+    )
 
 
 def recorded_cases():

@@ -8,7 +8,7 @@ import pytest
 
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.evaluation import report
-from deeplab_tf.evaluation.counts import Counts
+from deeplab_tf.evaluation.confusion import Counts
 
 SPEC = dataclasses.replace(
     shapes.SPEC, classes=("ground", "ball", "box"), palette=shapes.SPEC.palette[:3]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import rundir
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -19,14 +19,14 @@ from deeplab_tf.config import (
     TrainConfig,
     VisConfig,
 )
-from deeplab_tf.data import images, tfrecord
+from deeplab_tf.config.fields import Overrides
+from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation import metrics
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.settings import Overrides
+from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.visualizing.run import visualize
 from tests.recorded import SMALL, assign_rule_weights
 
@@ -43,7 +43,7 @@ def run(tmp_path_factory, shapes):
         data=DataConfig(dataset_dir=str(shapes)),
         augment=AugmentConfig(train_crop_size=(65, 65)),
     )
-    rundir.write(folder, config, shapes_spec.SPEC)
+    run_folder.write(folder, config, shapes_spec.SPEC)
     Keeper(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
     return folder
 
@@ -68,7 +68,7 @@ def test_every_image_counts_once_at_its_own_size(run, shapes, tmp_path):
     confusion = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")
     counted = 0
     for path in (shapes / "labels" / "val").iterdir():
-        counted += int((images.read_mask(path) != 255).sum())
+        counted += int((image_files.read_mask(path) != 255).sum())
     assert confusion.sum() == counted
 
 
@@ -92,7 +92,7 @@ def test_raw_pictures_score_as_the_evaluation(run, shapes, tmp_path):
     confusion = np.zeros((6, 6), np.int64)
     for path in (shapes / "labels" / "val").iterdir():
         raw = tmp_path / "vis" / "raw_segmentation_results" / path.name
-        label, predicted = map(images.read_mask, (path, raw))
+        label, predicted = map(image_files.read_mask, (path, raw))
         confusion += metrics.confusion_matrix(label, predicted, 6, 255)
     assert metrics.mean_iou(confusion) == pytest.approx(scores["miou"], abs=1e-9)
 
@@ -210,7 +210,7 @@ def test_wrong_ids_beyond_the_sample_name_their_image(run, shapes, tmp_path):
     def change(feature):
         size = (feature["image/height"].int64_list.value[0],)
         size += (feature["image/width"].int64_list.value[0],)
-        png = images.png(np.full(size, 77, np.uint8))
+        png = image_files.png(np.full(size, 77, np.uint8))
         feature["image/segmentation/class/encoded"].bytes_list.value[0] = png
 
     records = rewritten(shapes, tmp_path / "records", change)

@@ -7,13 +7,14 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf import flags
-from deeplab_tf.checkpoints import tf1, trained
+from deeplab_tf.checkpoints import tf1
 from deeplab_tf.config import ExportConfig, ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import frozen_graph
 from deeplab_tf.exporting import run as exporting
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.prediction import load
 from tests.evaluation.test_run import run
 from tests.exporting.test_run import config
 from tests.recorded import assign_rule_weights, golden, settings
@@ -60,9 +61,9 @@ def test_outputs_have_official_names_types_and_sizes(graph, rng):
 
 def test_it_gives_what_the_network_gives(graph, run, rng):
     images = rng.integers(0, 256, (1, 70, 90, 3)).astype(np.uint8)
-    facts = trained.find_run(str(run))
+    facts = load.find_run(str(run))
     settings = config(run, "m")
-    network = trained.load(
+    network = load.load(
         str(run), facts, facts.spec, model=settings.model, resize=settings.resize
     )
     network = dataclasses.replace(network, crop_size=(65, 65))

@@ -11,10 +11,10 @@ import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf.config import ExportConfig, ResizeConfig
-from deeplab_tf.data import images
+from deeplab_tf.config.fields import Overrides
+from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import run as exporting
-from deeplab_tf.settings import Overrides
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config
@@ -71,8 +71,8 @@ def test_bytes_give_what_pixels_give(exported, batch, tmp_path):
     signatures = tf.saved_model.load(str(exported)).signatures
     path = tmp_path / "photo.jpg"
     Image.fromarray(batch[0]).save(path, quality=85)
-    pixels = images.read_image(path)
-    encoded = [path.read_bytes(), images.png(pixels)]
+    pixels = image_files.read_image(path)
+    encoded = [path.read_bytes(), image_files.png(pixels)]
     found = signatures["serving_bytes"](tf.constant(encoded))["SemanticPredictions"]
     expected = signatures["serving_default"](tf.constant(pixels[np.newaxis]))
     for classes in found:
@@ -82,7 +82,9 @@ def test_bytes_give_what_pixels_give(exported, batch, tmp_path):
 def test_the_export_gives_what_vis_draws(exported, run, shapes, tmp_path):
     path = shapes / "images" / "val" / "val_0001.png"
     visualize(vis_config(run, tmp_path, image=str(path)))
-    drawn = images.read_mask(tmp_path / "raw_segmentation_results" / "val_0001.png")
+    drawn = image_files.read_mask(
+        tmp_path / "raw_segmentation_results" / "val_0001.png"
+    )
     serve = tf.saved_model.load(str(exported)).signatures["serving_bytes"]
     found = serve(tf.constant([path.read_bytes()]))["SemanticPredictions"][0]
     assert np.mean(found == drawn) > 0.999
@@ -186,5 +188,5 @@ def test_the_example_predicts_without_this_package(exported, shapes, tmp_path):
     command = [sys.executable, str(script), str(exported), str(image), str(output)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert images.read_image(output).shape == images.read_image(image).shape
+    assert image_files.read_image(output).shape == image_files.read_image(image).shape
     assert "deeplab_tf" not in script.read_text()

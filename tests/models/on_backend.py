@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.golden.weight_rule import weight
 from tests.models.families import FAMILIES, cut_short
 

@@ -12,7 +12,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from tests import narrow
 from tests.recorded import assert_all_learn, assign_rule_weights
 

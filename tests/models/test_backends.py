@@ -13,10 +13,10 @@ import tensorflow as tf
 from deeplab_tf import resize
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models import kernels
 from deeplab_tf.models.build import build
-from deeplab_tf.models.custom import FrozenableBatchNorm
 from deeplab_tf.models.heads import crf_rnn_networks
+from deeplab_tf.models.layers import backend_ops
+from deeplab_tf.models.layers.custom import FrozenableBatchNorm
 from tests.models.families import FAMILIES
 from tests.models.on_backend import LEARNING
 from tests.recorded import ROOT
@@ -101,8 +101,8 @@ def test_batch_norm_learns_as_on_tensorflow(recorded):
 def test_composed_resizing_is_that_of_tensorflow(rng, length, size):
     x = rng.normal(size=(2, length, 3, 4)).astype(np.float32)
     expected = resize.bilinear(x, (size, 5))
-    with mock.patch.object(kernels, "on_tensorflow", return_value=False):
-        found = kernels.resized(tf.constant(x), (size, 5))
+    with mock.patch.object(backend_ops, "on_tensorflow", return_value=False):
+        found = backend_ops.resized(tf.constant(x), (size, 5))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -112,7 +112,9 @@ def test_composed_batch_norm_is_that_of_tensorflow(rng, training):
     found = []
     for on_tensorflow in (True, False):
         layer = FrozenableBatchNorm(momentum=0.9, epsilon=1e-3)
-        with mock.patch.object(kernels, "on_tensorflow", return_value=on_tensorflow):
+        with mock.patch.object(
+            backend_ops, "on_tensorflow", return_value=on_tensorflow
+        ):
             y = layer(x, training=training)
         found.append([y, *layer.get_weights()])
     for composed, fused in zip(*found, strict=True):

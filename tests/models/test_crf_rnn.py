@@ -8,7 +8,7 @@ from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
 
-from deeplab_tf import permutohedral
+from deeplab_tf.crf import permutohedral
 from deeplab_tf.models.heads.crf_rnn import MeanField
 
 CLASSES = 4

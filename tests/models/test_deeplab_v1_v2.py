@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.models.pyramid import each_scale
+from deeplab_tf.models.multi_scale import each_scale
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assign_rule_weights
 
 V1 = ModelConfig(architecture="deeplab_v1", depth_multiplier=1 / 64)

@@ -9,7 +9,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import resnet
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads.aspp import aspp
-from deeplab_tf.models.layers import Style
+from deeplab_tf.models.layers.blocks import Style
 from tests.recorded import assign_rule_weights
 
 PLAIN = {"aspp_with_separable_conv": False, "aspp_convs_filters": 16}

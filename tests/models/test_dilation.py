@@ -12,12 +12,12 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones import vgg
 from deeplab_tf.models.build import build
-from deeplab_tf.models.custom import IdentityMaps
 from deeplab_tf.models.heads import dilation
 from deeplab_tf.models.heads.dilation import HEADS, GroupedUpscore
-from deeplab_tf.models.layers import Style, biased_conv
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import losses
+from deeplab_tf.models.layers.blocks import Style, biased_conv
+from deeplab_tf.models.layers.custom import IdentityMaps
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.losses import total
 from tests.recorded import assert_all_learn, assign_rule_weights
 
 NARROW = {
@@ -61,7 +61,7 @@ def test_training_scores_the_pixels_that_have_labels(config):
     model = build(config, 3, training_form=True)
     for size in ((64, 72), (65, 97), (71, 2)):
         label = np.zeros((2, *size, 1), np.int32)
-        wanted = losses.on_grid(label, config.facts.label_grid).shape[:3]
+        wanted = total.on_grid(label, config.facts.label_grid).shape[:3]
         logits = model(np.zeros((2, *size, 3), np.float32))
         assert logits.shape == (*wanted, 3)
         sparse = config.architecture != "dilation10"

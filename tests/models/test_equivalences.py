@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from deeplab_tf import resize
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.layers import Style, biased_conv
+from deeplab_tf.models.layers.blocks import Style, biased_conv
 
 
 def convolution(rate, kernel_size=3):

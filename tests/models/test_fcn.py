@@ -10,10 +10,10 @@ import tensorflow as tf
 from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
 from deeplab_tf.models.build import build
-from deeplab_tf.models.custom import BilinearKernel, CropLike
 from deeplab_tf.models.heads.fcn import HEADS
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import losses
+from deeplab_tf.models.layers.custom import BilinearKernel, CropLike
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.losses import total
 from tests.recorded import assign_rule_weights
 
 NARROW = ModelConfig(architecture="fcn8s", depth_multiplier=1 / 64)
@@ -122,8 +122,8 @@ def test_zero_scores_cost_the_logarithm_of_the_classes():
     spec = DATASETS["pascal_voc_seg"]
     logits = narrow("fcn32s", 21)(np.full((1, 500, 500, 3), 99.0, np.float32))
     label, config = np.ones((1, 500, 500, 1), np.int32), LossConfig()
-    (cost,), _ = losses.sums(logits, label, spec, config, tf.constant(0))
-    (count,) = losses.counts(label, logits.shape[1:3], spec, config)
+    (cost,), _ = total.sums(logits, label, spec, config, tf.constant(0))
+    (count,) = total.counts(label, logits.shape[1:3], spec, config)
     assert float(cost) == pytest.approx(761130.6094, rel=1e-5)
     assert float(cost / count) == pytest.approx(3.0445224377, rel=1e-5)
 

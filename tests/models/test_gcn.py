@@ -10,7 +10,7 @@ import tensorflow as tf
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import gcn
-from deeplab_tf.models.layers import Style
+from deeplab_tf.models.layers.blocks import Style
 from tests.recorded import assign_rule_weights
 
 NARROW = ModelConfig(

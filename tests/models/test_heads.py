@@ -13,8 +13,8 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.models.pyramid import each_scale
+from deeplab_tf.models.multi_scale import each_scale
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import SMALL, assert_all_learn, assign_rule_weights
 
 CONFIGS = {

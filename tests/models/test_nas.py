@@ -10,7 +10,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.nas import Place, plan
 from deeplab_tf.models.backbones.nas_cell import Operation, cell
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import golden
 
 

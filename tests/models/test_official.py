@@ -13,8 +13,8 @@ from deeplab_tf import flags, resize
 from deeplab_tf.config import ModelConfig, TrainConfig
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.models.pyramid import each_scale
+from deeplab_tf.models.multi_scale import each_scale
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assign_rule_weights, golden, settings
 
 pytestmark = pytest.mark.golden

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reading, restoring
-from deeplab_tf.checkpoints.native import Keeper
+from deeplab_tf.checkpoints import reader, restore
+from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads.pspnet import BINS, BinMeans
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import losses
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.losses.total import counts, sums
 from tests.recorded import assert_all_learn, assign_rule_weights
 
 NARROW = ModelConfig(architecture="pspnet", depth_multiplier=1 / 16)
@@ -134,13 +134,13 @@ def test_zero_classifiers_cost_the_logarithm_of_the_classes_and_0_4_of_it(rng):
     spec, config = DATASETS["pascal_voc_seg"], LossConfig()
     model = build(NARROW, 21, training_form=True)
     for name, weight in weights_by_name(model).items():
-        if name.startswith(restoring.LOGITS):
+        if name.startswith(restore.LOGITS):
             weight.assign(tf.zeros_like(weight))
     costs = []
     for logits in model(rng.uniform(0, 255, (1, 65, 65, 3)).astype(np.float32)):
         label = rng.integers(0, 21, (1, 65, 65, 1)).astype(np.int32)
-        (cost,), _ = losses.sums(logits, label, spec, config, tf.constant(0))
-        (count,) = losses.counts(label, logits.shape[1:3], spec, config)
+        (cost,), _ = sums(logits, label, spec, config, tf.constant(0))
+        (count,) = counts(label, logits.shape[1:3], spec, config)
         costs.append(float(cost / count))
     total = config.auxiliary_loss_weight * costs[0] + costs[1]
     assert total == pytest.approx(1.4 * 3.0445224377, rel=1e-5)
@@ -155,7 +155,7 @@ def checkpoint(tmp_path):
 
 def test_a_network_that_predicts_takes_no_auxiliary_weights(checkpoint):
     model, expected = build(NARROW, 3), weights_by_name(network())
-    report = restoring.restore(model, checkpoint)
+    report = restore.restore(model, checkpoint)
     assert not [name for name in report.restored if name.startswith("auxiliary")]
     for name, weight in weights_by_name(model).items():
         np.testing.assert_array_equal(weight, expected[name])
@@ -168,19 +168,19 @@ def test_what_else_is_left_over_is_still_an_error(checkpoint):
         depth_multiplier=1 / 16,
     )
     with pytest.raises(InputError, match=r"has 25 that this network has not \(pyr"):
-        restoring.restore(build(plain, 3), checkpoint)
+        restore.restore(build(plain, 3), checkpoint)
 
 
 def test_other_classes_start_with_new_logits_of_both_kinds(checkpoint):
     model = build(NARROW, 5, training_form=True)
-    report = restoring.initialize(model, checkpoint, exclude=restoring.LOGITS)
+    report = restore.initialize(model, checkpoint, exclude=restore.LOGITS)
     assert set(report.excluded) == {
         "auxiliary/logits/biases",
         "auxiliary/logits/weights",
         "logits/semantic/biases",
         "logits/semantic/weights",
     }
-    assert reading.open_checkpoint(checkpoint).keys.keys() >= set(report.restored)
+    assert reader.open_checkpoint(checkpoint).keys.keys() >= set(report.restored)
 
 
 @pytest.mark.parametrize(("given", "decay"), [(None, 0.95), (0.9, 0.9)])

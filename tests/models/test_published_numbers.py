@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 
-from deeplab_tf.architectures import ARCHITECTURES
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models import counting
+from deeplab_tf.config.architectures import ARCHITECTURES
+from deeplab_tf.models import summary
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import fcn
 from tests.recorded import ROOT
@@ -129,7 +129,7 @@ def _id(case):
 @pytest.mark.parametrize("case", TOTALS, ids=_id)
 def test_parameters_are_those_of_the_system(case):
     config, num_classes, expected = case
-    assert counting.size(config, num_classes, (65, 65)).parameters == expected
+    assert summary.size(config, num_classes, (65, 65)).parameters == expected
 
 
 def test_every_architecture_is_counted():
@@ -138,7 +138,7 @@ def test_every_architecture_is_counted():
 
 @pytest.mark.parametrize(("name", "expected"), LEARNABLE)
 def test_what_learns_is_what_the_authors_trained(name, expected):
-    assert counting.size(net(name), 21, (65, 65)).learnable_parameters == expected
+    assert summary.size(net(name), 21, (65, 65)).learnable_parameters == expected
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_auxiliary_logits_are_counted_in_training(variant, expected):
             input_size=(65, 65),
             training_form=True,
         )
-        found = counting.parameters(model)
+        found = summary.parameters(model)
     keras.backend.clear_session()
     assert found == expected
 

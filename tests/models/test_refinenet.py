@@ -10,8 +10,8 @@ import tensorflow as tf
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import refinenet
-from deeplab_tf.models.layers import Style, normal
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.layers.blocks import Style, normal
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assign_rule_weights
 
 NARROW = ModelConfig(

@@ -12,7 +12,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
+from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assert_all_learn
 
 # networks.md, 2.8: with scale and offset of batch norm, and with its statistics.

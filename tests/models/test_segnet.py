@@ -7,8 +7,12 @@ import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import layers_of
-from deeplab_tf.models.unpooling import LocalResponseNorm, PoolWithIndices, Unpool
+from deeplab_tf.models.layers.unpooling import (
+    LocalResponseNorm,
+    PoolWithIndices,
+    Unpool,
+)
+from deeplab_tf.models.weight_names import layers_of
 from tests.recorded import assert_all_learn, assign_rule_weights
 
 SMALL = {

@@ -9,10 +9,10 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build, valid_core
 from deeplab_tf.models.heads import HEADS
-from deeplab_tf.models.layers import Style
-from deeplab_tf.models.mirror import Mirror
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.prediction import tiles
+from deeplab_tf.models.layers.blocks import Style
+from deeplab_tf.models.layers.reflect_pad import Mirror
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.prediction import tiling
 from tests.recorded import assert_all_learn, assign_rule_weights
 
 SMALL = ModelConfig(architecture="unet", depth_multiplier=1 / 16)
@@ -83,7 +83,7 @@ def test_overlapping_tiles_give_what_the_whole_gives(size, rng):
     image = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
     wanted = model(image).numpy()
     for step in (32, 48, 384):
-        found = tiles.by_tiles(valid_core(model), image, step=step)
+        found = tiling.by_tiles(valid_core(model), image, step=step)
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.std())
 
@@ -102,7 +102,7 @@ def test_a_tile_off_the_grid_of_the_pools_differs(rng):
 
 def test_a_step_off_the_grid_is_an_error():
     with pytest.raises(ValueError, match="step=100: a multiple of 16 is needed"):
-        tiles.by_tiles(np.asarray, np.zeros((1, 9, 9, 3)), step=100)
+        tiling.by_tiles(np.asarray, np.zeros((1, 9, 9, 3)), step=100)
 
 
 def test_every_weight_learns(rng):

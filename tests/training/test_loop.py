@@ -21,9 +21,9 @@ from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.files import alone
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training.making import make_trainer
+from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
+from deeplab_tf.training.setup import make_trainer
 from tests.recorded import SMALL
 from tests.training.test_run import weights_of
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reading
+from deeplab_tf.checkpoints import reader
 from tests import processes
 
 STEPS = 20
@@ -83,7 +83,7 @@ def trained(folder, shapes, feature, where, steps=STEPS):
         workers=where.workers,
     )
     assert set(run.end()) == {0}, run.text()
-    stored = tf.train.load_checkpoint(reading.find(str(folder)))
+    stored = tf.train.load_checkpoint(reader.find(str(folder)))
     names = stored.get_variable_to_shape_map()
     return {
         name: stored.get_tensor(name)

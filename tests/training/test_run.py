@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reading
+from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -26,7 +26,7 @@ from deeplab_tf.config import (
 )
 from deeplab_tf.data import tfrecord
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.training import devices
+from deeplab_tf.training.distribution import strategy
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT, SMALL
 
@@ -51,7 +51,7 @@ def config(folder, shapes, steps, **changes):
 
 
 def weights_of(folder):
-    stored = reading.open_checkpoint(str(folder))
+    stored = reader.open_checkpoint(str(folder))
     return stored.values(stored.keys)
 
 
@@ -223,7 +223,7 @@ def test_advice_on_batch_norm_can_be_followed_on_the_way(trained, tmp_path, shap
     shutil.copytree(trained, tmp_path / "run")
     model = dataclasses.replace(SMALL, batch_norm_decay=0.9)
     train(config(tmp_path / "run", shapes, 7, model=model))
-    assert reading.newest(str(tmp_path / "run")).endswith("model.ckpt-7")
+    assert reader.newest(str(tmp_path / "run")).endswith("model.ckpt-7")
 
 
 def damaged(source, target):
@@ -257,8 +257,8 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
     )
     with pytest.raises(InputError, match=r"00000-of-00002.tfrecord: record 11 is d"):
         train(settings)
-    newest = reading.newest(str(tmp_path / "run"))
-    step = reading.step_of(newest)
+    newest = reader.newest(str(tmp_path / "run"))
+    step = reader.step_of(newest)
     assert 0 < step < 50
     assert list(logged(tmp_path / "run", "total_loss"))[-1] <= step
 
@@ -319,9 +319,9 @@ def test_memory_of_a_gpu_is_taken_as_needed():
 
 
 def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
-    assert devices.per_replica(6, two_devices) == 3
+    assert strategy.per_replica(6, two_devices) == 3
     with pytest.raises(FlagError, match="over 2 devices: take 4 or 6"):
-        devices.per_replica(5, two_devices)
+        strategy.per_replica(5, two_devices)
 
 
 def start(folder, shapes, steps, *flags):
@@ -349,13 +349,13 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_says_so(tmp_path, sha
     time.sleep(0.5)
     process.kill()
     process.communicate()
-    newest = reading.newest(str(tmp_path))
+    newest = reader.newest(str(tmp_path))
     step = int(newest.rsplit("-", 1)[1])
     process = start(tmp_path, shapes, step + 2)
     wait_for(process, f"Resuming from {newest}, step {step}")
     process.communicate()
     assert process.returncode == 0
-    assert reading.newest(str(tmp_path)).endswith(f"model.ckpt-{step + 2}")
+    assert reader.newest(str(tmp_path)).endswith(f"model.ckpt-{step + 2}")
 
 
 @pytest.mark.slow
@@ -368,7 +368,7 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, shapes, number):
     assert process.returncode == 128 + number
     assert "the same command goes on from here" in rest
     assert "Traceback" not in rest
-    assert reading.newest(str(tmp_path)) is not None
+    assert reader.newest(str(tmp_path)) is not None
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import tensorflow as tf
 from deeplab_tf.config import LossConfig, ModelConfig, OptimizerConfig
 from deeplab_tf.data.specs import shapes, voc2012
 from deeplab_tf.models.build import build
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import optimization
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.optim import gradients
 from tests.recorded import SMALL, assign_rule_weights, golden, settings
 from tests.training.trainers import trainer_of
 
@@ -57,7 +57,7 @@ def test_an_auxiliary_loss_counts_as_much_as_its_weight(rng):
     batches = iter(tf.data.Dataset.from_tensors(random_batches(rng, 2)).repeat())
     metrics = trainer.run(batches, tf.constant(1))
     assert float(metrics["loss"][0]) == pytest.approx(2.4 * np.log(6), rel=1e-5)
-    slots = optimization.slots(trainer.optimizer, trainer.weights)
+    slots = gradients.slots(trainer.optimizer, trainer.weights)
     auxiliary, main = (
         slots[f"{name}/weights/Momentum"].numpy() for name in ("c0", "c2")
     )
@@ -177,7 +177,7 @@ def test_the_first_loss_and_gradients_are_the_official_ones(name):
         recorded["history"][0]["clone_loss"], rel=1e-5
     )
     # After one step, the velocity is the gradient, multiplied and with its decay.
-    slots = optimization.slots(trainer.optimizer, trainer.weights)
+    slots = gradients.slots(trainer.optimizer, trainer.weights)
     expected = recorded["grad_norm_after_multiplier"]
     assert len(expected) == len(slots)
     for weight, norm in expected.items():

@@ -19,16 +19,16 @@ from deeplab_tf.config import (
     TrainConfig,
     VisConfig,
 )
-from deeplab_tf.data import images
+from deeplab_tf.config.fields import Overrides
+from deeplab_tf.data import image_files
 from deeplab_tf.data import spec as specs
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.exporting.run import export
-from deeplab_tf.settings import Overrides
 from deeplab_tf.training.run import train
 from deeplab_tf.visualizing.run import visualize
 from tests import pets
-from tests.data.test_tfds import NAMED, folder, oxford
+from tests.data.tfds.test_tfds import NAMED, folder, oxford
 from tests.recorded import SMALL
 from tests.training.test_run import weights_of
 
@@ -152,7 +152,7 @@ def test_pictures_show_the_truth(run, folder, tmp_path):
     assert len(drawn) == 2
     image = tmp_path / "segmentation_results" / drawn[0].replace("_overlay", "_image")
     number = int(drawn[0].split("_")[1])
-    assert images.read_image(image).shape[:2] == pets.trimap(number).shape
+    assert image_files.read_image(image).shape[:2] == pets.trimap(number).shape
 
 
 @pytest.mark.slow
@@ -177,8 +177,10 @@ def test_ids_beyond_the_classes_are_told_with_the_flag_that_changes_them(
 def test_a_palette_mask_is_refused_without_records(tmp_path):
     pets.draw(tmp_path)
     for path in (tmp_path / "masks").iterdir():
-        ids = images.read_mask(path)
-        path.write_bytes(images.png(ids, ((0, 0, 0), (9, 9, 9), (8, 8, 8), (7, 7, 7))))
+        ids = image_files.read_mask(path)
+        path.write_bytes(
+            image_files.png(ids, ((0, 0, 0), (9, 9, 9), (8, 8, 8), (7, 7, 7)))
+        )
     pets.prepare(pets.TinyPets, tmp_path, tmp_path / "tfds")
     with pytest.raises(InputError, match=r"has a palette, .* datasets/build_tfds_data"):
         train(config(tmp_path / "run", tmp_path))
@@ -229,8 +231,8 @@ def test_oxford_iiit_pet_trains_by_its_name_alone(oxford, tmp_path, monkeypatch)
         }
         for number in range(split.from_, split.to):
             ids = pets.trimap(number)
-            examples["image"].append(images.png(np.stack([ids] * 3, -1)))
-            examples["segmentation_mask"].append(images.png(ids))
+            examples["image"].append(image_files.png(np.stack([ids] * 3, -1)))
+            examples["segmentation_mask"].append(image_files.png(ids))
             examples["file_name"].append(f"{pets.name(number)}.jpg")
         return tf.data.Dataset.from_tensor_slices(examples)
 

@@ -2,8 +2,8 @@
 
 from deeplab_tf.config import LossConfig
 from deeplab_tf.data.specs import shapes
-from deeplab_tf.models.names import weights_by_name
-from deeplab_tf.training import optimization
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.optim import gradients
 from deeplab_tf.training.step import Trainer
 
 
@@ -11,9 +11,9 @@ def trainer_of(
     model, strategy, update, *, spec=shapes.SPEC, loss=None, loss_weights=(1.0,)
 ):
     """Within the strategy's scope."""
-    weights = optimization.learning(weights_by_name(model), update)
-    optimizer = optimization.make_optimizer(update)
-    optimization.build(optimizer, weights, update)
+    weights = gradients.learning(weights_by_name(model), update)
+    optimizer = gradients.make_optimizer(update)
+    gradients.build(optimizer, weights, update)
     return Trainer(
         strategy=strategy,
         model=model,

@@ -46,7 +46,7 @@ def trained(strategy, *, frozen):
     import numpy as np
     import tensorflow as tf
 
-    from deeplab_tf.models.names import weights_by_name
+    from deeplab_tf.models.weight_names import weights_by_name
 
     with strategy.scope():
         trainer = _trainer(strategy, frozen)
@@ -70,7 +70,7 @@ def _trainer(strategy, frozen):
     from keras import layers
 
     from deeplab_tf.config import OptimizerConfig
-    from deeplab_tf.models.custom import FrozenableBatchNorm
+    from deeplab_tf.models.layers.custom import FrozenableBatchNorm
     from tests.training.trainers import trainer_of
 
     keras.utils.set_random_seed(0)
@@ -104,10 +104,11 @@ def _main(folder, number, replicas):
     import numpy as np
 
     from deeplab_tf.config import DevicesConfig
-    from deeplab_tf.training import devices, hosts
+    from deeplab_tf.training.distribution import hosts
+    from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
 
-    strategy = devices.make_strategy(DevicesConfig(cpu_replicas=replicas))
-    devices.per_replica(BATCH, strategy)
+    strategy = make_strategy(DevicesConfig(cpu_replicas=replicas))
+    per_replica(BATCH, strategy)
     found = {}
     for frozen in (True, False):
         trainer, values = trained(strategy, frozen=frozen)
@@ -119,10 +120,11 @@ def _main(folder, number, replicas):
 
 def _together(folder, number, strategy, trainer):
     """What hosts say to each other, and then the end of one of them."""
-    from deeplab_tf.checkpoints.native import Keeper
+    from deeplab_tf.checkpoints.manager import Keeper
     from deeplab_tf.errors import InputError
-    from deeplab_tf.models.names import weights_by_name
-    from deeplab_tf.training import hosts, optimization
+    from deeplab_tf.models.weight_names import weights_by_name
+    from deeplab_tf.training.distribution import hosts
+    from deeplab_tf.training.optim import gradients
 
     said = {
         "chief": hosts.is_chief(strategy),
@@ -136,7 +138,7 @@ def _together(folder, number, strategy, trainer):
         said["differ"] = str(error)
     state = {
         "weights": weights_by_name(trainer.model),
-        "slots": optimization.slots(trainer.optimizer, trainer.weights),
+        "slots": gradients.slots(trainer.optimizer, trainer.weights),
         "counters": {"global_step": trainer.optimizer.iterations},
     }
     keeper = Keeper(folder / "run", state, keep=2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deeplab_tf.data.images import IGNORED
+from deeplab_tf.data.image_files import IGNORED
 from deeplab_tf.visualizing import drawing
 
 PALETTE = ((0, 0, 0), (200, 0, 0), (0, 0, 250))

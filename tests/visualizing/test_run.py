@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.checkpoints import trained
 from deeplab_tf.config import CompatibilityConfig, DataConfig, ResizeConfig, VisConfig
-from deeplab_tf.data import images
+from deeplab_tf.config.fields import Overrides
+from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.settings import Overrides
+from deeplab_tf.prediction import load
 from deeplab_tf.visualizing.run import Prediction, _write_raw, visualize
 from tests.evaluation.test_run import run
 
@@ -48,14 +48,16 @@ def test_records_are_drawn_under_the_names_of_their_images(run, shapes, tmp_path
     assert len(files(tmp_path / "raw_segmentation_results")) == 7
     for i in range(7):
         stem = tmp_path / "segmentation_results" / f"val_{i:04d}"
-        original = images.read_image(shapes / "images" / "val" / f"val_{i:04d}.png")
-        drawn = images.read_image(Path(f"{stem}_image.png"))
+        original = image_files.read_image(
+            shapes / "images" / "val" / f"val_{i:04d}.png"
+        )
+        drawn = image_files.read_image(Path(f"{stem}_image.png"))
         np.testing.assert_array_equal(drawn, original)
         raw = tmp_path / "raw_segmentation_results" / f"val_{i:04d}.png"
         colored = Path(f"{stem}_prediction.png")
         assert (color_type(raw), color_type(colored)) == (GREY, PALETTE)
-        ids = images.read_mask(raw)
-        np.testing.assert_array_equal(ids, images.read_mask(colored))
+        ids = image_files.read_mask(raw)
+        np.testing.assert_array_equal(ids, image_files.read_mask(colored))
         assert ids.shape == original.shape[:2]
 
 
@@ -65,7 +67,9 @@ def test_an_image_of_any_size_is_drawn_at_that_size(run, tmp_path, rng, size):
     array = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     Image.fromarray(array).save(path)
     visualize(config(run, tmp_path / "vis", image=str(path)))
-    raw = images.read_mask(tmp_path / "vis" / "raw_segmentation_results" / "photo.png")
+    raw = image_files.read_mask(
+        tmp_path / "vis" / "raw_segmentation_results" / "photo.png"
+    )
     assert raw.shape == size
 
 
@@ -78,7 +82,7 @@ def test_files_and_records_give_the_same_classes(run, shapes, tmp_path):
     assert names == files(tmp_path / "b" / "raw_segmentation_results")
     for name in names:
         first, second = (
-            images.read_mask(tmp_path / x / "raw_segmentation_results" / name)
+            image_files.read_mask(tmp_path / x / "raw_segmentation_results" / name)
             for x in "ab"
         )
         np.testing.assert_array_equal(first, second)
@@ -96,14 +100,14 @@ def test_a_range_of_sizes_changes_what_the_network_sees_not_the_picture(
     run, tmp_path, shapes
 ):
     settings = config(run, tmp_path, image="photo.png")
-    image = images.read_image(shapes / "images" / "val" / "val_0000.png")
+    image = image_files.read_image(shapes / "images" / "val" / "val_0000.png")
     found = []
     for resize in (
         settings.resize,
         Overrides(ResizeConfig(), {"min_resize_value": 33}),
     ):
-        facts = trained.find_run(str(run))
-        network = trained.load(
+        facts = load.find_run(str(run))
+        network = load.load(
             str(run), facts, facts.spec, model=settings.model, resize=resize
         )
         found.append(network.segment(image[np.newaxis], (1.0,), flipped=False)[1])
@@ -115,7 +119,7 @@ def test_cityscapes_is_written_with_the_ids_of_its_server(tmp_path):
     ids = np.array([[0, 18]], np.uint8)
     prediction = Prediction("aachen", np.zeros((1, 2, 3), np.uint8), ids, None)
     _write_raw(tmp_path, prediction, cityscapes.SPEC)
-    written = images.read_mask(tmp_path / "aachen.png")
+    written = image_files.read_mask(tmp_path / "aachen.png")
     assert written.tolist() == [[7, 33]]
 
 

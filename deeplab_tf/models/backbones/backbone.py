@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 RGB = tuple[float, float, float]
 MEAN_RGB = (123.15, 115.90, 103.06)  # Of ImageNet, as the official ResNets take it.

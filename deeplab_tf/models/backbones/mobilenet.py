@@ -15,7 +15,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Activation,
     Features,
     Style,

@@ -17,8 +17,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.backbones.nas_cell import Operation, Sum, cell
-from deeplab_tf.models.custom import ResizeTo
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -27,6 +26,7 @@ from deeplab_tf.models.layers import (
     batch_norm,
     resize_like,
 )
+from deeplab_tf.models.layers.custom import ResizeTo
 
 _CLASSIFIER = {8: 256, 16: 512, 32: 1024}  # Stride -> filters.
 _STEM = ((64, 2), (64, 1), (128, 2))  # Filters and strides.

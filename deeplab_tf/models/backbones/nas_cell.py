@@ -8,9 +8,7 @@ from typing import Literal, NamedTuple
 from keras import layers
 
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.custom import ResizeTo
-from deeplab_tf.models.drop_path import DropPath
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Style,
     Tensor,
     activated,
@@ -18,6 +16,8 @@ from deeplab_tf.models.layers import (
     batch_norm,
     padded,
 )
+from deeplab_tf.models.layers.custom import ResizeTo
+from deeplab_tf.models.layers.drop_path import DropPath
 
 
 class Operation(NamedTuple):

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
-from deeplab_tf.models.layers import Features, Style, Tensor, activated, conv
-from deeplab_tf.settings import text
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activated, conv
 
 
 class Block(NamedTuple):

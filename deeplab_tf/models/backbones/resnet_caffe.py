@@ -18,7 +18,7 @@ from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones import resnet
 from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
-from deeplab_tf.models.layers import Features, Style, Tensor, width
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, width
 
 _STRIDES = (2, 2, 1, 2, 2, 2)  # Of root, pool and blocks.
 _DEEP = (64, 64, 128)

@@ -8,8 +8,8 @@ from keras import initializers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
-from deeplab_tf.models.layers import Features, Style, Tensor, width
-from deeplab_tf.models.unpooling import LocalResponseNorm, PoolWithIndices, conv
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, width
+from deeplab_tf.models.layers.unpooling import LocalResponseNorm, PoolWithIndices, conv
 
 
 def features(images: Tensor, config: ModelConfig, style: Style) -> Features:

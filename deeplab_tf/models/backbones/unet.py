@@ -8,9 +8,9 @@ from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.layers import Features, Style, Tensor, biased_conv, width
-from deeplab_tf.models.mirror import Mirror
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, width
+from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.layers.reflect_pad import Mirror
 
 
 def features(images: Tensor, config: ModelConfig, style: Style) -> Features:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models import atrous, unpooling
+from deeplab_tf.models import atrous
 from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers import unpooling
+from deeplab_tf.models.layers.blocks import (
     Features,
     Step,
     Style,
@@ -21,7 +22,7 @@ from deeplab_tf.models.layers import (
     biased_conv,
     width,
 )
-from deeplab_tf.models.mirror import Mirror
+from deeplab_tf.models.layers.reflect_pad import Mirror
 
 
 class Pool(NamedTuple):

@@ -14,7 +14,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,

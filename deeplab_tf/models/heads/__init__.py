@@ -18,7 +18,7 @@ from deeplab_tf.models.heads import (
     segnet,
     unet,
 )
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 Head = Callable[[Features, int, ModelConfig, Style], Tensor]
 

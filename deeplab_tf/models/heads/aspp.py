@@ -10,9 +10,8 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.chance import Dropout
 from deeplab_tf.models.heads import dense_prediction_cell
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -23,6 +22,7 @@ from deeplab_tf.models.layers import (
     resize_like,
     separable_conv,
 )
+from deeplab_tf.models.layers.dropout import Dropout
 
 
 def encode(features: Features, config: ModelConfig, style: Style) -> Tensor:

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 from keras import initializers, layers, ops
 
-from deeplab_tf.models.kernels import on_tensorflow
-from deeplab_tf.models.layers import Tensor
+from deeplab_tf.models.layers.backend_ops import on_tensorflow
+from deeplab_tf.models.layers.blocks import Tensor
 
 if on_tensorflow():
-    from deeplab_tf import permutohedral
+    from deeplab_tf.crf import permutohedral
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")

@@ -11,8 +11,8 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.heads import dilation, fcn
 from deeplab_tf.models.heads.crf_rnn import MeanField
-from deeplab_tf.models.kernels import on_tensorflow
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.backend_ops import on_tensorflow
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 
 def on_fcn(

@@ -13,10 +13,8 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.custom import CropLike, ResizeTo
 from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -25,6 +23,8 @@ from deeplab_tf.models.layers import (
     resize_like,
     width,
 )
+from deeplab_tf.models.layers.custom import CropLike, ResizeTo
+from deeplab_tf.models.layers.dropout import Dropout
 
 BASE, LARGE_FOV = Fc6(4, 4), Fc6(3, 12, 1024)
 _BRANCHES = {"normalized": 8, "pool1": 4, "pool2": 2, "pool3": 1, "pool4": 1}

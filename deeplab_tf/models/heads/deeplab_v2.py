@@ -14,7 +14,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads.deeplab_v1 import score
 from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
 from deeplab_tf.models.heads.logits import logits
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 
 def head(

@@ -6,7 +6,7 @@ Reference: Chen et al. 2017, https://arxiv.org/abs/1706.05587.
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads.aspp import encode
 from deeplab_tf.models.heads.logits import logits
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 
 def head(

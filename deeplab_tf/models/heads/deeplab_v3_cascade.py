@@ -7,7 +7,7 @@ follows them: here a 1x1 classifier.
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads.logits import logits
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
 
 def head(

@@ -9,7 +9,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.heads.aspp import encode
 from deeplab_tf.models.heads.logits import logits
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,

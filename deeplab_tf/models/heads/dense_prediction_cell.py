@@ -12,8 +12,8 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.layers import Style, Tensor, conv, separable_conv
+from deeplab_tf.models.layers.blocks import Style, Tensor, conv, separable_conv
+from deeplab_tf.models.layers.dropout import Dropout
 
 _SCOPE = "meta_architecture"
 

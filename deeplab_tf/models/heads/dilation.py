@@ -16,9 +16,14 @@ from keras import layers, ops
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.custom import BilinearKernel, CropLike, IdentityMaps, ResizeTo
 from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
-from deeplab_tf.models.layers import Features, Style, Tensor, biased_conv, normal
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, normal
+from deeplab_tf.models.layers.custom import (
+    BilinearKernel,
+    CropLike,
+    IdentityMaps,
+    ResizeTo,
+)
 
 
 class Context(NamedTuple):

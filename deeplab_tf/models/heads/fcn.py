@@ -11,9 +11,9 @@ from typing import NamedTuple
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.custom import BilinearKernel, CropLike
 from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
-from deeplab_tf.models.layers import Features, Style, Tensor
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor
+from deeplab_tf.models.layers.custom import BilinearKernel, CropLike
 
 
 class Skip(NamedTuple):

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.layers import Style, Tensor, biased_conv, width
+from deeplab_tf.models.layers.blocks import Style, Tensor, biased_conv, width
+from deeplab_tf.models.layers.dropout import Dropout
 
 
 class Fc6(NamedTuple):

@@ -12,8 +12,14 @@ the logits.
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.custom import ResizeTo
-from deeplab_tf.models.layers import Features, Style, Tensor, biased_conv, resize_like
+from deeplab_tf.models.layers.blocks import (
+    Features,
+    Style,
+    Tensor,
+    biased_conv,
+    resize_like,
+)
+from deeplab_tf.models.layers.custom import ResizeTo
 
 KERNEL_SIZE = 15  # Of VOC, at a crop of 512.
 

@@ -4,7 +4,7 @@ from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models.layers import Tensor
+from deeplab_tf.models.layers.blocks import Tensor
 
 
 def logits(x: Tensor, num_classes: int, config: ModelConfig) -> Tensor:

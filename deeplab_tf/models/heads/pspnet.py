@@ -13,8 +13,7 @@ import keras
 from keras import layers, ops
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -24,6 +23,7 @@ from deeplab_tf.models.layers import (
     resize_like,
     width,
 )
+from deeplab_tf.models.layers.dropout import Dropout
 
 BINS = (6, 3, 2, 1)
 

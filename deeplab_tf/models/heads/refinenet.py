@@ -11,8 +11,7 @@ import dataclasses
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.chance import Dropout
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -22,6 +21,7 @@ from deeplab_tf.models.layers import (
     resize_like,
     width,
 )
+from deeplab_tf.models.layers.dropout import Dropout
 
 _FILTERS = {"c5": 512, "c4": 256, "c3": 256, "c2": 256}  # From coarse to fine.
 _DROPPED = ("c5", "c4")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from keras import initializers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.layers import Features, Style, Tensor, biased_conv, width
-from deeplab_tf.models.unpooling import Unpool, conv
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, width
+from deeplab_tf.models.layers.unpooling import Unpool, conv
 
 
 class Decoders(NamedTuple):

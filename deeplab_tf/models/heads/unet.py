@@ -9,8 +9,7 @@ import numpy as np
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.custom import CropLike
-from deeplab_tf.models.layers import (
+from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
@@ -18,6 +17,7 @@ from deeplab_tf.models.layers import (
     normal,
     width,
 )
+from deeplab_tf.models.layers.custom import CropLike
 
 _CROPS = {4: 4, 3: 16, 2: 40, 1: 88}  # What the way down and up again has lost.
 

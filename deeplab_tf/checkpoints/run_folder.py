@@ -1,0 +1,188 @@
+"""What a training folder says of its run: settings, data set, environment."""
+
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+import deeplab_tf
+from deeplab_tf.checkpoints import reader
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    ResizeConfig,
+    TfdsConfig,
+    TrainConfig,
+)
+from deeplab_tf.config.fields import text
+from deeplab_tf.data import spec as specs
+from deeplab_tf.data import spec_compatibility
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
+
+CONFIG = "config.json"
+# Settings that may change on the way: no weight depends on them.
+_FREE = ("batch_norm_decay", "prediction_with_upsampled_logits")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a training folder says; None where it says nothing.
+
+    Attributes:
+        model: The network.
+        resize: Range of sizes into which images are brought.
+        crop_size: Height, width of the training crops.
+        spec: What the classes mean.
+        tfds: What is what in a data set of tensorflow_datasets.
+        shards: Folder and split of the records, if it was trained on some.
+    """
+
+    model: ModelConfig | None = None
+    resize: ResizeConfig | None = None
+    crop_size: tuple[int, int] | None = None
+    spec: DatasetSpec | None = None
+    tfds: TfdsConfig | None = None
+    shards: tuple[str, str] | None = None
+
+
+def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
+    """Checks that a run may start, or go on, in a folder.
+
+    Raises:
+        InputError: The folder holds a run of another network or data set.
+    """
+    if reader.newest(str(folder)) is None:
+        return  # Of a run that came to nothing.
+    before = read(folder)
+    if before.model:
+        _check_same(folder, before.model, config.model)
+    if before.spec:
+        spec_compatibility.check(
+            before.spec,
+            spec,
+            subject=f"{folder}: holds a run on",
+            way_out="choose another --train_logdir",
+            renamed=config.data.classes_renamed,
+        )
+        _tell_of_change(folder, before.spec, spec, config.train_split)
+
+
+def _tell_of_change(
+    folder: Path, before: DatasetSpec, now: DatasetSpec, split: str
+) -> None:
+    """Warns where a run goes on with other records than it began with."""
+    for facts in ("split_sizes", "checksums"):
+        old, new = getattr(before, facts).get(split), getattr(now, facts).get(split)
+        if old and new and old != new:
+            logging.warning(
+                "%s: the records of %s are not those that the run began with: %s then, "
+                "%s now; it goes on with these, in an order of their own",
+                folder,
+                split,
+                _images(before, split),
+                _images(now, split),
+            )
+            return
+
+
+def _images(spec: DatasetSpec, split: str) -> str:
+    checksum = spec.checksums.get(split, "")[:8]
+    return f"{spec.split_sizes.get(split, '?')} images {checksum}".rstrip()
+
+
+def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
+    """Describes a run in its folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec.save(folder)
+    settings = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    write_whole(folder / CONFIG, settings)
+    (folder / "environment.txt").write_text(_environment())
+
+
+def read(folder: Path) -> Run:
+    """Reads the description of a run.
+
+    Raises:
+        InputError: It cannot be understood.
+    """
+    path, spec = folder / CONFIG, specs.load(folder)
+    if not path.exists():
+        return Run(spec=spec)
+    try:
+        settings = json.loads(path.read_text())
+        data = DataConfig(**settings["data"])
+        return Run(
+            model=_record(ModelConfig, settings["model"]),
+            resize=_record(ResizeConfig, settings["resize"]),
+            crop_size=_record(AugmentConfig, settings["augment"]).train_crop_size,
+            spec=spec,
+            tfds=_record(TfdsConfig, settings.get("tfds", {})),
+            shards=(
+                (data.dataset_dir, settings["train_split"])
+                if data.dataset_dir and not data.tfds
+                else None
+            ),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the settings of a run ({error})") from None
+
+
+def _record(record: type, settings: dict[str, Any]) -> Any:
+    tuples = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+    }
+    return record(**tuples)
+
+
+def _check_same(folder: Path, before: ModelConfig, now: ModelConfig) -> None:
+    changed = [
+        field.name
+        for field in dataclasses.fields(now)
+        if field.name not in _FREE
+        and getattr(before, field.name) != getattr(now, field.name)
+    ]
+    if changed:
+        name = changed[0]
+        raise InputError(
+            f"{folder}: holds a run with --{name}={text(getattr(before, name))}, not "
+            f"{text(getattr(now, name))}; choose another --train_logdir"
+        )
+
+
+def _environment() -> str:
+    devices = [device.name for device in tf.config.list_physical_devices()]
+    lines = {
+        "command": " ".join(sys.argv),
+        "deeplab_tf": f"{deeplab_tf.__version__} {_revision()}".strip(),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "platform": platform.platform(),
+        "devices": ", ".join(devices),
+    }
+    return "".join(f"{name}: {value}\n" for name, value in lines.items())
+
+
+def _revision() -> str:
+    """The commit of this code, where it is run from a checkout."""
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

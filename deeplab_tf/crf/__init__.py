@@ -1,0 +1,1 @@
+"""Fully connected CRF: engines of its mean field, and the lattice they filter on."""

@@ -1,0 +1,190 @@
+"""Images and masks as files: read by Pillow, upright, and said what is wrong."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deeplab_tf.data.labels import heuristics
+from deeplab_tf.data.spec import Color
+from deeplab_tf.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image as RGB, uint8 `[H, W, 3]`, turned as its EXIF orientation says.
+
+    Raises:
+        InputError: There is no such file, or it is no image.
+    """
+    return np.asarray(_rgb(path, ImageOps.exif_transpose(_open(path))))
+
+
+def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
+    """An image as a record holds it.
+
+    JPEG and PNG files of 8 bits, grey or RGB, keep their bytes; what TensorFlow would
+    read otherwise than the eye (turned by EXIF, CMYK, transparent, 16 bits, another
+    format) becomes an RGB PNG.
+
+    Returns:
+        The bytes, "jpeg" or "png", and (height, width).
+
+    Raises:
+        InputError: There is no such file, or it is no image.
+    """
+    image = _open(path)
+    upright = not is_turned(image)
+    name = str(image.format).lower()
+    plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+    if name in ("jpeg", "png") and plain and upright and _png_bits(path) in (None, 8):
+        encoded = path.read_bytes()
+    else:
+        image = _rgb(path, ImageOps.exif_transpose(image))
+        encoded, name = png(np.asarray(image)), "png"
+    return encoded, name, (image.height, image.width)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Class ids `[H, W]`, uint8 or uint16: palette indices, or grey values.
+
+    Raises:
+        InputError: Not a file that holds one id a pixel; says what would.
+    """
+    mask = open_mask(path)
+    if mask.mode == "LA" and mask.getextrema()[1] == (255, 255):
+        mask = mask.getchannel("L")
+    if mask.mode in ("1", "L", "P"):
+        ids = np.asarray(mask).astype(np.uint8) // _spread(path, mask)
+        if mask.mode == "L":
+            _refuse_photograph(path, ids)
+        return ids
+    if mask.mode.startswith("I"):
+        return _wide_ids(path, np.asarray(mask))
+    _refuse_photograph(path, np.asarray(mask.convert("RGB")))
+    what = "fractions" if mask.mode == "F" else f"colours ({mask.mode})"
+    raise InputError(
+        f"{path}: a mask of {what}; one class id a pixel is needed: "
+        "save it as a grey or palette PNG whose values are 0, 1, 2, ..., or tell what "
+        "the colours mean by --color_table (build_folder_data.py)"
+    )
+
+
+def open_mask(path: Path) -> Image.Image:
+    """A mask's file, still as it is; JPEG is refused, and so is what EXIF turns.
+
+    Raises:
+        InputError: There is no such file, or it cannot hold ids.
+    """
+    mask = _open(path)
+    if mask.format == "JPEG":
+        _refuse_photograph(path, np.asarray(mask.convert("RGB")))
+        raise InputError(
+            f"{path}: a JPEG mask; compression changes class ids: save masks as PNG"
+        )
+    if is_turned(mask):
+        raise InputError(
+            f"{path}: a mask that its EXIF data turn; save it upright, without them"
+        )
+    return mask
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says how the camera was held, and not upright; 0 says nothing."""
+    return image.getexif().get(0x0112) in range(2, 9)
+
+
+def _refuse_photograph(path: Path, pixels: np.ndarray) -> None:
+    if heuristics.is_photograph(pixels):
+        raise InputError(
+            f"{path}: a photograph, where a mask should be; are images and masks "
+            "swapped?"
+        )
+
+
+def _wide_ids(path: Path, ids: np.ndarray) -> np.ndarray:
+    """Ids of a mask of more than 8 bits."""
+    if ids.min() < 0 or ids.max() > 65535:
+        raise InputError(
+            f"{path}: a mask of ids from {ids.min()} to {ids.max()}; 0 to 65535 are "
+            "possible, and --label_map brings them below 256 (build_folder_data.py)"
+        )
+    return ids.astype(np.uint16)
+
+
+def png(array: np.ndarray, palette: tuple[Color, ...] = ()) -> bytes:
+    """PNG of uint8 `[H, W, 3]`, or of ids `[H, W]`, which a palette colours.
+
+    Ids beyond the palette are `IGNORED`.
+    """
+    image = Image.fromarray(array)
+    if palette:
+        # All 256 entries, or Pillow saves fewer bits an id, and 255 becomes 15.
+        entries = [*palette, *[IGNORED] * (256 - len(palette))]
+        image.putpalette([value for color in entries for value in color])
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Image files below a folder, sorted.
+
+    Raises:
+        InputError: There is no such folder, or it has none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise InputError(f"{folder}: no images ({', '.join(SUFFIXES)})")
+    return sorted(found)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with path.open("rb") as file:
+            image = Image.open(file)
+            image.load()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        what = "not an image" if path.stat().st_size else "an empty file"
+        raise InputError(f"{path}: {what}") from None
+    except _DAMAGE as error:
+        raise InputError(f"{path}: a damaged image ({error})") from None
+    return image
+
+
+def _spread(path: Path, mask: Image.Image) -> int:
+    """Factor by which Pillow spreads the values of a grey PNG of 2 or 4 bits."""
+    bits = _png_bits(path) if mask.mode == "L" else None
+    return {2: 85, 4: 17}.get(bits or 8, 1)
+
+
+def _png_bits(path: Path) -> int | None:
+    """Bits of a channel; None where the file is no PNG."""
+    with path.open("rb") as file:
+        header = file.read(25)
+    return header[24] if header.startswith(b"\x89PNG") else None
+
+
+def _rgb(path: Path, image: Image.Image) -> Image.Image:
+    """As RGB of 8 bits: white is 255, or 65535 of 16 bits."""
+    if image.mode == "F":
+        raise InputError(
+            f"{path}: an image of fractions; save it with 8 or 16 bits a channel"
+        )
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip.
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(
+                f"{path}: an image of values from {values.min()} to {values.max()}; "
+                "save it with 8 or 16 bits a channel"
+            )
+        image = Image.fromarray((values // 257).astype(np.uint8))
+    return image.convert("RGB")

@@ -1,0 +1,94 @@
+"""Reads the labels of records before work starts, and names the first that is wrong."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from deeplab_tf.config.data import TFDS
+from deeplab_tf.data import tfrecord
+from deeplab_tf.data.corrupt_records import Sample
+from deeplab_tf.data.labels import contract
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.records import Records
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tfds import remedies
+from deeplab_tf.errors import InputError
+
+_SAMPLE = 200
+
+
+def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
+    """Checks labels of a split against the classes.
+
+    Args:
+        records: Of the split.
+        spec: What the ids mean.
+        how: "off", "sample" (200 records, spread over the files) or "full".
+
+    Returns:
+        What the masks that were read hold.
+
+    Raises:
+        InputError: A file is damaged, or a record breaks the label contract.
+    """
+    tally, parts = Tally(), records.parts()
+    if not records.count():
+        path = records.where(0).rpartition(":")[0]
+        raise InputError(f"{path}: no records in this shard, nor in the others")
+    if how == "off":
+        return tally
+    limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
+    of_tfds = spec.name.startswith(TFDS)
+    with remedies.of_tfds() if of_tfds else contextlib.nullcontext():
+        for part in parts:
+            for where, sample in _samples(part, limit):
+                origin, ids = _read(where, sample, records.table)
+                tally.add(Tally.of(origin, ids, spec))
+        contract.check(tally, spec, complete=how == "full")
+    if spec.ignore_label < spec.num_classes:
+        logging.info(
+            'Class %d "%s" is the ignore label, and counts neither in loss nor scores',
+            spec.ignore_label,
+            spec.classes[spec.ignore_label],
+        )
+    return tally
+
+
+def _samples(part: Records, limit: int) -> Iterator[tuple[str, Sample]]:
+    """Yields what is in a file, each with where it is."""
+    index = 0
+    try:
+        for sample in part.in_order().take(limit):
+            yield part.where(index), sample
+            index += 1
+    except tf.errors.InvalidArgumentError:
+        raise InputError(
+            f"{part.where(index)}: no image with its mask; build it with "
+            "datasets/build_*.py"
+        ) from None
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):
+        raise InputError(
+            f"{part.where(index)} is damaged; copy or build it again"
+        ) from None
+
+
+def _read(
+    where: str, sample: Sample, table: np.ndarray | None
+) -> tuple[str, np.ndarray]:
+    """Name of a record, for errors, and its class ids `[H, W]`."""
+    where += f" ({sample['name'].numpy().decode()})"
+    png = sample["label"].numpy()
+    if not png:
+        raise InputError(f"{where}: it has no label; only vis.py can use this split")
+    contract.check_file(where, png)
+    try:
+        size = tfrecord.decode_image(sample["image"]).shape[:2]
+        ids = tfrecord.decode_label(sample["label"]).numpy()[..., 0]
+    except tf.errors.InvalidArgumentError:
+        raise InputError(f"{where}: its image or label is damaged") from None
+    contract.check_size(Path(where), ids, tuple(size))
+    return where, ids if table is None else table[ids]

@@ -1,0 +1,178 @@
+"""A split of a prepared data set of tensorflow_datasets, as records are read."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deeplab_tf.config.data import TFDS
+from deeplab_tf.data import tfrecord
+from deeplab_tf.data.corrupt_records import Sample
+from deeplab_tf.data.records import shuffled
+from deeplab_tf.data.tfds.builder import Prepared, quiet
+from deeplab_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Consecutive examples of a split, `start` to `stop - 1`, that lie in one file."""
+
+    split: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TfdsRecords:
+    """A `records.Records`; can be pickled.
+
+    Attributes:
+        data: Of which data set.
+        split: As tensorflow_datasets spells it, `train[:80%]`.
+        pieces: What the split is, in order.
+    """
+
+    data: Prepared
+    split: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def table(self) -> np.ndarray | None:
+        """See `records.Records`."""
+        return self.data.table
+
+    def count(self) -> int:
+        """See `records.Records`."""
+        return sum(map(len, self.pieces))
+
+    def epoch(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
+        """See `records.Records`."""
+        stored = self._stored
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(stored)), tf.stack([tf.cast(seed, tf.int64), epoch])
+        )
+        samples = tf.data.Dataset.from_tensor_slices(order).interleave(
+            functools.partial(_chosen, stored), cycle_length=4
+        )
+        return shuffled(samples, seed, epoch)
+
+    def in_order(self) -> tf.data.Dataset:
+        """See `records.Records`."""
+        first, *others = self._stored
+        return functools.reduce(tf.data.Dataset.concatenate, others, first)
+
+    def where(self, index: int) -> str:
+        """See `records.Records`."""
+        (piece,) = cut(self.pieces, index, index + 1)
+        return f"{TFDS}{self.data.name} {piece.split}: example {piece.start}"
+
+    def parts(self) -> Sequence["TfdsRecords"]:
+        """See `records.Records`."""
+        return [dataclasses.replace(self, pieces=(piece,)) for piece in self.pieces]
+
+    def part(self, start: int, stop: int) -> "TfdsRecords":
+        """Its records `start` to `stop - 1`."""
+        pieces = tuple(cut(self.pieces, start, stop))
+        return dataclasses.replace(self, pieces=pieces)
+
+    @functools.cached_property
+    def _stored(self) -> list[tf.data.Dataset]:
+        """Parsed samples of each piece, outside of whatever graph asks first."""
+        builder = self.data.builder
+        with quiet(), tf.init_scope():
+            return [_read(builder, self.data, piece) for piece in self.pieces]
+
+
+def open_split(data: Prepared, split: str) -> TfdsRecords:
+    """The records of a split, or of slices of some.
+
+    Raises:
+        InputError: There is no such split, or it is empty.
+    """
+    import tensorflow_datasets as tfds
+
+    splits = data.builder.info.splits
+    try:
+        parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(splits)
+    except ValueError as error:
+        sizes = [f"{name} ({info.num_examples})" for name, info in splits.items()]
+        first = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{TFDS}{data.name}: no split {split}; it has {', '.join(sizes)}, and "
+            f"slices as train[:80%] ({first})"
+        ) from None
+    pieces: list[Piece] = []
+    for part in parts:
+        whole = _pieces(part.splitname, splits[part.splitname].shard_lengths)
+        stop = splits[part.splitname].num_examples if part.to is None else part.to
+        pieces += cut(whole, part.from_ or 0, stop)
+    if not pieces:
+        raise InputError(f"{TFDS}{data.name}: split {split} has no examples")
+    return TfdsRecords(data=data, split=split, pieces=tuple(pieces))
+
+
+def _pieces(split: str, lengths: Sequence[int]) -> list[Piece]:
+    """The files of a split."""
+    edges = np.cumsum([0, *lengths]).tolist()
+    return [Piece(split, start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def cut(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[Piece]:
+    """Yields what pieces in a row hold of `start` to `stop - 1`, none of it empty."""
+    before = 0
+    for piece in pieces:
+        first = max(start - before, 0)
+        last = min(stop - before, len(piece))
+        if first < last:
+            yield Piece(piece.split, piece.start + first, piece.start + last)
+        before += len(piece)
+
+
+def _read(builder: Any, data: Prepared, piece: Piece) -> tf.data.Dataset:
+    import tensorflow_datasets as tfds
+
+    wanted = [name for name in dataclasses.astuple(data.features) if name]
+    encoded = {
+        name: tfds.decode.SkipDecoding()
+        for name in (data.features.image, data.features.label)
+    }
+    examples = builder.as_dataset(
+        split=tfds.core.ReadInstruction(
+            piece.split, from_=piece.start, to=piece.stop, unit="abs"
+        ),
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(wanted, True), encoded),
+        shuffle_files=False,
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+    )
+    return examples.enumerate(piece.start).map(
+        functools.partial(_sample, data=data, split=piece.split)
+    )
+
+
+def _sample(
+    number: tf.Tensor, example: Sample, *, data: Prepared, split: str
+) -> Sample:
+    name = tf.strings.as_string(number, width=6, fill="0")
+    if data.features.name:
+        name = tfrecord.stem(example[data.features.name])
+    else:
+        name = tf.strings.join([split, name], "_")
+    return {
+        "name": name,
+        "image": example[data.features.image],
+        "label": example[data.features.label],
+    }
+
+
+def _chosen(stored: Sequence[tf.data.Dataset], index: tf.Tensor) -> tf.data.Dataset:
+    """`stored[index]`; the index is a tensor."""
+    branches = [functools.partial(tf.data.experimental.to_variant, s) for s in stored]
+    variant = tf.switch_case(index, branches)
+    return tf.data.experimental.from_variant(variant, stored[0].element_spec)

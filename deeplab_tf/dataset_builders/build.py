@@ -1,0 +1,148 @@
+"""Samples -> checked records: what all `datasets/build_*.py` share.
+
+A shard is read, checked and written in one pass, many at a time. Records appear in the
+output folder only once all masks were found right and all shards are written; a build
+that was killed goes on where it was.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import PIL
+from absl import logging
+
+from deeplab_tf.data import spec as spec_
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.tfrecord_writer import split_of
+from deeplab_tf.dataset_builders import dataset_json, workers
+from deeplab_tf.dataset_builders.resume import unfinished
+from deeplab_tf.dataset_builders.shard import Job, shards_of
+from deeplab_tf.dataset_builders.sources import Source
+from deeplab_tf.dataset_builders.work import WorkConfig
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import check_writable
+
+
+def build(
+    splits: Mapping[str, Source],
+    spec: DatasetSpec,
+    output_dir: str,
+    *,
+    shards: int = 4,
+    work: WorkConfig = WorkConfig(),
+) -> DatasetSpec:
+    """Writes the shards of each split and `dataset.json`.
+
+    Args:
+        splits: Samples of each split, in the order of the records.
+        spec: What the ids mean; the rest of the description is found here.
+        output_dir: Made if need be. Shards of the same splits are replaced.
+        shards: Files a split.
+        work: In how many processes, or by Beam; the records are the same.
+
+    Returns:
+        The data set as described in `dataset.json`.
+
+    Raises:
+        InputError: A file is missing, damaged, or breaks the label contract; or the
+            folder has records that these cannot lie beside. Then it is as it was.
+        OSError: The disk is full. Then the same call goes on with the finished shards.
+    """
+    folder = check_writable("output_dir", output_dir)
+    _check_splits(splits)
+    parts = {
+        split: shards_of(split, len(source), shards) for split, source in splits.items()
+    }
+    everything = [shard for part in parts.values() for shard in part]
+    with unfinished(folder, _fingerprint(splits, spec, shards)) as place:
+        beside = _beside(folder, spec, splits)
+        whole = set(place.whole(everything))
+        if whole:
+            logging.info(
+                "%s: keeping %d of %d shards of a build that was cut short",
+                folder,
+                len(whole),
+                len(everything),
+            )
+        job = Job(splits=splits, spec=spec, folder=place.folder)
+        rest = [shard for shard in everything if shard not in whole]
+        workers.make(job, rest, work, kept=sum(map(len, whole)))
+        spec = dataset_json.merged(dataset_json.described(job, parts), beside)
+        place.publish(spec)
+    for split, source in splits.items():
+        logging.info("%s: %d images of %s", folder, len(source), split)
+    return spec
+
+
+def _check_splits(splits: Mapping[str, Source]) -> None:
+    for split, source in splits.items():
+        if not re.fullmatch(r"\w+", split):
+            raise InputError(
+                f"{split or 'no folder'} as a split, by its folder or list: letters, "
+                "digits and _ are possible, as train"
+            )
+        if not len(source):
+            raise InputError(f"split {split}: no images")
+
+
+def _beside(
+    folder: Path, spec: DatasetSpec, splits: Mapping[str, Source]
+) -> DatasetSpec | None:
+    """What describes other splits in the folder, which stay; None without such."""
+    before = spec_.load(folder)
+    _check_described(folder, before)
+    if before is None:
+        return None
+    if before.name != spec.name:
+        raise InputError(
+            f"--output_dir={folder}: it holds records of {before.name}, by its "
+            f"{spec_.FILE_NAME}; choose another folder for {spec.name}"
+        )
+    others = {split_of(path.name) for path in folder.iterdir()} - splits.keys()
+    stay = [split for split in before.split_sizes if split in others]
+    same = (before.classes, before.ignore_label) == (spec.classes, spec.ignore_label)
+    if stay and not same:
+        raise InputError(
+            f"--output_dir={folder}: its split {stay[0]} has other classes, by its "
+            f"{spec_.FILE_NAME}; choose another folder"
+        )
+    return dataset_json.restricted(before, stay) if stay else None
+
+
+def _check_described(folder: Path, before: DatasetSpec | None) -> None:
+    """Raises an InputError where shards are of who knows what, which none may take."""
+    if before and not (before.shards or before.split_sizes):
+        return  # It was written by hand, and is of all that is there.
+    unknown = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if (split := split_of(path.name)) and not _describes(before, split, path.name)
+    ]
+    if unknown:
+        raise InputError(
+            f"--output_dir={folder}: it holds {len(unknown)} shards that no "
+            f"{spec_.FILE_NAME} describes, first {unknown[0]}; choose another folder, "
+            "or remove them"
+        )
+
+
+def _describes(spec: DatasetSpec | None, split: str, shard: str) -> bool:
+    if spec is None:
+        return False
+    return shard in spec.shards if spec.shards else split in spec.split_sizes
+
+
+def _fingerprint(splits: Mapping[str, Source], spec: DatasetSpec, shards: int) -> str:
+    """Changes with whatever the bytes of the records follow from."""
+    facts = (
+        dataset_json.VERSION,
+        spec_.SCHEMA,
+        PIL.__version__,  # It compresses the masks.
+        spec.text(),
+        shards,
+        {split: (len(source), source.identity()) for split, source in splits.items()},
+    )
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,0 +1,239 @@
+"""COCO's annotations: polygons and run lengths of objects -> masks of class ids.
+
+What is on top: a smaller object hides a larger one, so that the cup on a table stays;
+of two equal ones the later in the file. Crowds (`iscrowd`), which are drawn loosely
+around many objects, count nowhere but where an object lies over them.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from deeplab_tf.data import image_files
+from deeplab_tf.dataset_builders import outlines
+from deeplab_tf.dataset_builders.outlines import Size
+from deeplab_tf.dataset_builders.sources import Pair, Sample
+from deeplab_tf.errors import FlagError, InputError
+
+Json = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classes:
+    """Which class a category is.
+
+    Attributes:
+        names: Of the classes; the first is what no object covers.
+        ids: Category -> class.
+    """
+
+    names: tuple[str, ...]
+    ids: Mapping[int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Annotated:
+    """A source of photographs and their objects.
+
+    Attributes:
+        file: Annotations, as `instances_train2017.json`.
+        pairs: Its photographs, called as there, without suffix.
+        classes: What its categories mean.
+        ignore_label: Of crowds.
+        table: None: masks are drawn with the ids of the records.
+    """
+
+    file: Path
+    pairs: Sequence[Pair]
+    classes: Classes
+    ignore_label: int = 255
+    table: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def samples(self, start: int, stop: int) -> Iterator[Sample]:
+        """Yields samples `start` to `stop - 1`.
+
+        Raises:
+            InputError: An image is missing or damaged, or an object is not drawn.
+        """
+        content = read(self.file)
+        for pair in self.pairs[start:stop]:
+            encoded, image_format, size = image_files.encoded_image(pair.image)
+            facts = content.images[pair.name]
+            yield Sample(
+                name=pair.name.replace("/", "_"),
+                image=encoded,
+                image_format=image_format,
+                size=size,
+                label=self._mask(content.objects.get(facts["id"], ()), facts),
+                origin=f"{self.file} image {facts['id']} ({facts['file_name']})",
+            )
+
+    def identity(self) -> str:
+        """Changes with the annotations, the photographs and the classes."""
+        found = hashlib.sha256(self.file.read_bytes())
+        found.update(repr((self.classes, self.ignore_label)).encode())
+        for pair in self.pairs:
+            status = pair.image.stat()
+            facts = (pair.name, str(pair.image), status.st_size, status.st_mtime_ns)
+            found.update(repr(facts).encode())
+        return found.hexdigest()
+
+    def _mask(self, objects: Sequence[Json], facts: Json) -> np.ndarray:
+        size = int(facts["height"]), int(facts["width"])
+        mask = np.zeros(size, np.uint8)
+        for is_crowd in (1, 0):
+            some = [one for one in objects if bool(one.get("iscrowd")) == is_crowd]
+            # Drawn twice: hundreds of objects of a large photograph fill the memory.
+            for one in sorted(some, key=lambda one: -self._drawn(one, size).sum()):
+                own = self.classes.ids[one["category_id"]]
+                mask[self._drawn(one, size)] = self.ignore_label if is_crowd else own
+        return mask
+
+    def _drawn(self, one: Json, size: Size) -> np.ndarray:
+        where = f"{self.file}: annotation {one.get('id')}"
+        return outlines.drawn(one.get("segmentation"), size, where)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Content:
+    """A file of annotations.
+
+    Attributes:
+        categories: Id -> name, by order of id.
+        images: By name: the file's, without suffix.
+        objects: Annotations of each image, by its id, in the file's order.
+    """
+
+    categories: Mapping[int, str]
+    images: Mapping[str, Json]
+    objects: Mapping[int, Sequence[Json]]
+
+
+@functools.lru_cache(maxsize=2)  # Of training and validation, once a process.
+def read(file: Path) -> Content:
+    """Reads annotations.
+
+    Raises:
+        InputError: No such file, or not one of objects, or two of its things have one
+            id.
+    """
+    try:
+        facts = json.loads(file.read_bytes())
+        by_id = _by_id(file, "categories", facts["categories"])
+        categories = {int(id_): str(by_id[id_]["name"]) for id_ in sorted(by_id)}
+        known = _by_id(file, "images", facts["images"])
+        photos = {_stem(one["file_name"]): one for one in facts["images"]}
+        if len(photos) < len(known):
+            raise InputError(f"{file}: two images have one name")
+        for one in facts["images"]:
+            _check_image(file, one)
+        objects: dict[int, list[Json]] = {}
+        for one in facts["annotations"]:
+            _check_object(file, one, categories, known)
+            objects.setdefault(one["image_id"], []).append(one)
+    except FileNotFoundError:
+        raise InputError(f"--coco_annotations={file}: no such file") from None
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"{file}: {error} is missing; not COCO's objects") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{file}: not COCO's objects ({error})") from None
+    return Content(categories=categories, images=photos, objects=objects)
+
+
+def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
+    """Which class each category is: 1, 2, ... by order of id, or as the names wanted.
+
+    Args:
+        content: Of the file.
+        wanted: Names of the classes, the background first; other categories become
+            background. Empty: all categories.
+        file: That errors name.
+
+    Raises:
+        InputError: A wanted class is no category, the first one is, or two categories
+            have one name.
+    """
+    by_name = {name: number for number, name in content.categories.items()}
+    if len(by_name) < len(content.categories):
+        raise InputError(f"{file}: two categories have one name")
+    names = tuple(wanted) or ("background", *by_name)
+    if wanted and names[0] in by_name and names[0] != "background":
+        raise FlagError(
+            f"--class_names={','.join(names)}: the first name is what no object "
+            f"covers, and {names[0]} is a category of {file}; as background,"
+            + ",".join(names)
+        )
+    for name in names[1:]:
+        if name not in by_name:
+            raise InputError(
+                f"--class_names: {name} is no category of {file}; it has "
+                f"{', '.join(by_name)}"
+            )
+    ids = dict.fromkeys(content.categories, 0)
+    ids |= {by_name[name]: i for i, name in enumerate(names[1:], 1)}
+    if left := [name for name, number in by_name.items() if not ids[number]]:
+        logging.info("%s: categories that are %s: %s", file, names[0], ", ".join(left))
+    return Classes(names=names, ids=ids)
+
+
+def pairs(content: Content, folders: Sequence[Path]) -> list[Pair]:
+    """The photographs of annotations, in their order.
+
+    Args:
+        content: Of the file.
+        folders: Where an image may lie; the first that has it counts.
+
+    Raises:
+        InputError: An image is not there.
+    """
+    found = []
+    for name, facts in content.images.items():
+        places = [folder / facts["file_name"] for folder in folders]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise InputError(f"{places[0]}: no such image; the annotations list it")
+        found.append(Pair(name=name, image=path, label=None))
+    return found
+
+
+def _stem(file_name: str) -> str:
+    return Path(file_name).with_suffix("").as_posix()
+
+
+def _by_id(file: Path, what: str, some: Iterable[Json]) -> dict[int, Json]:
+    found: dict[int, Json] = {}
+    for one in some:
+        if found.setdefault(one["id"], one) is not one:
+            raise InputError(f"{file}: two {what} have the id {one['id']}")
+    return found
+
+
+def _check_image(file: Path, one: Json) -> None:
+    for side in ("height", "width"):
+        if int(one.get(side) or 0) < 1:
+            raise InputError(
+                f"{file}: image {one['id']} ({one['file_name']}) has no {side}"
+            )
+
+
+def _check_object(
+    file: Path, one: Json, categories: Container[int], photos: Container[int]
+) -> None:
+    for key, known in (("category_id", categories), ("image_id", photos)):
+        if one[key] not in known:
+            raise InputError(
+                f"{file}: annotation {one.get('id')} has {key} {one[key]}, which is "
+                "not there"
+            )

@@ -1,0 +1,181 @@
+"""Masks in colours: which class each colour means, and the masks' reader."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_tf.data import image_files
+from deeplab_tf.data.labels import heuristics
+from deeplab_tf.data.spec import Color
+from deeplab_tf.errors import FlagError, InputError
+
+IGNORED = "ignore"  # The name of colours that count nowhere.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColorTable:
+    """What the colours of masks mean, and their reader.
+
+    Attributes:
+        file: The table's file, which errors name.
+        names: Of each colour; one name may have several.
+        colors: RGB.
+        classes: Names in the order of their ids.
+        ignore_label: Id of colours that are named "ignore".
+    """
+
+    file: str
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+    classes: tuple[str, ...]
+    ignore_label: int = 255
+
+    @property
+    def palette(self) -> tuple[Color, ...]:
+        """Of each class, its first colour."""
+        return tuple(self.colors[self.names.index(name)] for name in self.classes)
+
+    def ordered(self, classes: tuple[str, ...]) -> "ColorTable":
+        """The same table with ids by another order of the classes.
+
+        Raises:
+            FlagError: They are other classes.
+        """
+        if sorted(classes) != sorted(self.classes):
+            raise FlagError(
+                f"--class_names={','.join(classes)}: the classes of {self.file} are "
+                f"{','.join(self.classes)}; only their order is free"
+            )
+        return dataclasses.replace(self, classes=classes)
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """Reads a mask: ids `[H, W]`, uint8.
+
+        Raises:
+            InputError: It has colours that the table has not; names one.
+        """
+        image = image_files.open_mask(path)
+        if "A" in image.getbands():
+            _check_opaque(path, np.asarray(image.getchannel("A")))
+        pixels = np.asarray(image.convert("RGB"))
+        codes, known = _codes(pixels), _codes(np.array(self.colors, np.uint8))
+        order = np.argsort(known)
+        place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
+        found = order[place]
+        unknown = known[found] != codes
+        if unknown.any():
+            raise InputError(self._unknown(path, pixels, unknown))
+        return self._ids()[found]
+
+    def _ids(self) -> np.ndarray:
+        """Id of each colour."""
+        by_name = {name: i for i, name in enumerate(self.classes)}
+        by_name[IGNORED] = self.ignore_label
+        return np.array([by_name[name] for name in self.names], np.uint8)
+
+    def _unknown(self, path: Path, pixels: np.ndarray, where: np.ndarray) -> str:
+        if heuristics.is_photograph(pixels):
+            return (
+                f"{path}: a photograph, where a mask should be; are images and masks "
+                "swapped?"
+            )
+        colors, counts = np.unique(pixels[where], axis=0, return_counts=True)
+        color = colors[counts.argmax()]
+        away = np.abs(np.array(self.colors, int) - color).sum(axis=1)
+        nearest = int(away.argmin())
+        said = (
+            f"{path}: colour {_said(color)}, {counts.max() / where.size:.2%} of its "
+            f"pixels, is not in {self.file}; nearest is {_said(self.colors[nearest])}, "
+            f"{self.names[nearest]}"
+        )
+        if len(colors) > 1:
+            said += f"; so of {len(colors)} colours, {where.mean():.2%} of its pixels"
+        if len(colors) > 2 * len(self.colors):
+            return (
+                f"{said}. So many come from smoothing, resizing or JPEG compression: "
+                "save masks as PNG, drawn without them"
+            )
+        return f"{said}. Add it to the table, as {IGNORED} if it counts nowhere"
+
+
+def read_table(file: Path, ignore_label: int = 255) -> ColorTable:
+    """Reads a table: a colour and its name a line, in either order.
+
+    A line is `128 64 128 road`, `road,128,64,128`, `#804080 road` or as CVAT writes it,
+    `road:128,64,128::`; a heading and lines that begin with `#` and a blank are left
+    out. Ids follow the lines; a name that comes again is the same class; colours named
+    "ignore" count nowhere.
+
+    Raises:
+        InputError: No such file, or a line that is no colour and name.
+    """
+    entries = list(_entries(file))
+    colors = [color for color, _ in entries]
+    for i, color in enumerate(colors):
+        if color in colors[:i]:
+            raise InputError(f"{file}: colour {_said(color)} is there twice")
+    names = tuple(name for _, name in entries)
+    classes = tuple(dict.fromkeys(name for name in names if name != IGNORED))
+    return ColorTable(
+        file=str(file),
+        names=names,
+        colors=tuple(colors),
+        classes=classes,
+        ignore_label=ignore_label,
+    )
+
+
+def _entries(file: Path) -> Iterator[tuple[Color, str]]:
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"--color_table={file}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not a text file") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or re.match(r"#(?![0-9a-fA-F]{6}\b)", line.strip()):
+            continue
+        entry = _entry(line.strip())
+        if entry:
+            yield entry
+        elif number > 1 or re.search(r"\d", line):  # The first may be a heading.
+            raise InputError(
+                f"{file} line {number}: {line.strip()!r} is not a colour and a name, "
+                "as 128 64 128 road or #804080 road"
+            )
+
+
+def _entry(line: str) -> tuple[Color, str] | None:
+    part, end = r"[\s,;:]+", r"[\s,;:]*$"
+    digits = part.join([r"(\d{1,3})"] * 3)
+    if match := re.match(rf"#([0-9a-fA-F]{{6}}){part}(.+?){end}", line):
+        red, green, blue = bytes.fromhex(match[1])
+        return (red, green, blue), match[2]
+    if match := re.match(rf"{digits}{part}(.+?){end}", line):
+        numbers, name = match.groups()[:3], match[4]
+    elif match := re.match(rf"(.+?){part}{digits}{end}", line):
+        numbers, name = match.groups()[1:], match[1]
+    else:
+        return None
+    red, green, blue = map(int, numbers)
+    return ((red, green, blue), name) if max(red, green, blue) < 256 else None
+
+
+def _check_opaque(path: Path, alpha: np.ndarray) -> None:
+    share = (alpha < 255).mean()
+    if share:
+        raise InputError(
+            f"{path}: {share:.2%} of its pixels are transparent, and so of no certain "
+            "colour; save the mask without transparency"
+        )
+
+
+def _codes(colors: np.ndarray) -> np.ndarray:
+    return colors.astype(np.int32) @ np.array([65536, 256, 1])
+
+
+def _said(color: Color | np.ndarray) -> str:
+    return " ".join(str(int(value)) for value in color)

@@ -1,0 +1,114 @@
+"""What `dataset.json` says of a build, from the summaries of its shards."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import deeplab_tf
+from deeplab_tf.data import tfrecord_writer
+from deeplab_tf.data.labels import contract
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import SCHEMA, DatasetSpec
+from deeplab_tf.dataset_builders.shard import Job, Shard, Summary, checksum
+from deeplab_tf.errors import InputError
+
+VERSION = f"deeplab_tf {deeplab_tf.__version__}"
+_BY_SPLIT = ("split_sizes", "pixel_counts", "id_mapping", "checksums")
+
+
+def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
+    """The data set, all of whose shards are made.
+
+    Args:
+        job: What was made.
+        parts: Shards of each split.
+
+    Raises:
+        InputError: The masks break the label contract, a shard could not be read, or
+            two images of a split have one name.
+    """
+    total, pixels, checksums = Tally(), {}, {}
+    shards: dict[str, str] = {}
+    for split, part in parts.items():
+        tally = Tally()
+        checksums[split] = checksum(_digests(job, part, tally, shards))
+        total.add(tally)
+        if tally.masks:
+            counts = (
+                tally.pixels.get(label, 0) for label in range(job.spec.num_classes)
+            )
+            pixels[split] = tuple(counts)
+    contract.check(total, job.spec)
+    tables = {split: source.table for split, source in job.splits.items()}
+    return dataclasses.replace(
+        job.spec,
+        split_sizes={split: len(source) for split, source in job.splits.items()},
+        pixel_counts=pixels,
+        id_mapping={
+            split: mapping_text(table)
+            for split, table in tables.items()
+            if table is not None
+        },
+        checksums=checksums,
+        shards=shards,
+        version=VERSION,
+        schema=SCHEMA,
+    )
+
+
+def _digests(
+    job: Job, part: Sequence[Shard], tally: Tally, shards: dict[str, str]
+) -> Iterator[str]:
+    """Yields those of a split's records; adds up masks and checksums of shards."""
+    names: set[str] = set()
+    for shard in part:
+        summary = Summary.load(job.folder / shard.name)
+        if summary.error:
+            raise InputError(summary.error)
+        for name in summary.names:
+            if name in names:
+                raise InputError(f"split {shard.split}: two images of one name, {name}")
+            names.add(name)
+        tally.add(summary.tally)
+        shards[shard.name] = summary.sha256
+        yield from summary.digests
+
+
+def merged(spec: DatasetSpec, beside: DatasetSpec | None) -> DatasetSpec:
+    """A data set with the splits of another, which lie in the same folder."""
+    if beside is None:
+        return spec
+    facts: dict[str, Any] = {
+        name: {**getattr(spec, name), **getattr(beside, name)}
+        for name in (*_BY_SPLIT, "shards")
+    }
+    return dataclasses.replace(spec, **facts)
+
+
+def restricted(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
+    """What a data set's description says of some of its splits."""
+    facts: dict[str, Any] = {
+        name: {
+            key: value for key, value in getattr(spec, name).items() if key in splits
+        }
+        for name in _BY_SPLIT
+    }
+    shards = {
+        name: sha256
+        for name, sha256 in spec.shards.items()
+        if tfrecord_writer.split_of(name) in splits
+    }
+    return dataclasses.replace(spec, shards=shards, **facts)
+
+
+def mapping_text(table: np.ndarray) -> str:
+    """A table of ids as `--label_map` writes it: "7:0,8:1", and "*:255" for others."""
+    ids = np.arange(len(table))
+    changed = np.flatnonzero(table != ids)
+    others = np.bincount(table).argmax()
+    told = np.flatnonzero(table != others)
+    if len(changed) <= len(told):
+        return ",".join(f"{i}:{table[i]}" for i in changed)
+    return ",".join([*(f"{i}:{table[i]}" for i in told), f"*:{others}"])

@@ -1,0 +1,222 @@
+"""Fetches files: what was cut off goes on, and what is damaged is told."""
+
+import dataclasses
+import hashlib
+import http.client
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf.dataset_builders import unpacking
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import check_writable
+
+_PATIENCE = 20  # Seconds without a byte.
+_ATTEMPTS = 5  # In a row that bring nothing.
+_BLOCK = 1 << 20
+_CUT = (OSError, http.client.HTTPException)  # urllib's errors are OSErrors.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A file to fetch and, if it is an archive, to unpack.
+
+    Attributes:
+        urls: Where it is; the later ones are asked where an earlier one fails.
+        holds: Folder that is there once it is unpacked; empty for other files.
+        size: In bytes, where it is known.
+        digest: As "sha256:...", "sha1:..." or "md5:..."; empty where nobody published
+            one.
+    """
+
+    urls: tuple[str, ...]
+    holds: str = ""
+    size: int | None = None
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.urls[0].rsplit("/", 1)[1]
+
+
+def fetch(archives: Mapping[Archive, Path]) -> None:
+    """Fetches and unpacks what is not there yet.
+
+    Archives that lie in their folder are unpacked, those that are unpacked are left as
+    they are. A download that was cut off lies beside them as `.part` and goes on.
+
+    Args:
+        archives: And the folder where each and what it holds are put.
+
+    Raises:
+        InputError: No network, a cut, a full disk, a wrong checksum or an archive that
+            would write elsewhere; says what to do by hand.
+    """
+    wanted = {
+        archive: folder / archive.name
+        for archive, folder in archives.items()
+        if not (
+            archive.holds and unpacking.is_done(folder / archive.name, archive.holds)
+        )
+    }
+    missing = {archive: path for archive, path in wanted.items() if not path.exists()}
+    for path in missing.values():
+        check_writable("download", str(path.parent))
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for archive, path in missing.items():  # All, before the first is unpacked.
+        _download(archive, path, missing)
+    for archive, path in wanted.items():
+        _verify(archive, path)
+        if archive.holds:
+            unpacking.unpack(path, archive.holds)
+
+
+def root(flag: str, given: str, layout: str) -> Path:
+    """The folder whose part `layout` a flag names: where archives are unpacked.
+
+    Raises:
+        FlagError: The flag names another folder than the archive will hold.
+    """
+    path, ending = Path(given), PurePosixPath(layout)
+    if path.parts[-len(ending.parts) :] != ending.parts:
+        raise FlagError(
+            f"--{flag}={given}: with --download it ends in {layout}, as the archive "
+            "has it"
+        )
+    return path.parents[len(ending.parts) - 1]
+
+
+def _download(archive: Archive, path: Path, missing: Mapping[Archive, Path]) -> None:
+    """Brings a file, from the first place that has it."""
+    reasons = []
+    for url in archive.urls:
+        try:
+            _bring(url, archive, path)
+            return
+        except _CUT as error:
+            reasons.append(f"{url}: {_reason(error)}")
+    steps = [_step(*item) for item in missing.items() if not item[1].exists()]
+    raise InputError("\n".join(["; ".join(reasons), *steps]))
+
+
+def _bring(url: str, archive: Archive, path: Path) -> None:
+    """Asks again and again, as long as that brings something."""
+    part = path.with_name(path.name + ".part")
+    idle = 0
+    while True:
+        before = _size(part)
+        try:
+            _append(url, archive, part)
+            break
+        except urllib.error.HTTPError:
+            raise  # An answer, which will be the same the next time.
+        except _CUT:
+            idle = 0 if _size(part) > before else idle + 1
+            # Where nothing ever came there is no network: that is said at once.
+            if idle == _ATTEMPTS or not _size(part):
+                raise
+            time.sleep(idle)
+    part.replace(path)
+
+
+def _append(url: str, archive: Archive, part: Path) -> None:
+    """Fetches what a partial file lacks."""
+    have = _size(part)
+    request = urllib.request.Request(url, headers={"User-Agent": "deeplab_tf"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        answer = urllib.request.urlopen(request, timeout=_PATIENCE)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # Nothing is left: the checksum will tell.
+            return
+        raise
+    with answer:
+        if answer.status != 206:
+            have = 0  # It starts from the beginning, whatever was asked.
+        left = int(answer.headers.get("Content-Length", 0))
+        _check_space(archive, part.parent, left)
+        with part.open("ab" if have else "wb") as file:
+            came = _copy(answer, file, archive.name, (have, left))
+    if came < left:
+        raise ConnectionError(f"cut off at {have + came} of {have + left} bytes")
+
+
+def _copy(source: BinaryIO, file: BinaryIO, name: str, sizes: tuple[int, int]) -> int:
+    """Copies to the end; how many bytes. `sizes`: those that are there, and to come."""
+    came, (have, left) = 0, sizes
+    total = have + left if left else None
+    with tqdm(
+        desc=name, total=total, initial=have, unit="B", unit_scale=True, disable=None
+    ) as bar:
+        while block := source.read(_BLOCK):
+            _write(file, block)
+            came += len(block)
+            bar.update(len(block))
+    return came
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    try:
+        file.write(block)
+    except OSError as error:  # No cut, which would be tried again.
+        raise InputError(f"{file.name}: {error.strerror}") from None
+
+
+def _check_space(archive: Archive, folder: Path, left: int) -> None:
+    # Photographs hardly shrink, so what is unpacked is as large as the archive.
+    needed = left + (archive.size or left)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {archive.name} and what it holds need {_giga(needed)}, "
+            f"{_giga(free)} are free"
+        )
+
+
+def _verify(archive: Archive, path: Path) -> None:
+    kind, _, wanted = (archive.digest or "sha256:").partition(":")
+    found = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    if not wanted:
+        logging.warning(
+            "%s: SHA-256 %s; nobody published one to compare with",
+            path,
+            found.hexdigest(),
+        )
+    elif found.hexdigest() != wanted:
+        raise InputError(
+            f"{path}: its {kind.upper()} is {found.hexdigest()}, not {wanted}: damaged "
+            "or another file; remove it, and it is fetched again"
+        )
+
+
+def _step(archive: Archive, path: Path) -> str:
+    digest = f" ({archive.digest.replace(':', ' ')})" if archive.digest else ""
+    return (
+        f"fetch {archive.urls[0]} by hand and put it at {path}{digest}; the same "
+        "command goes on from there"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "reason", error)
+    return str(getattr(cause, "strerror", None) or cause)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _giga(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

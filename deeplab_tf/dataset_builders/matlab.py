@@ -1,0 +1,139 @@
+"""Masks inside the `.mat` files of SBD, PASCAL-Context and PASCAL-Part, by scipy."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeplab_tf.data import image_files
+from deeplab_tf.errors import InputError
+
+
+def read_sbd(path: Path) -> np.ndarray:
+    """Ids `[H, W]` of a file of SBD's folder cls: `GTcls.Segmentation`.
+
+    Raises:
+        InputError: The file is missing, damaged, or another one.
+    """
+    return _mask(path, _field(path, _load(path, "GTcls"), "Segmentation"))
+
+
+def read_sbd_or_png(path: Path) -> np.ndarray:
+    """Ids `[H, W]` of a file of SBD, or of an image file.
+
+    Raises:
+        InputError: The file is missing, damaged, or another one.
+    """
+    return read_sbd(path) if path.suffix == ".mat" else image_files.read_mask(path)
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """Ids `[H, W]` of 459 labels of a file of PASCAL-Context: `LabelMap`.
+
+    Raises:
+        InputError: The file is missing, damaged, or another one.
+    """
+    return _mask(path, _load(path, "LabelMap"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Reads a file of PASCAL-Part, `anno.objects[].parts[]`, as ids `[H, W]`.
+
+    Attributes:
+        kind: Class of the objects whose parts are wanted, as "person".
+        ids: Id of each of their parts; everything else is 0.
+    """
+
+    kind: str
+    ids: Mapping[str, int]
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """Ids of a file, `[H, W]`; later objects and parts lie on earlier ones.
+
+        Raises:
+            InputError: The file is missing, damaged, or has a part without an id.
+        """
+        wanted, size = self._read(path)
+        ids = np.zeros(size, np.uint8)
+        for name, mask in wanted:
+            if name not in self.ids:
+                raise InputError(
+                    f"{path}: part {name} of a {self.kind}: only "
+                    f"{', '.join(self.ids)} are known"
+                )
+            if mask.shape != size:
+                raise InputError(
+                    f"{path}: part {name} is {mask.shape[1]}x{mask.shape[0]}, its "
+                    f"object {size[1]}x{size[0]} (width x height)"
+                )
+            ids[mask != 0] = self.ids[name]
+        return ids
+
+    def occur(self, path: Path) -> bool:
+        """Whether there is any such part in a file."""
+        return bool(self._read(path)[0])
+
+    def _read(self, path: Path) -> tuple[list[tuple[str, np.ndarray]], tuple[int, int]]:
+        """Name and mask of each part that is wanted, and height and width of all."""
+        objects = list(_structs(_field(path, _load(path, "anno"), "objects")))
+        if not objects:
+            raise InputError(f"{path}: anno.objects is empty")
+        height, width = _mask(path, _field(path, objects[0], "mask")).shape
+        wanted = [
+            (_text(_field(path, part, "part_name")), _field(path, part, "mask"))
+            for thing in objects
+            if _text(_field(path, thing, "class")) == self.kind
+            for part in _structs(_field(path, thing, "parts"))
+        ]
+        return wanted, (height, width)
+
+
+def _load(path: Path, variable: str) -> Any:
+    """A variable of a file: an array, or a struct as an array of records."""
+    try:
+        from scipy import io
+    except ImportError:
+        raise InputError(
+            f"{path}: to read .mat files scipy is needed: pip install 'deeplab-tf[sbd]'"
+        ) from None
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        found = io.loadmat(path, variable_names=[variable])
+    except Exception as error:  # Its parser raises whatever garbage leads it to.
+        raise InputError(f"{path}: a damaged .mat file ({error})") from None
+    if variable not in found:
+        raise InputError(f"{path}: no {variable} in it: a .mat file of something else")
+    return found[variable]
+
+
+def _field(path: Path, record: Any, name: str) -> Any:
+    """A field of the one record of a struct."""
+    record = (
+        record.flat[0] if isinstance(record, np.ndarray) and record.size else record
+    )
+    if not isinstance(record, np.void) or name not in (record.dtype.names or ()):
+        raise InputError(f"{path}: no {name} in it: a .mat file of something else")
+    return record[name]
+
+
+def _structs(array: Any) -> Iterator[Any]:
+    """Records of a struct array; there is none where MATLAB had `[]`."""
+    return iter(array.flat if isinstance(array, np.ndarray) else [])
+
+
+def _text(value: Any) -> str:
+    return str(value.flat[0]) if value.size else ""
+
+
+def _mask(path: Path, value: Any) -> np.ndarray:
+    if (
+        not isinstance(value, np.ndarray)
+        or value.ndim != 2
+        or value.dtype.kind not in "ui"
+    ):
+        raise InputError(f"{path}: it holds no mask of ids, but {type(value).__name__}")
+    return value

@@ -1,0 +1,198 @@
+"""A shard: read, checked and written in one pass, wherever that happens.
+
+It appears under its name once it is whole and on the disk; beside it, a summary tells
+what is in it, so that nothing needs to be kept in memory, nor read twice.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_tf.data import image_files, tfrecord_writer
+from deeplab_tf.data.labels import contract
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.dataset_builders.sources import Sample, Source
+from deeplab_tf.files import flush
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Which samples of a split a shard holds.
+
+    Attributes:
+        split: "train".
+        index: Its number, from 0.
+        count: Shards of the split.
+        start: Number of its first sample.
+        stop: Number of the sample behind its last.
+    """
+
+    split: str
+    index: int
+    count: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return tfrecord_writer.shard_name(self.split, self.index, self.count)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclasses.dataclass(kw_only=True)
+class Summary:
+    """What is in a shard.
+
+    Attributes:
+        sha256: Of its file; empty where the build cannot become whole.
+        names: Of its records.
+        digests: SHA-256 of name, image and mask of each record.
+        tally: What its masks hold.
+        error: Why it could not be read.
+    """
+
+    sha256: str = ""
+    names: list[str] = dataclasses.field(default_factory=list)
+    digests: list[str] = dataclasses.field(default_factory=list)
+    tally: Tally = dataclasses.field(default_factory=Tally)
+    error: str = ""
+
+    def save(self, path: Path) -> None:
+        """Writes the summary of the shard at `path`."""
+        facts = dataclasses.asdict(self) | {"tally": self.tally.saved()}
+        with _own_name(_beside(path)) as unfinished:
+            unfinished.write_text(json.dumps(facts))
+            flush(unfinished)
+            unfinished.replace(_beside(path))
+
+    @classmethod
+    def load(cls, path: Path) -> "Summary":
+        """Reads the summary of the shard at `path`."""
+        facts = json.loads(_beside(path).read_text())
+        return cls(**facts | {"tally": Tally.loaded(facts["tally"])})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a worker must know to make any shard.
+
+    Attributes:
+        splits: Where the samples come from.
+        spec: What their ids mean.
+        folder: Where the shards go.
+    """
+
+    splits: Mapping[str, Source]
+    spec: DatasetSpec
+    folder: Path
+
+    def make(self, shard: Shard, tick: Callable[[], object] = lambda: None) -> None:
+        """Writes a shard and its summary; the latter alone where a mask is wrong.
+
+        Args:
+            shard: Which one.
+            tick: Called after each sample.
+
+        Raises:
+            InputError: A sample is missing or damaged.
+            OSError: The disk is full.
+        """
+        path, summary = self.folder / shard.name, Summary()
+        samples = self.splits[shard.split].samples(shard.start, shard.stop)
+        with _own_name(path) as unfinished:
+            records = self._records(samples, summary, tick)
+            found = tfrecord_writer.write_shard(records, unfinished)
+            if not summary.tally.wrong.count:
+                unfinished.replace(path)
+                summary.sha256 = found
+        summary.save(path)
+
+    def _records(
+        self, samples: Iterable[Sample], summary: Summary, tick: Callable[[], object]
+    ) -> Iterator[tfrecord_writer.Record]:
+        """Yields records up to the first wrong mask, and counts all of them."""
+        for sample in samples:
+            if sample.label is not None:
+                contract.check_size(Path(sample.origin), sample.label, sample.size)
+                summary.tally.add(Tally.of(sample.origin, sample.label, self.spec))
+            if not summary.tally.wrong.count:
+                record = _record(sample)
+                summary.names.append(record.name)
+                summary.digests.append(digest(record.name, record.image, record.label))
+                yield record
+            tick()
+
+
+def shards_of(split: str, samples: int, shards: int) -> list[Shard]:
+    """Divides a split as the official builders do; no shard is empty."""
+    per_shard = -(-samples // shards)
+    starts = range(0, samples, per_shard)
+    return [
+        Shard(
+            split=split,
+            index=index,
+            count=len(starts),
+            start=start,
+            stop=min(start + per_shard, samples),
+        )
+        for index, start in enumerate(starts)
+    ]
+
+
+def digest(name: str, image: bytes, label: bytes) -> str:
+    """SHA-256 of a record's content, whatever shard it lies in."""
+    found = hashlib.sha256()
+    for part in (name.encode(), image, label):
+        found.update(len(part).to_bytes(8, "little") + part)
+    return found.hexdigest()
+
+
+def checksum(digests: Iterable[str]) -> str:
+    """SHA-256 of a split: of its records' digests, in their order."""
+    found = hashlib.sha256()
+    for one in digests:
+        found.update(bytes.fromhex(one))
+    return found.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _record(sample: Sample) -> tfrecord_writer.Record:
+    label = b""
+    if sample.label is not None:
+        label = image_files.png(sample.label.astype(np.uint8))
+    return tfrecord_writer.Record(
+        name=sample.name,
+        image=sample.image,
+        image_format=sample.image_format,
+        size=sample.size,
+        label=label,
+    )
+
+
+@contextlib.contextmanager
+def _own_name(path: Path) -> Iterator[Path]:
+    """A name that no other has: a Beam runner may let two workers make one shard."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        yield unfinished
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".json")

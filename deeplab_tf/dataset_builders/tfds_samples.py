@@ -1,0 +1,85 @@
+"""A split of a prepared data set of tensorflow_datasets, as `building` takes it."""
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_tf.data import corrupt_records, image_files
+from deeplab_tf.data.tfds.records import TfdsRecords
+from deeplab_tf.dataset_builders.sources import Sample
+from deeplab_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TfdsSamples:
+    """A `sources.Source`.
+
+    Each image and mask is a file for a moment, so that they are read and checked just
+    as those of a folder are.
+
+    Attributes:
+        records: Of the split.
+    """
+
+    records: TfdsRecords
+
+    @property
+    def table(self) -> np.ndarray | None:
+        """See `sources.Source`."""
+        return self.records.table
+
+    def __len__(self) -> int:
+        return self.records.count()
+
+    def samples(self, start: int, stop: int) -> Iterator[Sample]:
+        """See `sources.Source`."""
+        part = self.records.part(start, stop)
+        with tempfile.TemporaryDirectory() as folder:
+            found = corrupt_records.readable(part.in_order(), part)
+            for index, sample in enumerate(found):
+                yield self._sample(sample, part.where(index), Path(folder))
+
+    def _sample(
+        self, sample: corrupt_records.Sample, where: str, folder: Path
+    ) -> Sample:
+        name = sample["name"].numpy().decode()
+        origin = f"{where} ({name})"
+        image = folder / f"{origin} image".replace("/", "_")
+        image.write_bytes(sample["image"].numpy())
+        label = folder / f"{origin} mask".replace("/", "_")
+        label.write_bytes(sample["label"].numpy())
+        try:
+            encoded, image_format, size = image_files.encoded_image(image)
+            ids = image_files.read_mask(label) if label.stat().st_size else None
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", "")) from None
+        finally:
+            image.unlink()
+            label.unlink()
+        return Sample(
+            name=name,
+            image=encoded,
+            image_format=image_format,
+            size=size,
+            label=ids if ids is None or self.table is None else self.table[ids],
+            origin=origin,
+        )
+
+    def identity(self) -> str:
+        """See `sources.Source`."""
+        data = self.records.data
+        info = data.builder.info
+        found = hashlib.sha256(
+            repr((info.full_name, data.features, self.records.pieces)).encode()
+        )
+        found.update(b"" if self.table is None else self.table.tobytes())
+        for split in sorted({piece.split for piece in self.records.pieces}):
+            for path in map(Path, info.splits[split].filepaths):
+                status = path.stat()
+                facts = (path.name, status.st_size, status.st_mtime_ns)
+                found.update(repr(facts).encode())
+        return found.hexdigest()

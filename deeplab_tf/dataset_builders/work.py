@@ -1,0 +1,30 @@
+"""How a builder works: settings that all of them have, and how that may end."""
+
+import dataclasses
+
+from deeplab_tf.config.fields import flag, positive
+from deeplab_tf.errors import FlagError, InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkConfig:
+    """Processes, or an Apache Beam pipeline."""
+
+    processes: int | None = flag(
+        "Processes to build in; by default one a core, as far as they gain time.", None
+    )
+    beam_runner: str | None = flag(
+        "Build by Apache Beam, with this runner: DirectRunner, FlinkRunner, ...", None
+    )
+    beam_options: tuple[str, ...] = flag(
+        "Options of the Beam pipeline, as --flink_master=host:8081.", ()
+    )
+
+    def __post_init__(self) -> None:
+        positive(self, "processes")
+        if self.beam_options and not self.beam_runner:
+            raise FlagError("--beam_options needs --beam_runner")
+
+
+class ProcessDied(InputError):
+    """What worked ended for no reason of its own; the same command may go on."""

@@ -1,0 +1,117 @@
+"""The report as one HTML file that needs nothing else."""
+
+import base64
+import importlib.resources
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+
+from deeplab_tf.data.spec import Color
+from deeplab_tf.dataset_report.report import Remark, Report, Split
+
+_PICTURED, _LISTED = 60, 1000  # Remarks with a picture, and remarks in all.
+
+
+def html(report: Report) -> str:
+    """The page."""
+    folder = importlib.resources.files(__package__)
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    template = environment.from_string((folder / "page.html").read_text("utf-8"))
+    return template.render(
+        report=report,
+        spec=report.spec,
+        faults=_remarks(report.faults),
+        doubts=_remarks(report.doubts),
+        splits=[_split(split) for split in report.splits.values()],
+        classes=_classes(report),
+    )
+
+
+def _remarks(remarks: Sequence[Remark]) -> dict[str, Any]:
+    """Those with pictures, those without, and how many are left out."""
+    pictured = [remark for remark in remarks if remark.picture][:_PICTURED]
+    shown = set(map(id, pictured))
+    plain = [remark for remark in remarks if id(remark) not in shown]
+    return {
+        "count": len(remarks),
+        "pictured": [(remark, _data(remark.picture)) for remark in pictured],
+        "plain": plain[:_LISTED],
+        "more": max(0, len(plain) - _LISTED),
+    }
+
+
+def _split(split: Split) -> dict[str, Any]:
+    sizes = sorted(split.sizes, key=lambda size: size[0] * size[1])
+    return {
+        "name": split.name,
+        "records": split.records,
+        "shards": split.shards,
+        "bytes": _bytes(split.size),
+        "masks": split.tally.masks,
+        "smallest": _size(sizes[0]) if sizes else "",
+        "largest": _size(sizes[-1]) if sizes else "",
+        "common": [
+            (_size(size), count / split.sizes.total())
+            for size, count in split.sizes.most_common(3)
+        ],
+        "kinds": len(sizes),
+        "shown": [(entry, _data(picture)) for entry, picture in split.shown],
+    }
+
+
+def _classes(report: Report) -> list[dict[str, Any]]:
+    """Of each class, and of the ignore label: share of pixels and number of images."""
+    spec = report.spec
+    rows = [(i, name, spec.palette[i]) for i, name in enumerate(spec.classes)]
+    if spec.ignore_label >= spec.num_classes:
+        rows.append((spec.ignore_label, "ignored", (224, 224, 192)))
+    splits = [split for split in report.splits.values() if split.tally.masks]
+    return [
+        {
+            "id": i,
+            "name": name,
+            "color": _hex(color),
+            "ignored": i == spec.ignore_label,
+            "splits": [_share(split, i) for split in splits],
+        }
+        for i, name, color in rows
+    ]
+
+
+def _share(split: Split, label: int) -> dict[str, Any]:
+    tally = split.tally
+    total = sum(tally.pixels.values())
+    share = tally.pixels.get(label, 0) / total if total else 0.0
+    return {
+        "split": split.name,
+        "share": share,
+        "images": tally.images.get(label, 0),
+    }
+
+
+def _data(picture: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(picture).decode()
+
+
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _size(size: tuple[int, int]) -> str:
+    """Width x height, as cameras say it."""
+    return f"{size[1]} \N{MULTIPLICATION SIGN} {size[0]}"
+
+
+def _bytes(count: int) -> str:
+    number = float(count)
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"

@@ -1,0 +1,77 @@
+"""What a check found."""
+
+import dataclasses
+from collections import Counter
+
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.dataset_report.reading import Entry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Remark:
+    """Something wrong, or in doubt.
+
+    Attributes:
+        where: Split, shard, record and name; or a split, or a shard, alone.
+        what: What is the matter.
+        picture: Of the record, a JPEG; empty where there is none.
+    """
+
+    where: str
+    what: str
+    picture: bytes = b""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Split:
+    """What is in a split.
+
+    Attributes:
+        name: "train".
+        shards: Number of files.
+        size: Of these, in bytes.
+        records: Number of records.
+        tally: What the masks hold.
+        sizes: (height, width) -> images.
+        is_whole: Whether all of its files could be opened.
+        shown: Records of the contact sheet, with their pictures.
+    """
+
+    name: str
+    shards: int = 0
+    size: int = 0
+    records: int = 0
+    tally: Tally = dataclasses.field(default_factory=Tally)
+    sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    is_whole: bool = True
+    shown: list[tuple[Entry, bytes]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """All that was found.
+
+    Attributes:
+        folder: Of the records.
+        spec: What the ids mean.
+        splits: By name.
+        faults: What is wrong.
+        doubts: What may be meant, and may not be.
+    """
+
+    folder: str
+    spec: DatasetSpec
+    splits: dict[str, Split] = dataclasses.field(default_factory=dict)
+    faults: list[Remark] = dataclasses.field(default_factory=list)
+    doubts: list[Remark] = dataclasses.field(default_factory=list)
+
+    def total(self) -> Tally:
+        """What all masks hold."""
+        total = Tally()
+        for split in self.splits.values():
+            total.add(split.tally)
+        return total

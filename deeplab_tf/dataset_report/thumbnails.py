@@ -1,0 +1,64 @@
+"""Small pictures of records for the page."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from deeplab_tf.data.labels.statistics import allowed
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.visualizing import drawing
+
+_SIDE = 320  # Pixels, at most: sharp enough on a phone, some 15 kB.
+_GAP = 4
+_WRONG = (255, 0, 255)
+
+
+def overlay(image: np.ndarray, ids: np.ndarray, spec: DatasetSpec) -> bytes:
+    """A JPEG of an image `[H, W, 3]`, tinted by the classes of its mask `[H, W]`."""
+    return _jpeg(_small(drawing.blended(image, ids, spec.palette)))
+
+
+def beside(
+    image: np.ndarray | None, ids: np.ndarray | None, spec: DatasetSpec
+) -> bytes:
+    """A JPEG of an image and its mask beside each other, as far as they can be read.
+
+    Ids that mean nothing are in magenta.
+    """
+    panels = [] if image is None else [_small(image)]
+    if ids is not None:
+        colors = drawing.colored(ids, spec.palette)
+        colors[~np.isin(ids, list(allowed(spec)))] = _WRONG
+        panels.append(_small(colors, Image.Resampling.NEAREST))
+    return _jpeg(_row(panels))
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=82)
+    return stream.getvalue()
+
+
+def _small(
+    pixels: np.ndarray, how: Image.Resampling = Image.Resampling.LANCZOS
+) -> Image.Image:
+    small = Image.fromarray(pixels)
+    scale = min(1.0, _SIDE / max(small.size))
+    width, height = (max(1, round(side * scale)) for side in small.size)
+    return small.resize((width, height), how)
+
+
+def _row(panels: Sequence[Image.Image]) -> Image.Image:
+    if not panels:
+        return Image.new("RGB", (_SIDE, _SIDE // 2), (128, 128, 128))
+    width = sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
+    row = Image.new(
+        "RGB", (width, max(panel.height for panel in panels)), (128, 128, 128)
+    )
+    left = 0
+    for panel in panels:
+        row.paste(panel, (left, 0))
+        left += panel.width + _GAP
+    return row

@@ -1,0 +1,1 @@
+"""Diagnostics: preflight checks, warnings, memory, and dumps of NaN losses."""

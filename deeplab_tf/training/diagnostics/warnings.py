@@ -1,0 +1,195 @@
+"""What is worth knowing before a run costs hours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import logging
+
+from deeplab_tf.checkpoints import keras_applications, reader
+from deeplab_tf.checkpoints.restore import Report
+from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.data import spec as spec_
+from deeplab_tf.data import spec_compatibility
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.models.build import multiple
+from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.weight_names import layers_of, scope
+from deeplab_tf.training.losses.class_weights import Counts
+
+_DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
+ENOUGH_IMAGES = 12  # For the statistics of batch norm; those of fewer are noise.
+_FAR_ABOVE = 3.0  # Times the loss to expect.
+
+
+def shares(
+    spec: DatasetSpec, split: str, counts: Counts | None, tally: Tally
+) -> np.ndarray | None:
+    """Share of each class in the labelled pixels of a split, `[C]`; None if unknown.
+
+    Args:
+        spec: What the ids mean, and how often they occur, where that is known.
+        split: "train".
+        counts: Of all records, if they were counted for this run.
+        tally: Of the labels that were checked.
+    """
+    if counts is not None:
+        pixels = counts.pixels
+    elif split in spec.pixel_counts:
+        pixels = np.array(spec.pixel_counts[split])
+    else:
+        pixels = np.array([tally.pixels.get(i, 0) for i in range(spec.num_classes)])
+    labelled = np.where(np.arange(spec.num_classes) == spec.ignore_label, 0, pixels)
+    return labelled / labelled.sum() if labelled.any() else None
+
+
+def class_table(spec: DatasetSpec, loss: LossConfig, shares: np.ndarray | None) -> str:
+    """A line for each class: id, name, share of the labelled pixels, weight."""
+    width = max(map(len, spec.classes))
+    lines = [
+        f"{spec.name}, {spec.num_classes} classes, {spec.ignore_label} counts nowhere:",
+        f" id  {'class':{width}} {'share':>8} {'weight':>8}",
+    ]
+    given = loss.label_weights or (1.0,)
+    weights = given * spec.num_classes if len(given) == 1 else given
+    for label, name in enumerate(spec.classes):
+        share = "" if shares is None else f"{shares[label]:.3%}"
+        weight = f"{weights[label]:.4f}"
+        if label == spec.ignore_label:
+            share, weight = "", "ignored"
+        lines.append(f"{label:3d}  {name:{width}} {share:>8} {weight:>8}")
+    return "\n".join(lines)
+
+
+def warn_of_other_classes(
+    spec: DatasetSpec, initial: str, excluded: Sequence[str]
+) -> None:
+    """Warns where logits start from those of other classes, of the same number."""
+    if excluded or keras_applications.is_file(initial):
+        return
+    before = spec_.load(Path(reader.find(initial)).parent)
+    if before is None or before.num_classes != spec.num_classes:
+        return  # Shapes tell.
+    if how := spec_compatibility.difference(before, spec):
+        logging.warning(
+            "%s was trained on %s: %s. Its logits are taken all the same; "
+            "--initialize_last_layer=false --last_layers_contain_logits_only=true "
+            "starts them anew",
+            initial,
+            before.name,
+            how.what,
+        )
+
+
+def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None:
+    """Warns of settings that are known to disappoint."""
+    aligned = multiple(config.model)
+    if any((side - 1) % aligned for side in config.augment.train_crop_size):
+        logging.warning(
+            "--train_crop_size: features align with the image where a side is a "
+            "multiple of %d, plus one",
+            aligned,
+        )
+    norms = [
+        layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
+    ]
+    few = config.images_at_a_time < ENOUGH_IMAGES
+    if few and any(not norm.frozen for norm in norms):
+        logging.warning(
+            "Batch norm learns its statistics from %d images at a time, and results "
+            "suffer below %d: take a larger --train_batch_size, or, from trained "
+            "weights, --fine_tune_batch_norm=false",
+            config.images_at_a_time,
+            ENOUGH_IMAGES,
+        )
+    if norms and not config.fine_tune_batch_norm and report is None:
+        logging.warning(
+            "--fine_tune_batch_norm=false keeps the statistics of the initial "
+            "checkpoint, and there is none: give --tf_initial_checkpoint"
+        )
+    _warn_of_unsettled_statistics(config, norms, report)
+
+
+def _warn_of_unsettled_statistics(
+    config: TrainConfig, norms: Sequence[FrozenableBatchNorm], report: Report | None
+) -> None:
+    restored = report.restored if report else ()
+    new = [
+        norm.momentum
+        for norm in norms
+        if not norm.frozen and f"{scope(norm)}/moving_mean" not in restored
+    ]
+    steps = config.optimizer.training_number_of_steps
+    if new and (kept := max(new) ** steps) > 0.05:
+        fast = [decay for decay in _DECAYS if decay**steps < 1e-3] or [_DECAYS[0]]
+        logging.warning(
+            "After %d steps the moving statistics of batch norm are still %.0f %% of "
+            "their initial values (decay %g), and evaluation uses them: give "
+            "--batch_norm_decay=%g, or train longer",
+            steps,
+            100 * kept,
+            max(new),
+            fast[-1],
+        )
+
+
+def expected_first_loss(
+    loss: LossConfig,
+    shares: np.ndarray | None,
+    num_classes: int,
+    loss_weights: Sequence[float],
+) -> float | None:
+    """The loss of a network that takes all classes for equally likely.
+
+    Cross entropy of it is ln C, focal's (1 - 1/C) ** gamma times that; both times the
+    mean weight of the labels.
+
+    Args:
+        loss: Which losses, with the weights of the classes.
+        shares: See `shares`.
+        num_classes: C.
+        loss_weights: What each of the logits counts.
+
+    Returns:
+        None where it depends on the images: of other losses, or of their sums.
+    """
+    factors = {
+        "cross_entropy": 1.0,
+        "focal": (1.0 - 1.0 / num_classes) ** loss.focal_gamma,
+    }
+    known = all(name in factors for name, _ in loss.terms)
+    if not known or loss.loss_normalization != "pixels":
+        return None
+    given = np.array(loss.label_weights or (1.0,))
+    if len(given) == 1 or shares is None:
+        weight = float(given.mean())
+    else:
+        weight = float(np.sum(given * shares))
+    factor = sum(factors[name] * times for name, times in loss.terms)
+    return float(factor * weight * sum(loss_weights) * np.log(num_classes))
+
+
+def tell_first_loss(
+    observed: float, expected: float | None, initial: str | None
+) -> None:
+    """Tells the loss of the first step beside the one to expect.
+
+    Args:
+        observed: Of the first step.
+        expected: See `expected_first_loss`; where it is None, nothing is told.
+        initial: The checkpoint from which the run started, if there is one.
+    """
+    if expected is None:
+        return
+    told = "Loss of the first step: %.4f; that of a network that knows nothing: %.4f"
+    if initial or observed <= _FAR_ABOVE * expected:
+        logging.info(told, observed, expected)
+        return
+    logging.warning(
+        told + ". So far above, initial values or labels are odd: look at the classes "
+        "above and at --save_summaries_images, or start from --tf_initial_checkpoint",
+        observed,
+        expected,
+    )

@@ -1,0 +1,191 @@
+"""On what a run computes."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+from absl import logging
+
+from deeplab_tf.config.devices import DevicesConfig
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.training.distribution import cluster, hosts
+from deeplab_tf.training.distribution.cluster import Cluster
+
+_SECONDS = 600  # To wait for hosts that start later.
+_NO_GPU = (
+    "TensorFlow sees no GPU: nvidia-smi has to list one, pip install "
+    "'tensorflow[and-cuda]' brings the libraries, and CUDA_VISIBLE_DEVICES chooses "
+    "among GPUs"
+)
+
+
+def make_strategy(config: DevicesConfig = DevicesConfig()) -> tf.distribute.Strategy:
+    """The devices of a run, of which a process makes but one set.
+
+    Several hosts, and several devices out of one CPU, have to be made before TensorFlow
+    computes anything, be it to read a record.
+
+    Raises:
+        InputError: They are not there, or what names them cannot be meant.
+    """
+    found = cluster.find() if config.strategy in ("auto", "multi_worker") else None
+    if config.strategy == "tpu":
+        return _tpu(config.tpu)
+    if config.strategy == "multi_worker" and found is None:
+        raise FlagError(
+            "--strategy=multi_worker: neither TF_CONFIG nor Slurm names hosts; see "
+            "docs/several_devices.md"
+        )
+    if found and (config.strategy == "multi_worker" or len(found.addresses) > 1):
+        return _several_hosts(found, config)
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus and os.path.exists("/dev/nvidia0"):
+        logging.warning("%s", _NO_GPU)
+    if config.cpu_replicas > 1:
+        return _on_cpu(config.cpu_replicas, len(gpus))
+    if config.strategy == "mirrored" and not gpus:
+        raise InputError(
+            f"--strategy=mirrored: {_NO_GPU}; --cpu_replicas=2 tries it on the CPU"
+        )
+    if config.strategy == "mirrored" or (config.strategy == "auto" and len(gpus) > 1):
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def _on_cpu(replicas: int, gpus: int) -> tf.distribute.Strategy:
+    if gpus:
+        raise FlagError(
+            f"--cpu_replicas={replicas}: there are GPUs; CUDA_VISIBLE_DEVICES=-1 hides "
+            "them"
+        )
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+    before = tf.config.get_logical_device_configuration(cpu) or []
+    if len(before) < replicas:
+        try:
+            tf.config.set_logical_device_configuration(cpu, parts)
+        except RuntimeError:
+            raise InputError(
+                f"--cpu_replicas={replicas}: TensorFlow has begun to compute in this "
+                "process; start with train.py, or make the devices first"
+            ) from None
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+
+
+def _several_hosts(found: Cluster, config: DevicesConfig) -> tf.distribute.Strategy:
+    if config.cpu_replicas > 1:
+        raise FlagError(
+            f"--cpu_replicas={config.cpu_replicas} is for one host, and there are "
+            f"{len(found.addresses)}"
+        )
+    logging.info(
+        "This is %s; waiting for %s, up to %d seconds",
+        found.own_address,
+        ", ".join(a for a in found.addresses if a != found.own_address) or "nobody",
+        _SECONDS,
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({name: list(job) for name, job in found.jobs.items()}),
+        task_type=found.task_type,
+        task_id=found.task_index,
+        num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    try:
+        with _waiting():
+            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except RuntimeError:
+        raise InputError(
+            "several hosts: TensorFlow has begun to compute in this process; start "
+            "with train.py, or make the devices first"
+        ) from None
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"{found.own_address}: the hosts do not come together "
+            f"({_first_line(error)}); all processes have to run, to name the same "
+            "hosts, and to find their ports free and open"
+        ) from None
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Ends the process at Ctrl-C, or in ten minutes, with 1.
+
+    TensorFlow would wait for an hour, and lets no thread of Python run meanwhile; so it
+    is the system that is asked.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(_SECONDS, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            signal.signal(signal.SIGINT, before)
+
+
+def _tpu(address: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(address)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, ImportError, OSError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--strategy=tpu: no TPU at --tpu={address} ({_first_line(error)}); a TPU "
+            "host with the package tensorflow-tpu would do"
+        ) from None
+
+
+def per_replica(
+    batch_size: int, strategy: tf.distribute.Strategy, *, parts: int = 1
+) -> int:
+    """Images of a batch on each replica; tells of both in one line.
+
+    Args:
+        batch_size: Of all replicas.
+        strategy: Over which it is shared out.
+        parts: In which each replica computes its images, one after the other.
+
+    Raises:
+        FlagError: They cannot be shared out equally.
+    """
+    replicas = strategy.num_replicas_in_sync
+    unit = replicas * parts
+    if batch_size % unit:
+        lower = batch_size // unit * unit
+        nearest = f"{lower} or {lower + unit}" if lower else str(unit)
+        in_parts = f" in {parts} parts" if parts > 1 else ""
+        raise FlagError(
+            f"--train_batch_size={batch_size} over {replicas} "
+            f"device{'s' if replicas > 1 else ''}{in_parts}: take {nearest}"
+        )
+    each = batch_size // replicas
+    logging.info("%s%s", _told(strategy, batch_size, each), _told_parts(each, parts))
+    return each
+
+
+def _told(strategy: tf.distribute.Strategy, batch_size: int, each: int) -> str:
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+        return f"One {kind}: batch {batch_size}"
+    name, count = type(strategy).__name__, hosts.count(strategy)
+    where = f" on {count} hosts" if count > 1 else ""
+    return (
+        f"{name}: {replicas} replicas{where}, global batch {batch_size} "
+        f"({each} per replica)"
+    )
+
+
+def _told_parts(each: int, parts: int) -> str:
+    return f", in {parts} parts of {each // parts}" if parts > 1 else ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,1 @@
+"""Losses: of pixels, of regions, and their total; class weights."""

@@ -1,0 +1,1 @@
+"""Monitoring: logs, metrics, evaluation while training."""

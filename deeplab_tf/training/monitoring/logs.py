@@ -1,0 +1,230 @@
+"""What a run says while it goes: a bar or lines, event files and `metrics.jsonl`."""
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from deeplab_tf.config.fields import text
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.evaluation import report
+from deeplab_tf.training.monitoring.metrics_file import History, Interval
+
+_LONG_WAIT = 0.3  # Share of the time from which waiting for data is told.
+_FURTHER = (
+    "images_per_second",
+    "data_wait_share",
+    "gradient_norm",
+    "loss_scale",
+    "skipped",
+)
+
+
+class Logs:
+    """Console, event files and `metrics.jsonl` of a run; a context, closed at its end.
+
+    Args:
+        folder: Of the run; events lie in `train` and below the name of a split.
+        first: Step from which the run goes on.
+        total: Steps of the whole run.
+        batch_size: Images a step.
+        writes: Whether this process writes files; of several workers, the first one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first: int,
+        total: int,
+        batch_size: int,
+        writes: bool = True,
+    ) -> None:
+        self._folder, self._writes = folder, writes
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._history = History(folder, first) if writes else None
+        self._bar = tqdm(
+            total=total,
+            initial=first,
+            unit="step",
+            disable=not (writes and sys.stderr.isatty()),
+            dynamic_ncols=True,
+        )
+        self._total, self._batch_size = total, batch_size
+        self._told = self._warned = False
+        self._since, self._steps = time.monotonic(), 0
+        self._interval = self._history.pending(first) if self._history else Interval({})
+
+    def __enter__(self) -> "Logs":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        for writer in self._writers.values():
+            writer.close()
+
+    def add(self, metrics: Mapping[str, Sequence[float]]) -> None:
+        """Takes note of the metrics of some steps.
+
+        Args:
+            metrics: Of each step "loss", "regularization", "bad_labels", and what there
+                is of "gradient_norm", "data_wait" (seconds), "loss_scale" and "skipped"
+                (1 where float16 overflowed, and nothing was learned).
+        """
+        self._bar.update(len(metrics["loss"]))
+        self._steps += len(metrics["loss"])
+        self._interval.add(metrics)
+
+    def keep(self, step: int) -> None:
+        """Notes what was not told yet, just before a checkpoint at `step` is written.
+
+        So a run that goes on from it tells the same as one that did not stop.
+        """
+        if self._history:
+            self._history.keep(step, self._interval)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out of account how long something takes that is no step."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since += time.monotonic() - began
+
+    def tell(self, step: int, rate: float) -> None:
+        """Tells of the steps since the last call, now at `step` and a learning rate."""
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        found = self._interval.means() | {"learning_rate": rate}
+        found["images_per_second"] = self._steps * self._batch_size / seconds
+        if self._interval.waited is not None:
+            found["data_wait_share"] = min(1.0, self._interval.waited / seconds)
+        self._interval, self._since, self._steps = Interval({}), time.monotonic(), 0
+        self._say(step, found)
+        self._warn_of_waiting(found.get("data_wait_share", 0.0))
+        if self._history:
+            self._history.append(step, found)
+        with self._events("train", step):
+            tf.summary.scalar("learning_rate", rate)
+            tf.summary.scalar("Losses/semantic", found["loss"])
+            tf.summary.scalar("Losses/regularization", found["regularization"])
+            tf.summary.scalar("total_loss", found["loss"] + found["regularization"])
+            for name in (name for name in _FURTHER if name in found):
+                tf.summary.scalar(name, found[name])
+
+    def _say(self, step: int, found: Mapping[str, float]) -> None:
+        share = found.get("data_wait_share")
+        data = {} if share is None else {"data": f"{100 * share:.0f}%"}
+        loss, rate = f"{found['loss']:.3f}", f"{found['learning_rate']:.2g}"
+        self._bar.set_postfix({"loss": loss, "rate": rate} | data)
+        if self._bar.disable:
+            speed = max(found["images_per_second"], 1e-9) / self._batch_size
+            logging.info(
+                "step %d/%d  loss %.4f  rate %.3g  %.1f images/s%s  %s left",
+                step,
+                self._total,
+                found["loss"],
+                found["learning_rate"],
+                found["images_per_second"],
+                "".join(f"  data {share}" for share in data.values()),
+                tqdm.format_interval((self._total - step) / speed),
+            )
+
+    def _warn_of_waiting(self, share: float) -> None:
+        """Warns once, and not of the first interval, in which buffers fill."""
+        if share > _LONG_WAIT and self._told and not self._warned:
+            self._warned = True
+            logging.warning(
+                "%.0f %% of the time went by waiting for data. What would do: records "
+                "on a faster disk, --cache_decoded_gb where memory is to spare, more "
+                "CPU cores, or smaller images in the records",
+                100 * share,
+            )
+        self._told = True
+
+    def evaluated(self, step: int, scores: Mapping[str, Any], split: str) -> None:
+        """Tells what `Scorer.scores` gave; events have the tags of `eval.py`."""
+        logging.info(
+            "step %d  mIoU %s  pixel accuracy %s  of %d images of %s",
+            step,
+            *(_shown(scores[name]) for name in ("miou", "pixel_accuracy")),
+            scores["num_images"],
+            split,
+        )
+        if self._history:
+            names = ("miou", "pixel_accuracy", "iou", "num_images")
+            self._history.append(step, {name: scores[name] for name in names})
+        with self._events(split, step):
+            report.write_events(scores, tag="miou_1.0")
+
+    def samples(
+        self,
+        step: int,
+        batch: Mapping[str, tf.Tensor],
+        classes: np.ndarray,
+        spec: DatasetSpec,
+    ) -> None:
+        """Shows images beside their labels and predictions, in the data set's colours.
+
+        Args:
+            step: Now.
+            batch: "image", RGB in 0...255, `[N, H, W, 3]`; "label", `[N, H, W, 1]`.
+            classes: Predicted ids, `[N, H, W]`.
+            spec: Colours.
+        """
+        colors = np.zeros((256, 3), np.uint8)
+        colors[: spec.num_classes] = spec.palette
+        with self._events("train", step):
+            tf.summary.image("samples/image", tf.cast(batch["image"], tf.uint8))
+            tf.summary.image("samples/label", colors[batch["label"].numpy()[..., 0]])
+            tf.summary.image("samples/semantic", colors[classes])
+
+    def histograms(self, step: int, weights: Mapping[str, Any]) -> None:
+        """Shows how the values of each weight are spread, under its official name."""
+        with self._events("train", step):
+            for name, weight in weights.items():
+                tf.summary.histogram(name, weight.numpy())
+
+    def settings(self, step: int, config: Any) -> None:
+        """Shows all flags of a run as a table, once."""
+        with self._events("train", step):
+            tf.summary.text("flags", _flags_table(config))
+
+    def _events(
+        self, name: str, step: int
+    ) -> contextlib.AbstractContextManager[object]:
+        """Within it, summaries are of `step` and lie in the folder `name`."""
+        if name not in self._writers:
+            self._writers[name] = (
+                tf.summary.create_file_writer(str(self._folder / name))
+                if self._writes
+                else tf.summary.create_noop_writer()
+            )
+        return self._writers[name].as_default(step)
+
+
+def _flags_table(config: Any) -> str:
+    rows = [f"| --{name} | {text(value)} |" for name, value in _settings(config)]
+    return "\n".join(["| flag | value |", "| --- | --- |", *rows])
+
+
+def _settings(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yields name and value of each setting, of the records within, too."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _settings(value)
+        else:
+            yield field.name, value
+
+
+def _shown(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"

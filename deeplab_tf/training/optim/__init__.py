@@ -1,0 +1,1 @@
+"""Optimizers, gradients, learning-rate schedules, EMA and loss scale."""

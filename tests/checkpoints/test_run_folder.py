@@ -1,0 +1,130 @@
+"""What a training folder says of its run, and whether a run may go on in it."""
+
+import dataclasses
+import json
+
+import pytest
+
+from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.config import DataConfig, ExportConfig, TfdsConfig, TrainConfig
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+from deeplab_tf.exporting.run import export
+from tests.evaluation.test_run import run
+from tests.recorded import SMALL
+
+__all__ = ["run"]  # A fixture.
+SPEC = DatasetSpec(
+    name="own",
+    classes=("road", "car", "sky"),
+    palette=distinct_colors(3),
+    split_sizes={"train": 367},
+    checksums={"train": "0123456789", "val": "abc"},
+)
+
+
+def config(folder, **data):
+    return TrainConfig(
+        train_logdir=str(folder),
+        model=SMALL,
+        data=DataConfig(**({"dataset_dir": "records"} | data)),
+    )
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A folder in which a run has come to its first checkpoint."""
+    run_folder.write(tmp_path, config(tmp_path), SPEC)
+    (tmp_path / "model.ckpt-1.index").touch()
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1"\n')
+    return tmp_path
+
+
+def check(folder, *, renamed=False, **changes):
+    spec = dataclasses.replace(SPEC, **changes)
+    run_folder.check(folder, config(folder, classes_renamed=renamed), spec)
+
+
+def test_a_run_goes_on_with_its_own_records_in_silence(begun, caplog):
+    check(begun)
+    check(begun, palette=distinct_colors(4)[1:], name="mine")
+    assert not caplog.text
+
+
+def test_a_run_does_not_go_on_with_classes_in_another_order(begun):
+    with pytest.raises(InputError) as error:
+        check(begun, classes=("road", "sky", "car"))
+    assert str(error.value) == (
+        f"{begun}: holds a run on own (3 classes), not on own (3 classes): class 1 is "
+        '"car" there, "sky" here, in another order; build the records in that one, or '
+        "choose another --train_logdir"
+    )
+
+
+def test_a_run_goes_on_under_new_names_if_told_that_they_are_the_same(begun):
+    with pytest.raises(InputError, match=r"if all mean the same, --classes_renamed"):
+        check(begun, classes=("street", "car", "sky"))
+    check(begun, classes=("street", "car", "sky"), renamed=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"checksums": {"train": "9876543210"}},
+            "367 images 01234567 then, 367 images 98765432 now",
+        ),
+        (
+            {"checksums": {}, "split_sizes": {"train": 400}},
+            "367 images 01234567 then, 400 images now",
+        ),
+    ],
+)
+def test_records_that_have_changed_are_told(begun, caplog, changes, message):
+    check(begun, **changes)
+    assert f"{begun}: the records of train are not those that the run" in caplog.text
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    "changes", [{"checksums": {}, "split_sizes": {}}, {"checksums": {"val": "other"}}]
+)
+def test_what_is_not_known_or_not_of_the_split_is_no_change(begun, caplog, changes):
+    check(begun, **changes)
+    assert not caplog.text
+
+
+def test_a_run_on_records_knows_where_they_lie(begun):
+    assert run_folder.read(begun).shards == ("records", "train")
+
+
+def test_a_run_on_tensorflow_datasets_knows_how_they_were_read(tmp_path):
+    tfds = TfdsConfig(class_names=("a", "b"), tfds_label_map=("1:0", "2:1"))
+    data = DataConfig(dataset="tfds:mine", dataset_dir="somewhere")
+    settings = dataclasses.replace(config(tmp_path), data=data, tfds=tfds)
+    run_folder.write(tmp_path, settings, SPEC)
+    found = run_folder.read(tmp_path)
+    assert found.tfds == tfds
+    assert found.shards is None
+
+
+def test_settings_of_a_run_from_before_there_were_such_are_read(begun):
+    path = begun / run_folder.CONFIG
+    settings = json.loads(path.read_text())
+    del settings["tfds"], settings["data"]["classes_renamed"]
+    path.write_text(json.dumps(settings))
+    assert run_folder.read(begun).tfds == TfdsConfig()
+
+
+def test_an_export_under_the_names_of_another_data_set_is_refused(run, tmp_path):
+    with pytest.raises(
+        InputError, match=r"was trained on shapes \(6 classes\), not on"
+    ):
+        export(
+            ExportConfig(
+                checkpoint_path=str(run),
+                export_path=str(tmp_path / "model"),
+                dataset="camvid",
+            )
+        )
+    assert not list(tmp_path.iterdir())

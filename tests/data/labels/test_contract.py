@@ -1,0 +1,183 @@
+"""The label contract."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeplab_tf.data import image_files
+from deeplab_tf.data.labels import contract
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+
+
+def spec(num_classes, ignore_label=255):
+    names = tuple(f"class_{i}" for i in range(num_classes))
+    return DatasetSpec(
+        name="own",
+        classes=names,
+        palette=distinct_colors(num_classes),
+        ignore_label=ignore_label,
+    )
+
+
+def masks(*ids):
+    """Masks that have ten rows of each of some ids."""
+    return [np.repeat(np.array([found], np.uint16).T, 10, axis=0) for found in ids]
+
+
+def check(found, spec, **options):
+    tally = Tally()
+    for i, mask in enumerate(found):
+        tally.add(Tally.of(f"mask_{i}.png", mask, spec))
+    contract.check(tally, spec, **options)
+
+
+@pytest.mark.parametrize(
+    ("found", "classes"),
+    [
+        (masks([0, 1, 255], [1]), 2),
+        (masks([0, 255], [0, 1]), 2),
+        (masks([3, 4], [5]), 6),
+        (masks([0]), 2),
+    ],
+)
+def test_right_masks_pass(found, classes):
+    check(found, spec(classes))
+
+
+@pytest.mark.parametrize(
+    ("found", "classes", "message"),
+    [
+        (
+            masks([0, 1], [0, 128], [0, 128, 250]),
+            2,
+            r"mask_1\.png: ids 128 are neither classes \(0 to 1\) nor the ignore label "
+            r"255, 50\.0% of its pixels; so in 2 of 3 masks\. All ids: 0: 42\.9%.*"
+            r"--label_map=128:\.\.\.,250:\.\.\.",
+        ),
+        (masks([0, 255], [0, 255]), 2, "only 0 and 255, and 255 is the ignore"),
+        (masks([0, 255], [0]), 3, "--label_map=255:1"),
+        (masks([1, 2], [3]), 3, "count from 1: give .*--reduce_zero_label"),
+        (masks([0, 1, 2], [3]), 3, "largest id plus one, 4 here"),
+        (masks([0, 38, 75], [147, 220, 52]), 3, "brightnesses of the VOC palette"),
+        (masks(range(40)), 3, "JPEG compression, smoothing or resizing"),
+        (masks([255], [255]), 3, "are the ignore label 255: there is nothing"),
+    ],
+)
+def test_each_classic_mistake_has_its_remedy(found, classes, message):
+    with pytest.raises(InputError, match=message):
+        check(found, spec(classes))
+
+
+def smoothed(number):
+    """A mask of 0 and 5, with 1 and 2 along their border."""
+    mask = np.zeros((50, 40), np.uint8)
+    mask[:, 20:] = 5
+    mask[::2, 20], mask[1::2, 20] = 1, 2
+    return np.roll(mask, number, axis=0)
+
+
+def test_ids_along_borders_alone_are_no_classes():
+    with pytest.raises(InputError) as error:
+        check([smoothed(i) for i in range(3)], spec(6))
+    assert str(error.value) == (
+        "mask_0.png: ids 1, 2 lie along borders between other ids, as smoothing, "
+        "resizing or JPEG compression put them there; so in 3 of 3 masks. Save masks "
+        "as PNG, drawn without smoothing and resized without interpolation"
+    )
+
+
+def test_smoothing_is_the_remedy_where_ids_are_wrong_too():
+    with pytest.raises(InputError) as error:
+        check([np.where(smoothed(0) == 5, 250, smoothed(0))], spec(6))
+    assert str(error.value) == (
+        "mask_0.png: ids 250 are neither classes (0 to 5) nor the ignore label 255, "
+        "47.5% of its pixels; so in 1 of 1 masks. All ids: 0: 50.0%, 1: 1.2%, 2: 1.2%, "
+        "250: 47.5%. Some ids 1, 2 lie along borders between other ids, as smoothing, "
+        "resizing or JPEG compression put them there. Save masks as PNG, drawn without "
+        "smoothing and resized without interpolation"
+    )
+
+
+def test_a_few_that_look_smoothed_are_warned_of(caplog):
+    sharp = [np.where(smoothed(i) > 2, 5, 0) for i in range(19)]
+    check([*sharp, smoothed(0)], spec(6))
+    assert "1 of 20 masks look interpolated, first mask_19.png" in caplog.text
+
+
+def test_what_is_only_suspicious_is_told_and_passes(caplog):
+    check(masks([0, 1], [1], [255], [1]), spec(4))
+    assert [record.message for record in caplog.records] == [
+        "1 of 4 masks hold only the ignore label 255, first mask_2.png",
+        "2 of 4 masks hold only one class, first mask_1.png",
+        'classes in no mask: 2 "class_2", 3 "class_3"',
+    ]
+
+
+def test_a_sample_is_not_suspected(caplog):
+    check(masks([0, 1], [255]), spec(4), complete=False)
+    assert not caplog.records
+
+
+def test_no_masks_are_no_mistake():
+    contract.check(Tally(), spec(2))
+
+
+def test_a_sample_need_not_show_an_object():
+    check(masks([0, 255]), spec(2), complete=False)
+
+
+def test_the_ignore_label_may_be_that_of_a_class():
+    check(masks([0, 1, 2]), spec(3, ignore_label=0))
+    with pytest.raises(InputError, match="ids 255 are neither"):
+        check(masks([0, 255]), spec(3, ignore_label=0))
+
+
+def test_brightnesses_are_those_that_tensorflow_reads(tmp_path):
+    import tensorflow as tf
+
+    ids = np.array([[*range(21), 255]], np.uint8)
+    seen = tf.io.decode_png(image_files.png(ids, distinct_colors(21)), 1).numpy()
+    assert set(np.unique(seen).tolist()) <= contract._palette_brightness()
+    assert len(np.unique(seen)) > 15
+
+
+def test_ids_are_mapped_by_a_table():
+    mask = np.array([[0, 1, 255, 300]], np.uint16)
+    np.testing.assert_array_equal(contract.mapping({255: 1})[mask], [[0, 1, 1, 300]])
+    table = contract.mapping({1: 0}, others=255)
+    np.testing.assert_array_equal(table[mask], [[255, 0, 255, 255]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((4, 6), "the mask is 6x4, its image 5x4"), ((5, 4), "turned by 90 degrees")],
+)
+def test_a_mask_of_another_size_is_named(shape, message):
+    mask = np.zeros(shape, np.uint8)
+    with pytest.raises(InputError, match=message):
+        contract.check_size(Path("mask.png"), mask, (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("png", "message"),
+    [
+        (b"\xff\xd8\xff\xe0", "its label is no PNG"),
+        (
+            image_files.png(np.zeros((2, 2), np.uint8))[:8],
+            "record 3: its label is damaged$",
+        ),
+        (
+            image_files.png(np.zeros((2, 2), np.uint8))[:25],
+            "record 3: its label is damaged",
+        ),
+        (image_files.png(np.zeros((2, 2), np.uint8), ((0, 0, 0),)), "has a palette"),
+        (image_files.png(np.zeros((2, 2, 3), np.uint8)), "has colours"),
+        (image_files.png(np.zeros((2, 2), np.uint16)), "has 16 bits"),
+    ],
+)
+def test_labels_that_tensorflow_would_misread_are_refused(png, message):
+    with pytest.raises(InputError, match=message):
+        contract.check_file("train-00000-of-00001.tfrecord record 3", png)

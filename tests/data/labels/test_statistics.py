@@ -1,0 +1,68 @@
+"""What masks hold, added up."""
+
+import json
+
+import numpy as np
+
+from deeplab_tf.data.labels.statistics import Kind, Tally
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+
+SPEC = DatasetSpec(name="own", classes=tuple("abcd"), palette=distinct_colors(4))
+
+
+def of(**masks):
+    tally = Tally()
+    for origin, mask in masks.items():
+        tally.add(Tally.of(origin, np.array(mask, np.uint8), SPEC))
+    return tally
+
+
+def smoothed():
+    mask = np.zeros((50, 40), np.uint8)
+    mask[:, 20:] = 3
+    mask[::2, 20], mask[1::2, 20] = 1, 2
+    return mask
+
+
+def test_pixels_and_masks_are_counted_by_id():
+    tally = of(a=[[0, 0], [1, 255]], b=[[1, 1]], c=[[3]])
+    assert tally.masks == 3
+    assert tally.pixels == {0: 2, 1: 3, 3: 1, 255: 1}
+    assert tally.images == {0: 1, 1: 2, 3: 1, 255: 1}
+
+
+def test_the_first_mask_of_each_kind_is_kept():
+    tally = of(
+        a=[[0, 1]],
+        b=[[7, 0]],
+        c=[[9, 9]],
+        d=[[2, 2]],
+        e=[[255, 255]],
+        f=[[255]],
+        g=smoothed(),
+    )
+    assert tally.wrong == Kind(count=2, origin="b", ids={0: 1, 7: 1})
+    assert tally.uniform == Kind(count=1, origin="d", ids={2: 2})
+    assert tally.ignored == Kind(count=2, origin="e", ids={255: 2})
+    assert tally.interpolated == Kind(count=1, origin="g", ids={1: 25, 2: 25})
+
+
+def test_parts_add_up_to_the_whole():
+    whole = of(a=[[0, 1]], b=[[7, 0]], c=[[9]], d=smoothed())
+    first, second = of(a=[[0, 1]], b=[[7, 0]]), of(c=[[9]], d=smoothed())
+    first.add(second)
+    assert first == whole
+    assert second == of(c=[[9]], d=smoothed())
+
+
+def test_a_tally_goes_through_json():
+    tally = of(a=[[0, 1]], b=[[7, 0]], c=smoothed())
+    assert Tally.loaded(json.loads(json.dumps(tally.saved()))) == tally
+
+
+def test_an_ignore_label_that_is_a_class_is_ignored():
+    spec = DatasetSpec(
+        name="own", classes=("other", "b"), palette=distinct_colors(2), ignore_label=0
+    )
+    tally = Tally.of("a", np.zeros((2, 2), np.uint8), spec)
+    assert (tally.ignored.count, tally.uniform.count) == (1, 0)

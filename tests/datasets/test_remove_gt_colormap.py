@@ -1,0 +1,69 @@
+"""Palette masks, written again as grey ones."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf.errors import InputError
+from tests.datasets import trees
+from tests.recorded import ROOT
+
+
+@pytest.fixture(scope="module")
+def script():
+    path = ROOT / "datasets" / "remove_gt_colormap.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def convert(script, tmp_path):
+    def run(**settings):
+        folders = {
+            "original_gt_folder": str(tmp_path / "SegmentationClass"),
+            "output_dir": str(tmp_path / "SegmentationClassRaw"),
+        }
+        script.convert(script.ColormapConfig(**(folders | settings)))
+        return tmp_path / "SegmentationClassRaw"
+
+    return run
+
+
+def test_indices_become_grey_values(convert, tmp_path):
+    ids = trees.bands(11, 7, [0, 20, 1, 255])
+    for name in ("b", "a"):
+        mask = tmp_path / "SegmentationClass" / f"{name}.png"
+        trees.write_mask(mask, ids, [(0, 0, 0), (128, 0, 0)])
+    folder = convert()
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png"]
+    with Image.open(folder / "a.png") as image:
+        assert image.mode == "L"
+        np.testing.assert_array_equal(np.asarray(image), ids)
+    convert()  # Once more, over what is there.
+
+
+def test_what_is_no_mask_of_ids_is_named(convert, tmp_path, rng):
+    with pytest.raises(InputError, match=r"--original_gt_folder=.*: no masks \*\.png"):
+        convert()
+    mask = tmp_path / "SegmentationClass" / "a.png"
+    trees.write_mask(mask, np.full((4, 5), 300, np.uint16))
+    with pytest.raises(InputError, match=r"a\.png: id 300; a grey mask holds 0 to 255"):
+        convert()
+    trees.write_photo(mask, np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(InputError, match=r"a\.png: a mask of colours"):
+        convert()
+
+
+def test_the_palette_masks_stay_as_they_are(convert, tmp_path):
+    folder = tmp_path / "SegmentationClass"
+    trees.write_mask(folder / "a.png", [[0, 1]], [(0, 0, 0)])
+    with pytest.raises(
+        InputError, match=r"--output_dir=.*: the palette masks lie there"
+    ):
+        convert(output_dir=str(folder))

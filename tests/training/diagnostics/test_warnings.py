@@ -1,0 +1,214 @@
+"""What a run says before it costs hours."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deeplab_tf.checkpoints import restore
+from deeplab_tf.checkpoints.restore import Report
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    DevicesConfig,
+    LossConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.models.build import build
+from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.diagnostics import warnings as run_warnings
+from deeplab_tf.training.losses.class_weights import Counts
+from tests.recorded import SMALL
+
+QUIET = TrainConfig(
+    train_logdir="run",
+    data=DataConfig(dataset_dir="records"),
+    train_batch_size=16,
+    model=SMALL,
+    optimizer=OptimizerConfig(training_number_of_steps=30000),
+)
+
+
+def warnings(caplog, config, report=None):
+    model = build(config.model, 3, frozen_batch_norm=not config.fine_tune_batch_norm)
+    run_warnings.warn(config, model, report)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_sound_run_is_not_warned(caplog):
+    assert warnings(caplog, QUIET) == []
+
+
+def steps(count, **model):
+    return dataclasses.replace(
+        QUIET,
+        model=dataclasses.replace(SMALL, **model),
+        optimizer=OptimizerConfig(training_number_of_steps=count),
+    )
+
+
+def test_a_run_too_short_for_its_statistics_is_told_what_to_do(caplog):
+    (message,) = warnings(caplog, steps(1000))
+    assert (
+        "After 1000 steps the moving statistics of batch norm are still 74 %" in message
+    )
+    assert "(decay 0.9997)" in message
+    assert "give --batch_norm_decay=0.99," in message
+
+
+@pytest.mark.parametrize(("count", "decay"), [(1000, 0.99), (30000, None), (300, 0.9)])
+def test_a_decay_by_hand_or_enough_steps_need_no_advice(caplog, count, decay):
+    assert warnings(caplog, steps(count, batch_norm_decay=decay)) == []
+
+
+def test_statistics_that_were_restored_are_settled(caplog):
+    restored = tuple(weights_by_name(build(SMALL, 3)))
+    report = Report(restored=restored, excluded=(), missing=(), unused=())
+    assert warnings(caplog, steps(1000), report) == []
+
+
+def test_frozen_statistics_need_not_settle(caplog):
+    config = dataclasses.replace(
+        steps(10), fine_tune_batch_norm=False, train_batch_size=2
+    )
+    report = Report(restored=(), excluded=(), missing=(), unused=())
+    assert warnings(caplog, config, report) == []
+
+
+def test_frozen_statistics_have_to_come_from_somewhere(caplog):
+    config = dataclasses.replace(QUIET, fine_tune_batch_norm=False)
+    (message,) = warnings(caplog, config)
+    assert "there is none: give --tf_initial_checkpoint" in message
+
+
+def test_small_batches_are_warned_of(caplog):
+    four = dataclasses.replace(QUIET, train_batch_size=4)
+    parts = DevicesConfig(gradient_accumulation_steps=4)
+    for config in (four, dataclasses.replace(QUIET, devices=parts)):
+        caplog.clear()
+        (message,) = warnings(caplog, config)
+        assert "from 4 images at a time" in message
+        assert "--fine_tune_batch_norm=false" in message
+
+
+def test_crops_that_do_not_align_are_told(caplog):
+    config = dataclasses.replace(
+        QUIET, augment=AugmentConfig(train_crop_size=(512, 513))
+    )
+    (message,) = warnings(caplog, config)
+    assert "multiple of 16, plus one" in message
+
+
+PETS = DatasetSpec(
+    name="pets",
+    classes=("ground", "black cat", "dog"),
+    palette=distinct_colors(3),
+    pixel_counts={"train": (5, 2, 1)},
+)
+NOTHING = Tally()
+
+
+def test_classes_are_a_table_of_ids_names_shares_and_weights():
+    shares = run_warnings.shares(PETS, "train", None, NOTHING)
+    loss = LossConfig(label_weights=(0.8, 1.5, 1.0))
+    assert run_warnings.class_table(PETS, loss, shares).splitlines() == [
+        "pets, 3 classes, 255 counts nowhere:",
+        " id  class        share   weight",
+        "  0  ground     62.500%   0.8000",
+        "  1  black cat  25.000%   1.5000",
+        "  2  dog        12.500%   1.0000",
+    ]
+
+
+def test_a_class_that_is_ignored_has_neither_share_nor_weight():
+    spec = dataclasses.replace(PETS, ignore_label=0)
+    shares = run_warnings.shares(spec, "train", None, NOTHING)
+    lines = run_warnings.class_table(spec, LossConfig(), shares).splitlines()
+    assert lines[2:] == [
+        "  0  ground              ignored",
+        "  1  black cat  66.667%   1.0000",
+        "  2  dog        33.333%   1.0000",
+    ]
+
+
+def test_shares_are_counted_or_of_the_description_or_of_what_was_checked():
+    counts = Counts(np.array([1, 1, 2]), np.array([4, 4, 4]))
+    assert run_warnings.shares(PETS, "train", counts, NOTHING).tolist() == [
+        0.25,
+        0.25,
+        0.5,
+    ]
+    tally = Tally(pixels={0: 3, 2: 1, 255: 100})
+    assert run_warnings.shares(PETS, "val", None, tally).tolist() == [0.75, 0, 0.25]
+    assert run_warnings.shares(PETS, "val", None, NOTHING) is None
+    one = LossConfig(label_weights=(2.0,))
+    assert run_warnings.class_table(PETS, one, None).endswith(
+        "  2  dog" + 18 * " " + "2.0000"
+    )
+
+
+@pytest.mark.parametrize("excluded", [(), restore.LOGITS])
+def test_logits_of_other_classes_are_warned_of_unless_they_start_anew(
+    tmp_path, caplog, excluded
+):
+    dataclasses.replace(PETS, classes=("ground", "dog", "black cat")).save(tmp_path)
+    (tmp_path / "model.ckpt-1.index").touch()
+    run_warnings.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), excluded)
+    told = 'class 1 is "dog" there, "black cat" here, in another order. Its logits'
+    assert (told in caplog.text) == (not excluded)
+
+
+def test_logits_of_the_same_classes_are_not_warned_of(tmp_path, caplog):
+    PETS.save(tmp_path)
+    (tmp_path / "model.ckpt-1.index").touch()
+    run_warnings.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), ())
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("loss", "loss_weights", "expected"),
+    [
+        (LossConfig(), (1.0,), np.log(3)),
+        (LossConfig(), (0.4, 1.0), 1.4 * np.log(3)),
+        (LossConfig(label_weights=(2.0,)), (1.0,), 2 * np.log(3)),
+        # Half of the labels weigh 1, a quarter 4, a quarter 2: on average 2.
+        (LossConfig(label_weights=(1.0, 4.0, 2.0)), (1.0,), 2 * np.log(3)),
+        (
+            LossConfig(losses=("cross_entropy=0.5", "focal"), focal_gamma=2.0),
+            (1.0,),
+            (0.5 + 4 / 9) * np.log(3),
+        ),
+        (LossConfig(losses=("cross_entropy", "dice")), (1.0,), None),
+        (LossConfig(loss_normalization="images"), (1.0,), None),
+    ],
+)
+def test_a_network_that_knows_nothing_has_a_loss_to_expect(
+    loss, loss_weights, expected
+):
+    shares = np.array([0.5, 0.25, 0.25])
+    found = run_warnings.expected_first_loss(loss, shares, 3, loss_weights)
+    assert found == (expected and pytest.approx(expected, rel=1e-12))
+
+
+@pytest.mark.parametrize(
+    ("observed", "initial", "level"),
+    [
+        (1.2, None, "INFO"),
+        (3.2, None, "INFO"),
+        (3.4, None, "WARNING"),
+        (99.0, "model.ckpt-1", "INFO"),
+    ],
+)
+def test_the_first_loss_is_told_beside_it(observed, initial, level, caplog):
+    run_warnings.tell_first_loss(observed, 1.1, initial)
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert f"{observed:.4f}; that of a network that knows nothing: 1.1000" in (
+        record.getMessage()
+    )
+    assert ("--save_summaries_images" in caplog.text) == (level == "WARNING")
+    run_warnings.tell_first_loss(observed, None, initial)
+    assert len(caplog.records) == 1
