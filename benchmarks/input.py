@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import cli
+from deeplab_tf import cli, resize
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data import (
@@ -57,7 +57,7 @@ def plain(
     seed: int,
 ) -> Sample:
     """As `pipeline.training_crop`, of the whole image: scaled, padded, cropped."""
-    image, label = source.pair(sample)
+    image, label, _ = source.to_network(sample, crop_size=(1, 1), multiple=1)
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
     scale = transforms.random_scale(
         augment.min_scale_factor,
@@ -66,13 +66,18 @@ def plain(
         seeds[0],
     )
     size = transforms.scaled_size(tf.shape(image)[:2], scale)
-    image, label = transforms.resized(image, label, size)
-    image, label = transforms.padded(
-        image,
-        label,
-        augment.train_crop_size,
+    images, label = resize.bilinear(image[tf.newaxis], size), label[tf.newaxis]
+    label = resize.nearest(label, size)[0]
+    images, size = transforms.to_network(
+        images,
+        resize=ResizeConfig(),
+        crop_size=augment.train_crop_size,
+        multiple=1,
         mean_pixel=source.mean_pixel,
-        ignore_label=source.ignore_label,
+    )
+    image = images[0]
+    label = transforms.label_to_network(
+        label, size, tf.shape(image)[:2], ignore_label=source.ignore_label
     )
     both = tf.concat([image, tf.cast(label, image.dtype)], axis=-1)
     crop_size = (*augment.train_crop_size, 4)

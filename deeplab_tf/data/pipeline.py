@@ -36,13 +36,29 @@ class Source:
     resize: ResizeConfig
     decode: Decoder = decoded_window
 
-    def pair(self, sample: Sample) -> transforms.Pair:
-        """Decodes a parsed record and brings it into the range of sizes."""
+    def to_network(
+        self, sample: Sample, *, crop_size: tuple[int, int], multiple: int
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """A parsed record, decoded and preprocessed as `transforms.to_network` says.
+
+        Returns:
+            Image, label, and (height, width) of both without padding.
+        """
         image, ids = decoded(sample)
-        label = self.classes(ids, sample)
-        return transforms.resize_to_range(
-            tf.cast(image, tf.float32), label, self.resize
+        images, inner = transforms.to_network(
+            image[tf.newaxis],
+            resize=self.resize,
+            crop_size=crop_size,
+            multiple=multiple,
+            mean_pixel=self.mean_pixel,
         )
+        label = transforms.label_to_network(
+            self.classes(ids, sample),
+            inner,
+            tf.shape(images)[1:3],
+            ignore_label=self.ignore_label,
+        )
+        return images[0], label, inner
 
     def label(self, sample: Sample) -> tf.Tensor:
         """Class ids of a parsed record, int32 `[H, W, 1]`; none without a label."""
@@ -170,6 +186,54 @@ def _scale(augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
+def one_batch(
+    source: Source,
+    batch_size: int,
+    *,
+    crop_size: tuple[int, int],
+    seed: int,
+    global_batch_size: int,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """The first batch of a training, endlessly: the middle of images, not augmented.
+
+    Args:
+        source: The split.
+        batch_size: Images a batch, of one replica.
+        crop_size: Height, width of the middle.
+        seed: Of the order.
+        global_batch_size: Images of all replicas.
+        context: Which part of the batch is this machine's; all by default.
+
+    Returns:
+        Batches as those of `training_batches`, without names.
+    """
+    epochs = tf.data.Dataset.counter(0).flat_map(
+        lambda epoch: source.records.epoch(epoch, seed)
+    )
+    records = epochs.enumerate().take(global_batch_size)
+    if context:
+        records = own_part(records, batch_size, context)
+    crop = functools.partial(_center_crop, source=source, crop_size=crop_size)
+    crops = records.map(crop)
+    return crops.batch(batch_size, drop_remainder=True).cache().repeat()
+
+
+def _center_crop(
+    number: tf.Tensor, sample: Sample, *, source: Source, crop_size: tuple[int, int]
+) -> Sample:
+    image, label, _ = source.to_network(sample, crop_size=crop_size, multiple=1)
+    top, left = tf.unstack((tf.shape(image)[:2] - crop_size) // 2)
+    height, width = crop_size
+    image = image[top : top + height, left : left + width]
+    label = label[top : top + height, left : left + width]
+    return {
+        "image": tf.ensure_shape(image, (*crop_size, 3)),
+        "label": tf.ensure_shape(label, (*crop_size, 1)),
+        "number": number,
+    }
+
+
 def evaluation_batches(
     source: Source,
     batch_size: int,
@@ -190,13 +254,13 @@ def evaluation_batches(
         multiple: See there.
         context: Which part of the records is this machine's; all by default.
     """
-    frame = functools.partial(
-        _framed, source=source, crop_size=crop_size, multiple=multiple
+    preprocess = functools.partial(
+        _evaluation_sample, source=source, crop_size=crop_size, multiple=multiple
     )
     records = source.records.in_order()
     if context:
         records = records.shard(context.num_input_pipelines, context.input_pipeline_id)
-    samples = records.map(frame, tf.data.AUTOTUNE, deterministic=True)
+    samples = records.map(preprocess, tf.data.AUTOTUNE, deterministic=True)
     if batch_size == 1:
         return samples.batch(1).prefetch(tf.data.AUTOTUNE)
     batches = samples.group_by_window(
@@ -210,26 +274,16 @@ def evaluation_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _framed(
-    sample: Sample,
-    *,
-    source: Source,
-    crop_size: tuple[int, int],
-    multiple: int,
+def _evaluation_sample(
+    sample: Sample, *, source: Source, crop_size: tuple[int, int], multiple: int
 ) -> Sample:
-    image, label = source.pair(sample)
-    shape = tf.shape(image)
-    image, label = transforms.padded(
-        image,
-        label,
-        transforms.network_size(shape[:2], crop_size=crop_size, multiple=multiple),
-        mean_pixel=source.mean_pixel,
-        ignore_label=source.ignore_label,
+    image, label, size = source.to_network(
+        sample, crop_size=crop_size, multiple=multiple
     )
     return {
         "image": image,
         "label": label,
         "name": sample["name"],
-        "height": shape[0],
-        "width": shape[1],
+        "height": size[0],
+        "width": size[1],
     }

@@ -10,30 +10,61 @@ from typing import Any
 
 import tensorflow as tf
 
-from deeplab_tf import resize
+from deeplab_tf import resize as resizing
 from deeplab_tf.config import ResizeConfig
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 Size = Any  # (height, width): two numbers, or an int32 tensor of two.
 
 
-def resized(image: tf.Tensor, label: tf.Tensor, size: Size) -> Pair:
-    """Both at (height, width) `size`."""
-    return (
-        resize.bilinear(image[tf.newaxis], size)[0],
-        resize.nearest(label[tf.newaxis], size)[0],
-    )
+def to_network(
+    images: tf.Tensor,
+    *,
+    resize: ResizeConfig,
+    crop_size: tuple[int, int],
+    multiple: int,
+    mean_pixel: Sequence[float],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Preprocessing of whole images: resize into the range, pad with the mean pixel.
+
+    Args:
+        images: RGB in 0...255, `[N, H, W, 3]`.
+        resize: Range of sizes, where one is set.
+        crop_size: See `network_size`.
+        multiple: See there; at 1, a side longer than the crop is not padded.
+        mean_pixel: RGB of what is padded, at the bottom and right.
+
+    Returns:
+        What the network sees, float32 `[N, h, w, 3]`, and (height, width) of the images
+        in it, int32 `[2]`.
+    """
+    inner, pixels = tf.shape(images)[1:3], tf.cast(images, tf.float32)
+    if resize.min_resize_value is not None:
+        inner = size_in_range(inner, resize)
+        pixels = resizing.bilinear(pixels, inner)
+    size = network_size(inner, crop_size=crop_size, multiple=multiple)
+    return _pad(pixels, size - inner, mean_pixel), inner
 
 
-def resize_to_range(image: tf.Tensor, label: tf.Tensor, config: ResizeConfig) -> Pair:
-    """Brings both into the range of sizes, where one is set."""
-    if config.min_resize_value is None:
-        return image, label
-    return resized(image, label, size_in_range(tf.shape(image)[:2], config))
+def label_to_network(
+    label: tf.Tensor, inner: tf.Tensor, size: tf.Tensor, *, ignore_label: int
+) -> tf.Tensor:
+    """A label `[H, W, 1]` as `to_network` frames its image: `[h, w, 1]`.
+
+    Args:
+        label: Class ids.
+        inner: To what (height, width) the image was resized,
+        size: and to what it was padded, int32 `[2]`.
+        ignore_label: Id of what is padded.
+    """
+    label = resizing.nearest(label[tf.newaxis], inner)[0]
+    missing = size - inner
+    pads = [[0, missing[0]], [0, missing[1]], [0, 0]]
+    return tf.pad(label, pads, constant_values=ignore_label)
 
 
 def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
-    """Height and width, int32 `[2]`, after `resize_to_range`.
+    """Height and width, int32 `[2]`, in the range of sizes.
 
     The smaller side becomes `min_resize_value`, unless the larger one would pass
     `max_resize_value`; then both grow to a multiple of `resize_factor` plus one.
@@ -69,36 +100,6 @@ def random_scale(least: float, most: float, step: float, seed: tf.Tensor) -> tf.
     return tf.linspace(least, most, count)[index]
 
 
-def padded(
-    image: tf.Tensor,
-    label: tf.Tensor,
-    size: Size,
-    *,
-    mean_pixel: Sequence[float],
-    ignore_label: int,
-) -> Pair:
-    """Both grown at the bottom and right to `size`: mean colour and ignore label.
-
-    Sides that are larger stay.
-    """
-    missing = tf.maximum(tf.stack(size) - tf.shape(image)[:2], 0)
-    pads = [[0, missing[0]], [0, missing[1]], [0, 0]]
-    return (
-        pad_image(image, missing, mean_pixel),
-        tf.pad(label, pads, constant_values=ignore_label),
-    )
-
-
-def pad_image(
-    image: tf.Tensor, missing: tf.Tensor, mean_pixel: Sequence[float]
-) -> tf.Tensor:
-    """`[..., H, W, 3]` grown by `missing` (rows, columns) of mean colour."""
-    leading = [[0, 0]] * (len(image.shape) - 3)
-    pads = [*leading, [0, missing[0]], [0, missing[1]], [0, 0]]
-    mean = tf.constant(mean_pixel, image.dtype)
-    return tf.pad(image - mean, pads) + mean
-
-
 def network_size(size: Size, *, crop_size: tuple[int, int], multiple: int) -> tf.Tensor:
     """To what (height, width) an image of `size` is padded before prediction.
 
@@ -109,6 +110,15 @@ def network_size(size: Size, *, crop_size: tuple[int, int], multiple: int) -> tf
     size = tf.stack(size)
     aligned = (size + multiple - 2) // multiple * multiple + 1
     return tf.where(size <= crop_size, crop_size, aligned)
+
+
+def _pad(
+    images: tf.Tensor, missing: tf.Tensor, mean_pixel: Sequence[float]
+) -> tf.Tensor:
+    """`[N, H, W, 3]` grown by `missing` (rows, columns) of mean colour."""
+    pads = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
+    mean = tf.constant(mean_pixel, images.dtype)
+    return tf.pad(images - mean, pads) + mean
 
 
 def random_start(

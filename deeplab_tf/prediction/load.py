@@ -116,14 +116,13 @@ class Trained:
 
     def _padded(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Images as the network wants them, and their size without padding."""
-        inner, pixels = tf.shape(images)[1:3], tf.cast(images, tf.float32)
-        if self.resize.min_resize_value is not None:
-            inner = transforms.size_in_range(inner, self.resize)
-            pixels = resizing.bilinear(pixels, inner)
-        padded = transforms.network_size(
-            inner, crop_size=self.crop_size, multiple=self.multiple
+        return transforms.to_network(
+            images,
+            resize=self.resize,
+            crop_size=self.crop_size,
+            multiple=self.multiple,
+            mean_pixel=self.mean_pixel,
         )
-        return transforms.pad_image(pixels, padded - inner, self.mean_pixel), inner
 
     def _cropped(
         self, raw: tuple[tf.Tensor, tf.Tensor], inner: tf.Tensor, size: tf.Tensor

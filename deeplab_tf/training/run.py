@@ -22,7 +22,7 @@ from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import alone, check_writable
 from deeplab_tf.models.build import find_backbone
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training.diagnostics import overfit_one_batch, warnings
+from deeplab_tf.training.diagnostics import warnings
 from deeplab_tf.training.distribution import hosts
 from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
 from deeplab_tf.training.loop import Loop
@@ -135,8 +135,13 @@ def batches_of(
     """Batches of each replica, from those of a step on."""
     if config.overfit_one_batch:
         return strategy.distribute_datasets_from_function(
-            lambda context: overfit_one_batch.one_batch(
-                source, config, batch_size, context=context
+            lambda context: pipeline.one_batch(
+                source,
+                batch_size,
+                crop_size=config.augment.train_crop_size,
+                seed=config.seed,
+                global_batch_size=config.train_batch_size,
+                context=context,
             )
         )
     return strategy.distribute_datasets_from_function(

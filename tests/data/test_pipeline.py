@@ -226,3 +226,18 @@ def test_ids_of_other_records_become_class_ids(tmp_path, rng):
     inside = one["label"] != 255
     np.testing.assert_array_equal(two["label"][inside], 255 - one["label"][inside])
     assert (two["label"][~inside] == 255).all()
+
+
+def test_one_batch_is_the_middle_of_images_as_they_are(shapes):
+    source = split(shapes)
+    batches = iter(
+        pipeline.one_batch(source, 3, crop_size=(49, 49), seed=1, global_batch_size=3)
+    )
+    first, second = next(batches), next(batches)
+    for name in ("image", "label", "number"):
+        np.testing.assert_array_equal(first[name], second[name])
+    sample = next(iter(source.records.epoch(tf.constant(0, tf.int64), 1)))
+    image = tfrecord.decode_image(sample["image"]).numpy()
+    top, left = (np.array(image.shape[:2]) - 49) // 2
+    middle = image[top : top + 49, left : left + 49]
+    np.testing.assert_array_equal(first["image"][0], middle.astype(np.float32))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_tf import resize
 from deeplab_tf.config import ResizeConfig
 from deeplab_tf.data import crop_resize, decode, transforms
 from tests.recorded import golden, settings
@@ -45,6 +46,21 @@ def show(image, label, sizes, size, flip, around):
     )
 
 
+def to_network(image, label, config, crop_size, *, mean_pixel, ignore_label):
+    """Both as a network sees them, at least of the crop size, and where they end."""
+    images, inner = transforms.to_network(
+        image[np.newaxis],
+        resize=config,
+        crop_size=tuple(crop_size),
+        multiple=1,
+        mean_pixel=mean_pixel,
+    )
+    label = transforms.label_to_network(
+        label, inner, tf.shape(images)[1:3], ignore_label=ignore_label
+    )
+    return images[0], label, inner
+
+
 def recorded_cases():
     data = golden(RECORDED)
     return data, {
@@ -77,9 +93,7 @@ def test_evaluation_and_training_frames_are_the_official_ones():
             size = tf.maximum(sizes[-1], case["crop"])
             image, label = show(image, label, sizes, size, case.get("flip"), around)
         else:
-            image, label = transforms.resize_to_range(image, label, config)
-            size = tuple(case["crop"])
-            image, label = transforms.padded(image, label, size, **around)
+            image, label, _ = to_network(image, label, config, case["crop"], **around)
         np.testing.assert_allclose(
             image, data[f"{name}__image"], atol=1e-3, err_msg=name
         )
@@ -121,26 +135,20 @@ def test_sizes_in_a_range_by_hand(size, config, wanted):
     assert tuple(found.numpy()) == wanted
 
 
-def test_without_a_range_images_stay(rng):
-    image, label = pair(rng)
-    found = transforms.resize_to_range(image, label, ResizeConfig())
-    np.testing.assert_array_equal(found[0], image)
-
-
-def test_padding_is_mean_colour_and_ignore_label(rng):
+def test_without_a_range_images_are_padded_with_mean_pixel_and_ignore_label(rng):
     image, label = pair(rng)
 
     def pad(image, label):
-        return transforms.padded(
-            image, label, (9, 7), mean_pixel=(1.0, 2.0, 3.0), ignore_label=77
-        )
+        around = {"mean_pixel": (1.0, 2.0, 3.0), "ignore_label": 77}
+        return to_network(image, label, ResizeConfig(), (9, 7), **around)
 
-    for found in (pad(image, label), in_pipeline(pad, image, label)):
-        assert found[0].shape == (9, 8, 3)  # No side is cut.
-        np.testing.assert_allclose(found[0][:6], image, atol=1e-4)
-        np.testing.assert_array_equal(found[0][6:], np.full((3, 8, 3), [1, 2, 3]))
-        np.testing.assert_array_equal(found[1][:6], label)
-        assert (found[1][6:].numpy() == 77).all()
+    for image_, label_, inner in (pad(image, label), in_pipeline(pad, image, label)):
+        assert tuple(inner.numpy()) == (6, 8)
+        assert image_.shape == (9, 8, 3)  # No side is cut.
+        np.testing.assert_allclose(image_[:6], image, atol=1e-4)
+        np.testing.assert_array_equal(image_[6:], np.full((3, 8, 3), [1, 2, 3]))
+        np.testing.assert_array_equal(label_[:6], label)
+        assert (label_[6:].numpy() == 77).all()
 
 
 @pytest.mark.parametrize("size", [(6, 8), (3, 4), (2, 9), (1, 1)])
@@ -201,12 +209,11 @@ def test_an_image_grows_to_the_crop_or_to_the_next_aligned_size(size, crop, padd
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40)])
 def test_an_image_of_one_pixel_keeps_it(size):
-    image, label = tf.zeros((*size, 3)), tf.ones((*size, 1), tf.int32)
+    image = tf.zeros((*size, 3))
     scaled = transforms.scaled_size(tf.constant(size), 0.5)
     assert tuple(scaled.numpy()) == (1, max(size[1] // 2, 1))
-    smaller = transforms.resized(image, label, scaled)
-    assert smaller[0].shape == (1, max(size[1] // 2, 1), 3)
-    assert smaller[1].shape == (1, max(size[1] // 2, 1), 1)
+    smaller = resize.bilinear(image[tf.newaxis], scaled)
+    assert smaller.shape == (1, 1, max(size[1] // 2, 1), 3)
     config = ResizeConfig(min_resize_value=10, max_resize_value=10)
     assert min(transforms.size_in_range(tf.constant((1, 40)), config).numpy()) == 1
 

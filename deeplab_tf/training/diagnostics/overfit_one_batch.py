@@ -11,8 +11,6 @@ from absl import logging
 
 from deeplab_tf import resize
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import pipeline, transforms
-from deeplab_tf.data.pipeline import Sample, Source
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.training.losses.total import on_grid
 from deeplab_tf.training.monitoring import metrics_file
@@ -24,58 +22,6 @@ _LAGS = 0.05  # By so much, moving statistics are behind.
 _ALL = 0.999
 _ROSE, _STOOD = 1.5, 0.98  # Last loss by the first.
 _FALLS = 0.9  # Last loss by that of half the steps.
-
-
-def one_batch(
-    source: Source,
-    config: TrainConfig,
-    batch_size: int,
-    *,
-    context: tf.distribute.InputContext | None = None,
-) -> tf.data.Dataset:
-    """The first batch of the training, for ever: the middle of images, as they are.
-
-    Args:
-        source: The split.
-        config: Crop size, seed of the order, and images of all replicas.
-        batch_size: Images a batch, of one replica.
-        context: Which part of the batch is this machine's; all by default.
-
-    Returns:
-        Batches as those of `pipeline.training_batches`, without names.
-    """
-    epochs = tf.data.Dataset.counter(0).flat_map(
-        lambda epoch: source.records.epoch(epoch, config.seed)
-    )
-    records = epochs.enumerate().take(config.train_batch_size)
-    if context:
-        records = pipeline.own_part(records, batch_size, context)
-    size = config.augment.train_crop_size
-    crops = records.map(
-        lambda number, sample: _middle(number, sample, source=source, size=size)
-    )
-    return crops.batch(batch_size, drop_remainder=True).cache().repeat()
-
-
-def _middle(
-    number: tf.Tensor, sample: Sample, *, source: Source, size: tuple[int, int]
-) -> Sample:
-    """The middle of an image, float32 `[*size, 3]`, and its label."""
-    image, label = transforms.padded(
-        *source.pair(sample),
-        size,
-        mean_pixel=source.mean_pixel,
-        ignore_label=source.ignore_label,
-    )
-    top, left = tf.unstack((tf.shape(image)[:2] - size) // 2)
-    height, width = size
-    image = image[top : top + height, left : left + width]
-    label = label[top : top + height, left : left + width]
-    return {
-        "image": tf.ensure_shape(image, (*size, 3)),
-        "label": tf.ensure_shape(label, (*size, 1)),
-        "number": number,
-    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +52,7 @@ def verdict(
 
     Args:
         trainer: What has learned.
-        batches: Of `one_batch`, distributed.
+        batches: Of `pipeline.one_batch`, distributed.
         config: All settings.
         folder: Of the run, whose logs tell how the loss went.
     """

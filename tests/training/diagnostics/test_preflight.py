@@ -11,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import AugmentConfig, DevicesConfig, OptimizerConfig
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.open_split import open_split
-from deeplab_tf.data.pipeline import Source
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
@@ -227,26 +224,6 @@ def test_a_rate_is_too_high_by_evidence(tmp_path, shapes, losses, rate, ratio, m
     )
     told = two_steps.rate_too_high(steps, settings, 1.79)
     assert told is None if message is None else re.search(message, told)
-
-
-def test_one_batch_is_the_middle_of_images_as_they_are(tmp_path, shapes):
-    settings = config(tmp_path, shapes, 1, train_batch_size=3)
-    spec, records = open_split(settings.data, settings.tfds, "train")
-    source = Source(
-        records=records,
-        ignore_label=spec.ignore_label,
-        mean_pixel=(0, 0, 0),
-        resize=settings.resize,
-    )
-    batches = iter(overfit_one_batch.one_batch(source, settings, 3))
-    first, second = next(batches), next(batches)
-    for name in ("image", "label", "number"):
-        np.testing.assert_array_equal(first[name], second[name])
-    sample = next(iter(records.epoch(tf.constant(0, tf.int64), settings.seed)))
-    image = tfrecord.decode_image(sample["image"]).numpy()
-    top, left = (np.array(image.shape[:2]) - 49) // 2
-    middle = image[top : top + 49, left : left + 49]
-    np.testing.assert_array_equal(first["image"][0], middle.astype(np.float32))
 
 
 def found(losses=(2.0, 1.0), right=50, later=None, predicted=(50, 50, 0)):
