@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import ROOT
 
 PAGES = [
-    ROOT / "README.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "recipes").glob("*.flags")),
 ]
@@ -24,3 +24,5 @@ def test_links_and_named_files_are_there(page):
         r"(?:recipes|datasets|benchmarks|tests|docs)/[\w/]+\.\w+", text
     ):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`([a-z]\w*/[\w/]+\.py)", text):
+        assert (ROOT / name).exists() or (ROOT / "deeplab_tf" / name).exists(), name
