@@ -1,12 +1,14 @@
-"""What a command does beside its work: its log, and its end."""
+"""What a command does beside its work: its environment, its log, and its end."""
 
+import contextlib
 import logging as standard_logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import logging
 
-from deeplab_tf import flags
+from deeplab_tf import compat, flags
 from deeplab_tf.errors import InputError
 
 
@@ -17,40 +19,82 @@ def run(
     retired: flags.Retired | None = None,
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Runs a command on `argv`, or `sys.argv`; a user's mistake ends it with one line.
+    """Runs a command on `argv`, or `sys.argv`; exits with the code of `exit_code_of`.
 
-    Exits with 2 for a command line that cannot be meant, with 1 for bad input, with 130
-    when interrupted.
+    Args:
+        record: Of the command's flags.
+        command: Called with the record of the flags given.
+        retired: See `flags.parse`.
+        argv: The command line, program first.
     """
-    logging.get_absl_handler().setFormatter(_Line())
-    logging.get_absl_handler().addFilter(_is_worth_telling)
+    arguments = argv or sys.argv
+    code = exit_code_of(
+        lambda: command(flags.parse(record, arguments, retired=retired))
+    )
+    if code:
+        sys.exit(code)
+
+
+def exit_code_of(command: Callable[[], None]) -> int:
+    """Calls a command in a command's environment; a user's mistake is told in one line.
+
+    Returns:
+        0, or 2 for a command line that cannot be meant, 1 for bad input, 130 when
+        interrupted.
+    """
+    _set_environment()
+    with _console_log():
+        try:
+            command()
+        except InputError as error:
+            return print_error(str(error), error.exit_code)
+        except OSError as error:  # A folder that cannot be written, a full disk.
+            return print_error(f"{error.filename or ''}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            return print_error("interrupted", 130)
+        except Exception as error:
+            # TensorFlow's, by name: it is loaded by commands, not by `--help`.
+            if type(error).__name__ != "ResourceExhaustedError":
+                raise
+            first = str(error).strip().splitlines()[0]
+            return print_error(
+                f"out of memory, or of disk ({first}); smaller batches or crops need "
+                "less"
+            )
+    return 0
+
+
+def print_error(message: str, exit_code: int = 1) -> int:
+    """Writes the line that ends a command; returns its exit code."""
+    sys.stderr.write(f"ERROR: {message}\n")
+    return exit_code
+
+
+def _set_environment() -> None:
+    """For TensorFlow and Keras, which are not loaded yet; what is set already wins."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors alone.
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    compat.allow_memory_growth()
+
+
+@contextlib.contextmanager
+def _console_log() -> Iterator[None]:
+    """The log of a command, a line a message; afterwards, logging is as it was."""
+    handler, verbosity = logging.get_absl_handler(), logging.get_verbosity()
+    formatter, root = handler.formatter, standard_logging.root
+    is_new = handler not in root.handlers
+    handler.setFormatter(_Line())
+    handler.addFilter(_is_worth_telling)
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     try:
-        command(flags.parse(record, argv or sys.argv, retired=retired))
-    except InputError as error:
-        sys.exit(_told(str(error), error.exit_code))
-    except OSError as error:  # A folder that cannot be written, a full disk.
-        sys.exit(_told(f"{error.filename or ''}: {error.strerror or error}", 1))
-    except KeyboardInterrupt:
-        sys.exit(_told("interrupted", 130))
-    except Exception as error:
-        # TensorFlow's, by name: it is loaded by commands, not by `--help`.
-        if type(error).__name__ != "ResourceExhaustedError":
-            raise
-        first = str(error).strip().splitlines()[0]
-        sys.exit(
-            _told(
-                f"out of memory, or of disk ({first}); smaller batches or crops need "
-                "less",
-                1,
-            )
-        )
-
-
-def _told(message: str, exit_code: int) -> int:
-    sys.stderr.write(f"ERROR: {message}\n")
-    return exit_code
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        handler.removeFilter(_is_worth_telling)
+        handler.setFormatter(formatter)
+        if is_new:
+            root.removeHandler(handler)
 
 
 def _is_worth_telling(record: standard_logging.LogRecord) -> bool:

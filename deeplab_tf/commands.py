@@ -3,7 +3,7 @@
 A wing is imported when its command runs, so that `--help` does not load TensorFlow.
 """
 
-from deeplab_tf import cli, flags
+from deeplab_tf import cli, compat, flags
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
@@ -43,24 +43,28 @@ def visualize() -> None:
 
 
 def _train(config: TrainConfig) -> None:
+    compat.require_tensorflow_backend("training")
     from deeplab_tf.training import run
 
     run.train(config)
 
 
 def _evaluate(config: EvalConfig) -> None:
+    compat.require_tensorflow_backend("evaluation")
     from deeplab_tf.evaluation import run
 
     run.evaluate(config)
 
 
 def _export(config: ExportConfig) -> None:
+    compat.require_tensorflow_backend("export")
     from deeplab_tf.exporting import run
 
     run.export(config)
 
 
 def _visualize(config: VisConfig) -> None:
+    compat.require_tensorflow_backend("drawing predictions")
     from deeplab_tf.visualizing import run
 
     run.visualize(config)

@@ -6,14 +6,15 @@ import os
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import logging
-from tensorflow.python.framework import ops
 
+from deeplab_tf import compat
 from deeplab_tf.models.backbones import BACKBONES
 from tests import narrow
 from tests.recorded import ROOT, SHARED
@@ -43,20 +44,9 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    _forget_gradients()
+    compat.forget_custom_gradients()
     keras.backend.clear_session()  # Collects garbage, too.
     keras.utils.set_random_seed(0)
-
-
-def _forget_gradients():
-    """Drops the gradients that graphs registered, and with them those graphs.
-
-    TensorFlow keeps each custom gradient, an all-reduce has one, for as long as the
-    process runs: 19 GB after 1,900 tests.
-    """
-    registered = ops.gradient_registry._registry
-    for name in [name for name in registered if name.startswith("CustomGradient-")]:
-        del registered[name]
 
 
 @pytest.fixture

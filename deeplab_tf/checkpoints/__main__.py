@@ -11,11 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deeplab_tf.checkpoints import infer_config, reader, restore, run_folder, tf1
+from deeplab_tf import cli, compat
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.build import build
 
 
 def main(arguments: list[str]) -> int:
@@ -31,21 +30,36 @@ def main(arguments: list[str]) -> int:
     convert.add_argument("path", help=path)
     convert.add_argument("prefix", help="of the new one, as old/model.ckpt-30000")
     given = parser.parse_args(arguments)
-    try:
-        if given.command == "inspect":
-            lines = "\n".join(_lines(given.path))
-        else:
-            count = tf1.convert(given.path, given.prefix)
-            lines = f"Wrote {count} variables to {given.prefix}"
-    except InputError as error:
-        sys.stderr.write(f"ERROR: {error}\n")
-        return error.exit_code
-    sys.stdout.write(lines + "\n")
-    return 0
+    return cli.exit_code_of(
+        lambda: (
+            _inspect(given.path)
+            if given.command == "inspect"
+            else _convert(given.path, given.prefix)
+        )
+    )
+
+
+# TensorFlow is loaded by what is called, after the environment is set for it.
+
+
+def _inspect(path: str) -> None:
+    compat.require_tensorflow_backend("reading a checkpoint")
+    lines = list(_lines(path))
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _convert(path: str, prefix: str) -> None:
+    compat.require_tensorflow_backend("writing a checkpoint")
+    from deeplab_tf.checkpoints import tf1
+
+    count = tf1.convert(path, prefix)
+    sys.stdout.write(f"Wrote {count} variables to {prefix}\n")
 
 
 def _lines(path: str) -> Iterator[str]:
     """What a checkpoint is, line by line."""
+    from deeplab_tf.checkpoints import infer_config, reader, run_folder
+
     stored = reader.open_checkpoint(path)
     numbers = sum(math.prod(shape) for shape in stored.shapes.values())
     everything = stored.everything()
@@ -75,6 +89,9 @@ def _flags(config: ModelConfig) -> Iterator[str]:
 
 def _checked(config: ModelConfig, classes: int, prefix: str) -> str:
     """Whether a network of these flags takes all of the checkpoint."""
+    from deeplab_tf.checkpoints import restore
+    from deeplab_tf.models.build import build
+
     try:
         restore.restore(build(config, classes), prefix)
     except InputError as error:

@@ -16,7 +16,8 @@ def graph_def(frozen: Any) -> Any:
     """A GraphDef from `ImageTensor:0` to `SemanticPredictions:0` and so on.
 
     Args:
-        frozen: Of `saved_model.freeze`; its outputs are those of `OUTPUTS`, in order.
+        frozen: Of `compat.variables_to_constants`; its
+            outputs are those of `OUTPUTS`, in order.
     """
     (source,) = frozen.inputs
     with tf.Graph().as_default() as graph:

@@ -13,6 +13,7 @@ from absl import logging
 
 import deeplab_tf
 from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import image_files, spec_compatibility, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
@@ -55,7 +56,7 @@ def export(config: ExportConfig) -> None:
     write = _write_frozen_graph if config.is_graph else _write_saved_model
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as made:
-        exported = write(saved_model.freeze(function), network, Path(made))
+        exported = write(variables_to_constants(function), network, Path(made))
         agreement = min(
             compare(predict, network, config, picture) for predict in exported
         )

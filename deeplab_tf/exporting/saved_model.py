@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
 from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import image_files, tfrecord
@@ -34,16 +31,11 @@ def concrete_function(network: Trained, config: ExportConfig) -> Any:
     return segment.get_concrete_function(signature)
 
 
-def freeze(function: Any) -> Any:
-    """The function with its variables as constants; what every exporter starts from."""
-    return convert_variables_to_constants_v2(function)
-
-
 class Serving(tf.Module):
     """What is saved: the frozen function, fed with pixels or with files' bytes.
 
     Args:
-        frozen: Of `freeze`.
+        frozen: Of `compat.variables_to_constants`.
         assets: Files to save with it.
     """
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers
 
+from deeplab_tf.compat import source_layer
 from deeplab_tf.models.heads.crf_rnn import MeanField
 from deeplab_tf.models.heads.dilation import GroupedUpscore
 from deeplab_tf.models.heads.pspnet import BinMeans
@@ -44,7 +45,7 @@ Rule = Callable[[Any, Sequence[View | None], int], View | None]
 
 def receptive_field(model: keras.Model) -> int:
     """Pixels along the longer side of what a score sees."""
-    return fields(model)[_producer(model.outputs[-1])]
+    return fields(model)[source_layer(model.outputs[-1])]
 
 
 def fields(model: keras.Model) -> dict[str, int]:
@@ -68,14 +69,9 @@ def _views(model: keras.Model, axis: int) -> dict[str, View | None]:
     found: dict[str, View | None] = {}
     for layer in model.operations:
         read = [] if isinstance(layer, layers.InputLayer) else [layer.input]
-        inputs = [found[_producer(x)] for x in keras.tree.flatten(read)]
+        inputs = [found[source_layer(x)] for x in keras.tree.flatten(read)]
         found[layer.name] = _rule(layer)(layer, inputs, axis)
     return found
-
-
-def _producer(tensor: Any) -> str:
-    """Name of the layer that a tensor comes from."""
-    return tensor._keras_history.operation.name
 
 
 def _rule(layer: Any) -> Rule:

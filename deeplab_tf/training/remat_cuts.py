@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from deeplab_tf.compat import nodes_in_call_order
+
 _PARTS = range(2, 25)  # Tried: activations of a segment are one of so many of all.
 
 
@@ -40,7 +42,7 @@ class Made:
 
 def parts(model: keras.Model) -> list[Part]:
     """The network in parts, each in need of as much as all parts keep for others."""
-    nodes = _nodes(model)
+    nodes = nodes_in_call_order(model)
     cuts = best_cuts(_made(nodes, model))
     nested = [i for i, node in enumerate(nodes) if _network(node)]
     # A network within the network is a part of its own.
@@ -54,7 +56,7 @@ def parts(model: keras.Model) -> list[Part]:
 
 def activations(model: keras.Model, *, remat: bool = False) -> int:
     """Bytes of what all layers make of one image, or, with `remat`, of what is kept."""
-    nodes = _nodes(model)
+    nodes = nodes_in_call_order(model)
     made = _made(nodes, model)
     nested = [network for node in nodes if (network := _network(node))]
     own = sum(memory(made, best_cuts(made)) if remat else (sum(e.sizes) for e in made))
@@ -100,15 +102,6 @@ def cheapest(made: list[Made], limit: int) -> list[int]:
     while starts[cuts[0]]:
         cuts.insert(0, starts[cuts[0]])
     return cuts
-
-
-def _nodes(model: keras.Model) -> list[Any]:
-    """Calls of layers, each after those whose results it reads, as late as can be.
-
-    In the order in which Keras calls them; it has no public name for it.
-    """
-    levels = sorted(model._nodes_by_depth.items(), reverse=True)
-    return [node for _, level in levels for node in level if not node.is_input]
 
 
 def _network(node: Any) -> keras.Model | None:

@@ -4,10 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
 
+from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.crf import permutohedral
 from deeplab_tf.models.heads.crf_rnn import MeanField
 
@@ -224,7 +222,7 @@ def test_a_frozen_graph_gives_the_same(rng, network, tmp_path):
     tf.saved_model.save(network, tmp_path, signatures=serve)
     loaded = tf.saved_model.load(tmp_path)
     served = loaded.signatures["serving_default"]
-    frozen = convert_variables_to_constants_v2(served)
+    frozen = variables_to_constants(served)
     assert not frozen.variables
     content = frozen.graph.as_graph_def()
     used = {node.op for node in content.node}

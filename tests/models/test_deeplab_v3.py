@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from deeplab_tf.compat import source_layer
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import resnet
@@ -130,7 +131,7 @@ def test_cascaded_blocks_are_copies_of_the_last(variant):
 
 def test_the_classifier_reads_the_last_block():
     model = build(cascade(cascaded_blocks=2), 3)
-    read = model.get_layer("logits.semantic").input._keras_history.operation.name
+    read = source_layer(model.get_layer("logits.semantic").input)
     assert read == "resnet_v1_18.block6.unit_2.lite_bottleneck_v1.relu"
     assert model.get_layer("logits.semantic").kernel.shape == (1, 1, 512, 3)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from deeplab_tf.checkpoints import reader, restore
 from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.compat import source_layer
 from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
 from deeplab_tf.errors import InputError
@@ -96,7 +97,7 @@ def test_maps_have_the_published_sizes(size, cells):
 
 def test_the_parts_are_joined_behind_the_features_from_fine_to_coarse():
     joined = network().get_layer("pyramid_pooling.concat")
-    names = [tensor._keras_history.operation.name for tensor in joined.input]
+    names = [source_layer(tensor) for tensor in joined.input]
     assert names[1:] == [f"pyramid_pooling.bin{b}.resize" for b in (6, 3, 2, 1)]
 
 

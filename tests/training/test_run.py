@@ -313,11 +313,6 @@ def test_two_devices_stop_and_go_on_as_one_run(tmp_path, shapes, two_devices):
         np.testing.assert_allclose(found[name], weight, rtol=1e-5, atol=1e-6)
 
 
-def test_memory_of_a_gpu_is_taken_as_needed():
-    """An environment variable: TensorFlow may be in use before devices are chosen."""
-    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
-
-
 def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
     assert strategy.per_replica(6, two_devices) == 3
     with pytest.raises(FlagError, match="over 2 devices: take 4 or 6"):

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from deeplab_tf import compat
+
 
 class Averages:
     """The averages of the weights that learn, over the steps.
@@ -54,9 +56,7 @@ class Averages:
         rest = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         context = tf.distribute.get_replica_context()
         if context is not None and context.strategy is self._strategy:
-            tf.__internal__.distribute.interim.maybe_merge_call(
-                self._update, self._strategy, rest
-            )
+            compat.merge_call(self._update, self._strategy, rest)
         else:
             with self._strategy.scope():
                 self._update(self._strategy, rest)

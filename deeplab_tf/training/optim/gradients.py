@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from deeplab_tf import compat
 from deeplab_tf.checkpoints.restore import LAST_LAYERS, LOGITS
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.errors import FlagError
@@ -67,7 +68,8 @@ def slots(
     elif isinstance(optimizer, Momentum):
         kinds = {"Momentum": optimizer.momentums}
     else:
-        kinds = {"Adam": optimizer._momentums, "Adam_1": optimizer._velocities}
+        first, second = compat.adam_moments(optimizer)
+        kinds = {"Adam": first, "Adam_1": second}
     return {
         f"{name}/{kind}": slot
         for kind, made in kinds.items()

@@ -6,19 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
-class _Summed:
-    """Takes the gradients as they are, the same in every replica.
-
-    Keras would sum them over the replicas once more, where the step has done so, to
-    clip by the norm of the whole.
-    """
-
-    def _all_reduce_sum_gradients(self, pairs: Any) -> list:
-        return list(pairs)
+from deeplab_tf.compat import SummedGradients, slot_index
 
 
-class Momentum(_Summed, keras.optimizers.SGD):
+class Momentum(SummedGradients, keras.optimizers.SGD):
     """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
 
     `v = momentum * v + g; w = w - rate * v`. Keras has the rate in `v`, another rule as
@@ -32,7 +23,7 @@ class Momentum(_Summed, keras.optimizers.SGD):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = tf.cast(learning_rate, variable.dtype)
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = self.momentums[slot_index(self, variable)]
         self.assign(velocity, velocity * self.momentum + gradient)
         self.assign_sub(variable, velocity * rate)
 
@@ -46,12 +37,12 @@ class CaffeMomentum(Momentum):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = tf.cast(learning_rate, variable.dtype)
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = self.momentums[slot_index(self, variable)]
         self.assign(velocity, velocity * self.momentum + gradient * rate)
         self.assign_sub(variable, velocity)
 
 
-class Adam(_Summed, keras.optimizers.Adam):
+class Adam(SummedGradients, keras.optimizers.Adam):
     """Adam of Kingma & Ba 2015, as TensorFlow has it; https://arxiv.org/abs/1412.6980.
 
     What multiplies a gradient it divides out again, but for epsilon.
@@ -76,7 +67,7 @@ class AdamW(Adam):
         self._factors, self._decays = tuple(factors), tuple(decays)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
+        index = slot_index(self, variable)
         rate = tf.cast(learning_rate, variable.dtype) * self._factors[index]
         if decay := self._decays[index]:
             self.assign_sub(variable, variable * (rate * decay))
