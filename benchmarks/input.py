@@ -32,7 +32,7 @@ from deeplab_tf.data import (
     transforms,
 )
 from deeplab_tf.data.decode import Sample
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.records import Shards
 
 SIZES = {"jpeg": (375, 500), "png": (1024, 2048)}
@@ -52,7 +52,7 @@ def plain(
     number: tf.Tensor,
     sample: Sample,
     *,
-    source: Source,
+    source: InputData,
     augment: AugmentConfig,
     seed: int,
 ) -> Sample:
@@ -100,8 +100,8 @@ def benchmark(config: BenchmarkConfig) -> None:
             _measure(source, config)
 
 
-def _measure(source: Source, config: BenchmarkConfig) -> None:
-    cache = decode_cache.make(source.records, 1.0)
+def _measure(source: InputData, config: BenchmarkConfig) -> None:
+    cache = decode_cache.make_cache(source.records, 1.0)
     cached = dataclasses.replace(source, decode=cache)
     ways = {
         "plain": _passes(source, plain),
@@ -121,7 +121,7 @@ def _measure(source: Source, config: BenchmarkConfig) -> None:
         logging.info("%-9s %6.1f crops per CPU second, ratio %.2f", name, rate, ratio)
 
 
-def _passes(source: Source, crop: Crop) -> Iterator[Sample]:
+def _passes(source: InputData, crop: Crop) -> Iterator[Sample]:
     crop = functools.partial(crop, source=source, augment=AugmentConfig(), seed=0)
     options = tf.data.Options()
     # Nothing is made ahead, in the time of another way.
@@ -139,11 +139,11 @@ def _take(crops: Iterator[Sample], count: int) -> float:
 
 def _decoded(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
     """What no way can do without, unless it remembers."""
-    image, ids = decode.decoded(sample)
+    image, ids = decode.decode_record(sample)
     return {"number": number, "image": image, "label": ids}
 
 
-def _compare(source: Source, count: int) -> None:
+def _compare(source: InputData, count: int) -> None:
     pairs = zip(
         _passes(source, plain), _passes(source, pipeline.training_crop), strict=True
     )
@@ -160,11 +160,11 @@ def _compare(source: Source, count: int) -> None:
     )
 
 
-def _source(folder: Path, image_format: str, count: int) -> Source:
+def _source(folder: Path, image_format: str, count: int) -> InputData:
     rng = np.random.default_rng(0)
     records = (_record(rng, image_format, f"image_{i}") for i in range(count))
-    tfrecord.write(records, folder, "train", per_shard=[count])
-    return Source(
+    tfrecord.write_shards(records, folder, "train", per_shard=[count])
+    return InputData(
         records=Shards(paths=tfrecord.find_shards(str(folder), "train")),
         ignore_label=255,
         mean_pixel=(127.5, 127.5, 127.5),

@@ -42,7 +42,7 @@ def build(config: CamvidConfig) -> None:
         InputError: No split is there, or a file is missing or damaged.
     """
     root, lists = Path(config.camvid_root), _list_folder(config)
-    void = contract.mapping({camvid.VOID: camvid.SPEC.ignore_label})
+    void = contract.id_table({camvid.VOID: camvid.SPEC.ignore_label})
     splits = {}
     for split in ("train", "val", "test"):
         list_file = lists / f"{split}.txt"

@@ -89,7 +89,7 @@ def _source(config: CityscapesConfig, split: str) -> Files:
     pairs = [pair for part in _PARTS[split] for pair in _pairs(config, split, *part)]
     if config.label_ids == "read":
         return Files(pairs=pairs, read_mask=published.read_training_ids)
-    table = contract.mapping(cityscapes.training_ids())
+    table = contract.id_table(cityscapes.training_ids())
     return Files(pairs=pairs, read_mask=image_files.read_mask, table=table)
 
 

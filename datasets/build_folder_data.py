@@ -246,7 +246,7 @@ def _table(config: FolderConfig) -> np.ndarray | None:
                 "masks"
             )
         changes[old] = new
-    return contract.mapping(changes) if changes else None
+    return contract.id_table(changes) if changes else None
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _source(config: PascalContextConfig, stems: list[str], spec: DatasetSpec) ->
     reduced = published.without_zero(spec) if config.reduce_zero_label else None
     if next(masks.glob("*.mat"), None) is None:
         return Files(pairs=pairs, table=reduced)
-    table = contract.mapping(_ids_by_label(Path(config.label_names)))
+    table = contract.id_table(_ids_by_label(Path(config.label_names)))
     if reduced is not None:
         table = reduced[table]
     return Files(pairs=pairs, read_mask=matlab.read_label_map, table=table)

@@ -63,12 +63,12 @@ def build(config: BuildTfdsConfig) -> None:
     Raises:
         InputError: It is not prepared, or breaks the label contract.
     """
-    from deeplab_tf.data.tfds.builder import prepared
+    from deeplab_tf.data.tfds.builder import open_prepared
     from deeplab_tf.data.tfds.records import open_split
     from deeplab_tf.dataset_builders.tfds_samples import TfdsSamples
 
     plain = str(config.dataset).removeprefix(TFDS)
-    data = prepared(plain, config.dataset_dir, config.tfds)
+    data = open_prepared(plain, config.dataset_dir, config.tfds)
     wanted = config.wanted or {split: split for split in data.spec.split_sizes}
     splits = {
         name: TfdsSamples(records=open_split(data, split))

@@ -31,7 +31,7 @@ def nearest(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
     )
 
 
-def scaled(length: int | Tensor, scale: float | Tensor) -> int | Tensor:
+def scale_length(length: int | Tensor, scale: float | Tensor) -> int | Tensor:
     """Length of a side at another scale, so that corners stay aligned.
 
     `(length - 1) * scale + 1`, truncated: 513 at 1/16 is 33. Arithmetic is that of the

@@ -75,7 +75,7 @@ def records(tmp_path_factory):
         )
         spec.save(folder)
         found = [_record(spec, seed) for seed in range(2)]
-        tfrecord.write(found, folder, split, per_shard=[2])
+        tfrecord.write_shards(found, folder, split, per_shard=[2])
         return folder
 
     return functools.cache(make)

@@ -67,7 +67,7 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     if before.model:
         _check_same(folder, before.model, config.model)
     if before.spec:
-        spec_compatibility.check(
+        spec_compatibility.check_same_classes(
             before.spec,
             spec,
             subject=f"{folder}: holds a run on",

@@ -19,11 +19,11 @@ _ERRORS = (
 )
 
 
-def readable(batches: Iterable[Sample], records: Records) -> Iterator[Sample]:
-    """Yields the batches; see `told`."""
+def read_batches(batches: Iterable[Sample], records: Records) -> Iterator[Sample]:
+    """Yields the batches; see `translate_read_errors`."""
     iterator = iter(batches)
     while True:
-        with told(records):
+        with translate_read_errors(records):
             batch = next(iterator, None)
         if batch is None:
             return
@@ -31,7 +31,7 @@ def readable(batches: Iterable[Sample], records: Records) -> Iterator[Sample]:
 
 
 @contextlib.contextmanager
-def told(records: Records) -> Iterator[None]:
+def translate_read_errors(records: Records) -> Iterator[None]:
     """Makes an InputError of what TensorFlow raises on a record it cannot read."""
     try:
         yield
@@ -49,7 +49,7 @@ def told(records: Records) -> Iterator[None]:
         ) from None
 
 
-def left_out(records: Records, most: int) -> Records:
+def skip_corrupt(records: Records, most: int) -> Records:
     """The records without those that are damaged, all of which are read for it.
 
     What is left out follows from the files alone: a run that goes on, and each of
@@ -102,4 +102,4 @@ def _damaged(samples: tf.data.Dataset) -> Iterator[int]:
 
 
 def _size(sample: Sample) -> tf.Tensor:
-    return tf.add_n([tf.size(each) for each in decode.decoded(sample)])
+    return tf.add_n([tf.size(each) for each in decode.decode_record(sample)])

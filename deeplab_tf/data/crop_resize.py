@@ -25,14 +25,14 @@ class Window(NamedTuple):
 Reader = Callable[[Window], Pair]  # The pixels of a window within the stored image.
 
 
-def inside(window: Window, size: tf.Tensor) -> Window:
+def clip_window(window: Window, size: tf.Tensor) -> Window:
     """What of a window lies within an image of `size`."""
     start = tf.clip_by_value(window.start, 0, size)
     stop = tf.clip_by_value(window.start + window.size, 0, size)
     return Window(start, stop - start)
 
 
-def resampled(
+def resample(
     read: Reader, sizes: Sequence[tf.Tensor], window: Window, *, flip: tf.Tensor
 ) -> Pair:
     """Image, float32 `[h, w, 3]`, and label, `[h, w, 1]`, of a window.
@@ -61,7 +61,7 @@ def resampled(
     return image, label
 
 
-def framed(
+def add_margins(
     image: tf.Tensor,
     label: tf.Tensor,
     margins: tuple[tf.Tensor, tf.Tensor],
@@ -90,9 +90,9 @@ def framed(
     return image, tf.pad(label, pads, constant_values=ignore_label)
 
 
-def margins(window: Window, size: tf.Tensor, flip: tf.Tensor) -> tuple:
+def margins_around(window: Window, size: tf.Tensor, flip: tf.Tensor) -> tuple:
     """What of a window lies before and behind an image of `size`, mirrored or not."""
-    found = inside(window, size)
+    found = clip_window(window, size)
     before = tf.clip_by_value(-window.start, 0, window.size)
     behind = window.size - found.size - before
     swapped = tf.stack([behind[1], before[1]])

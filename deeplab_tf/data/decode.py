@@ -33,7 +33,7 @@ def _png_size(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_raw(width_height, tf.int32, little_endian=False)[::-1]
 
 
-def decoded(sample: Sample) -> Pair:
+def decode_record(sample: Sample) -> Pair:
     """Image and ids of a parsed record, uint8 `[H, W, 3]` and `[H, W, 1]`.
 
     Where there is no label, ids are 0.
@@ -42,18 +42,18 @@ def decoded(sample: Sample) -> Pair:
     return image, _ids(sample, tf.shape(image)[:2])
 
 
-def decoded_window(sample: Sample, window: Window) -> Pair:
-    """What `decoded` gives, of a window; of a JPEG, less is decoded."""
+def decode_window(sample: Sample, window: Window) -> Pair:
+    """What `decode_record` gives, of a window; of a JPEG, less is decoded."""
     image = tf.cond(
         tfrecord.is_jpeg(sample["image"]),
         lambda: _jpeg_window(sample["image"], window),
-        lambda: cut(tf.io.decode_png(sample["image"], 3), window),
+        lambda: crop(tf.io.decode_png(sample["image"], 3), window),
     )
     ids = _ids(sample, image_size(sample["image"]))
-    return tf.ensure_shape(image, (None, None, 3)), cut(ids, window)
+    return tf.ensure_shape(image, (None, None, 3)), crop(ids, window)
 
 
-def cut(pixels: tf.Tensor, window: Window) -> tf.Tensor:
+def crop(pixels: tf.Tensor, window: Window) -> tf.Tensor:
     """The pixels of a window."""
     start = tf.concat([window.start, [0]], 0)
     return tf.slice(pixels, start, tf.concat([window.size, [-1]], 0))
@@ -69,7 +69,7 @@ def _jpeg_window(encoded: tf.Tensor, window: Window) -> tf.Tensor:
         3,
         dct_method=tfrecord.DCT,
     )
-    return cut(pixels, Window(window.start - start, window.size))
+    return crop(pixels, Window(window.start - start, window.size))
 
 
 def _ids(sample: Sample, size: tf.Tensor) -> tf.Tensor:

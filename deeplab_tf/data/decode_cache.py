@@ -16,10 +16,10 @@ _MEASURED = 20  # Records from whose sizes that of the split is estimated.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Cache:
+class DecodeCache:
     """A `decode.Decoder` that remembers, until its room is used up.
 
-    What it gives is what `decode.decoded_window` gives, bit for bit; so a run with it
+    What it gives is what `decode.decode_window` gives, bit for bit; so a run with it
     is the run without it. A record is known by its bytes.
 
     Attributes:
@@ -43,11 +43,11 @@ class Cache:
             lambda: self._decoded(key, sample),
             lambda: tf.io.parse_tensor(found, tf.uint8),
         )
-        part = decode.cut(tf.ensure_shape(both, (None, None, 4)), window)
+        part = decode.crop(tf.ensure_shape(both, (None, None, 4)), window)
         return part[..., :3], part[..., 3:]
 
     def _decoded(self, key: tf.Tensor, sample: Sample) -> tf.Tensor:
-        both = tf.concat(decode.decoded(sample), -1)
+        both = tf.concat(decode.decode_record(sample), -1)
         needed = tf.size(both, tf.int64)
         taken = self.used.assign_add(needed, read_value=True)
         fits = tf.cond(
@@ -68,7 +68,7 @@ class Cache:
             return tf.constant(False)
 
 
-def make(records: Records, gigabytes: float) -> Cache:
+def make_cache(records: Records, gigabytes: float) -> DecodeCache:
     """A cache for a split; says how much of it there is room for.
 
     Raises:
@@ -88,7 +88,7 @@ def make(records: Records, gigabytes: float) -> Cache:
     with tf.device("CPU:0"):
         stored = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, b"")
         used = tf.Variable(0, dtype=tf.int64, trainable=False)
-    return Cache(int(gigabytes * _GB), stored, used)
+    return DecodeCache(int(gigabytes * _GB), stored, used)
 
 
 def _bytes(records: Records) -> float:
@@ -98,6 +98,6 @@ def _bytes(records: Records) -> float:
         .take(_MEASURED)
         .map(lambda sample: tf.reduce_prod(decode.image_size(sample["image"])))
     )
-    with corrupt_records.told(records):
+    with corrupt_records.translate_read_errors(records):
         found = [4 * int(size) for size in sizes]
     return records.count() * sum(found) / max(len(found), 1)

@@ -24,7 +24,7 @@ def read_image(path: Path) -> np.ndarray:
     return np.asarray(_rgb(path, ImageOps.exif_transpose(_open(path))))
 
 
-def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
+def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
     """An image as a record holds it.
 
     JPEG and PNG files of 8 bits, grey or RGB, keep their bytes; what TensorFlow would
@@ -38,7 +38,7 @@ def encoded_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
         InputError: There is no such file, or it is no image.
     """
     image = _open(path)
-    upright = not is_turned(image)
+    upright = not is_exif_rotated(image)
     name = str(image.format).lower()
     plain = image.mode in ("RGB", "L") and "transparency" not in image.info
     if name in ("jpeg", "png") and plain and upright and _png_bits(path) in (None, 8):
@@ -86,14 +86,14 @@ def open_mask(path: Path) -> Image.Image:
         raise InputError(
             f"{path}: a JPEG mask; compression changes class ids: save masks as PNG"
         )
-    if is_turned(mask):
+    if is_exif_rotated(mask):
         raise InputError(
             f"{path}: a mask that its EXIF data turn; save it upright, without them"
         )
     return mask
 
 
-def is_turned(image: Image.Image) -> bool:
+def is_exif_rotated(image: Image.Image) -> bool:
     """Whether EXIF says how the camera was held, and not upright; 0 says nothing."""
     return image.getexif().get(0x0112) in range(2, 9)
 

@@ -35,7 +35,7 @@ def open_split(
         from deeplab_tf.data.tfds import builder  # It takes a second.
         from deeplab_tf.data.tfds import records as tfds_records
 
-        prepared = builder.prepared(name, data.dataset_dir, tfds)
+        prepared = builder.open_prepared(name, data.dataset_dir, tfds)
         _check(prepared.spec, data, trained)
         return prepared.spec, tfds_records.open_split(prepared, split)
     spec = specs.resolve(data.dataset, data.dataset_dir, trained)
@@ -45,7 +45,7 @@ def open_split(
     return spec, records
 
 
-def settings(
+def tfds_config(
     data: DataConfig,
     given: Overrides[TfdsConfig],
     trained: DatasetSpec | None,
@@ -68,14 +68,14 @@ def _plain(name: str) -> str:
     return re.split("[/:]", name.removeprefix(TFDS))[0]
 
 
-def describe(
+def open_spec(
     data: DataConfig, tfds: TfdsConfig, trained: DatasetSpec | None
 ) -> DatasetSpec:
     """As `open_split`, without a split."""
     if data.tfds:
         from deeplab_tf.data.tfds import builder
 
-        spec = builder.prepared(data.tfds, data.dataset_dir, tfds).spec
+        spec = builder.open_prepared(data.tfds, data.dataset_dir, tfds).spec
     else:
         spec = specs.resolve(data.dataset, data.dataset_dir, trained)
     _check(spec, data, trained)
@@ -85,7 +85,7 @@ def describe(
 def _check(spec: DatasetSpec, data: DataConfig, trained: DatasetSpec | None) -> None:
     if trained:
         subject = "the checkpoint was trained on"
-        spec_compatibility.check(
+        spec_compatibility.check_same_classes(
             trained, spec, subject=subject, renamed=data.classes_renamed
         )
 

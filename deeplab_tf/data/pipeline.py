@@ -14,12 +14,18 @@ from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import crop_resize, tfrecord, transforms
 from deeplab_tf.data.augment import distorted, rotated, rotation_margin
 from deeplab_tf.data.crop_resize import Window
-from deeplab_tf.data.decode import Decoder, Sample, decoded, decoded_window, image_size
+from deeplab_tf.data.decode import (
+    Decoder,
+    Sample,
+    decode_record,
+    decode_window,
+    image_size,
+)
 from deeplab_tf.data.records import Records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class InputData:
     """Records of a split, and how they are framed.
 
     Attributes:
@@ -34,7 +40,7 @@ class Source:
     ignore_label: int
     mean_pixel: tuple[float, float, float]
     resize: ResizeConfig
-    decode: Decoder = decoded_window
+    decode: Decoder = decode_window
 
     def to_network(
         self, sample: Sample, *, crop_size: tuple[int, int], multiple: int
@@ -44,7 +50,7 @@ class Source:
         Returns:
             Image, label, and (height, width) of both without padding.
         """
-        image, ids = decoded(sample)
+        image, ids = decode_record(sample)
         images, inner = transforms.to_network(
             image[tf.newaxis],
             resize=self.resize,
@@ -89,7 +95,7 @@ class Source:
 
 
 def training_batches(
-    source: Source,
+    source: InputData,
     augment: AugmentConfig,
     batch_size: int,
     *,
@@ -116,13 +122,13 @@ def training_batches(
     )
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
-        records = own_part(records, batch_size, context)
+        records = shard_global_batches(records, batch_size, context)
     crop = functools.partial(training_crop, source=source, augment=augment, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def own_part(
+def shard_global_batches(
     records: tf.data.Dataset, batch_size: int, context: tf.distribute.InputContext
 ) -> tf.data.Dataset:
     """Of each batch of all replicas, the images of this machine, one after the other.
@@ -142,7 +148,7 @@ def training_crop(
     number: tf.Tensor,
     sample: Sample,
     *,
-    source: Source,
+    source: InputData,
     augment: AugmentConfig,
     seed: int,
 ) -> Sample:
@@ -154,16 +160,16 @@ def training_crop(
     start = transforms.random_start(sizes[-1], augment.train_crop_size, seeds[1])
     window = Window(start - margin, tf.add(augment.train_crop_size, 2 * margin))
     flip = transforms.random_flip(seeds[2])
-    image, ids = crop_resize.resampled(
+    image, ids = crop_resize.resample(
         functools.partial(source.decode, sample),
         sizes,
-        crop_resize.inside(window, sizes[-1]),
+        crop_resize.clip_window(window, sizes[-1]),
         flip=flip,
     )
-    image, label = crop_resize.framed(
+    image, label = crop_resize.add_margins(
         distorted(image, augment, chance),
         source.classes(ids, sample),
-        crop_resize.margins(window, sizes[-1], flip),
+        crop_resize.margins_around(window, sizes[-1], flip),
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )
@@ -187,7 +193,7 @@ def _scale(augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
 
 
 def one_batch(
-    source: Source,
+    source: InputData,
     batch_size: int,
     *,
     crop_size: tuple[int, int],
@@ -213,14 +219,14 @@ def one_batch(
     )
     records = epochs.enumerate().take(global_batch_size)
     if context:
-        records = own_part(records, batch_size, context)
+        records = shard_global_batches(records, batch_size, context)
     crop = functools.partial(_center_crop, source=source, crop_size=crop_size)
     crops = records.map(crop)
     return crops.batch(batch_size, drop_remainder=True).cache().repeat()
 
 
 def _center_crop(
-    number: tf.Tensor, sample: Sample, *, source: Source, crop_size: tuple[int, int]
+    number: tf.Tensor, sample: Sample, *, source: InputData, crop_size: tuple[int, int]
 ) -> Sample:
     image, label, _ = source.to_network(sample, crop_size=crop_size, multiple=1)
     top, left = tf.unstack((tf.shape(image)[:2] - crop_size) // 2)
@@ -235,7 +241,7 @@ def _center_crop(
 
 
 def evaluation_batches(
-    source: Source,
+    source: InputData,
     batch_size: int,
     *,
     crop_size: tuple[int, int],
@@ -275,7 +281,7 @@ def evaluation_batches(
 
 
 def _evaluation_sample(
-    sample: Sample, *, source: Source, crop_size: tuple[int, int], multiple: int
+    sample: Sample, *, source: InputData, crop_size: tuple[int, int], multiple: int
 ) -> Sample:
     image, label, size = source.to_network(
         sample, crop_size=crop_size, multiple=multiple

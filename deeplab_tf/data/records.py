@@ -17,8 +17,9 @@ _SHUFFLED = 500  # Records that are mixed at a time; smaller splits are wholly.
 class Records(Protocol):
     """What a pipeline reads.
 
-    Its data sets yield {"name", "image", "label"} as `tfrecord.parse` gives them: the
-    file's stem, a JPEG or PNG, and a grey PNG of ids, empty where there is no label.
+    Its data sets yield {"name", "image", "label"} as `tfrecord.parse_example` gives
+    them: the file's stem, a JPEG or PNG, and a grey PNG of ids, empty where there is no
+    label.
     """
 
     @property
@@ -41,7 +42,7 @@ class Records(Protocol):
     def where(self, index: int) -> str:
         """File and number, for an error about the record `index` of `in_order`."""
 
-    def parts(self) -> Sequence["Records"]:
+    def by_file(self) -> Sequence["Records"]:
         """What lies in each file, in order."""
 
 
@@ -52,12 +53,12 @@ class Shards:
     Attributes:
         paths: Of the files.
         table: See `Records`.
-        left_out: Numbers of records, by their file, that are as if they were not there.
+        skipped: Numbers of records, by their file, that are as if they were not there.
     """
 
     paths: Sequence[str]
     table: np.ndarray | None = None
-    left_out: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+    skipped: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
     def count(self) -> int:
         """See `Records`."""
@@ -71,12 +72,12 @@ class Shards:
         records = tf.data.Dataset.from_tensor_slices(order).interleave(
             self._read, cycle_length=4
         )
-        return shuffled(records, seed, epoch).map(tfrecord.parse)
+        return shuffle(records, seed, epoch).map(tfrecord.parse_example)
 
     def in_order(self) -> tf.data.Dataset:
         """See `Records`."""
         paths = tf.data.Dataset.from_tensor_slices(list(self.paths))
-        return paths.flat_map(self._read).map(tfrecord.parse)
+        return paths.flat_map(self._read).map(tfrecord.parse_example)
 
     def each(self) -> tf.data.Dataset:
         """As `in_order`, each read by itself: after an error, the next one comes."""
@@ -84,27 +85,29 @@ class Shards:
             (path, offset)
             for path in self.paths
             for number, offset in enumerate(tfrecord.offsets(path))
-            if number not in self.left_out.get(path, ())
+            if number not in self.skipped.get(path, ())
         ]
         paths, offsets = (list(column) for column in zip(*places, strict=True))
         stored = tf.data.Dataset.from_tensor_slices(
             (paths, tf.constant(offsets, tf.int64))
         )
-        return stored.map(tfrecord.record_at, tf.data.AUTOTUNE).map(tfrecord.parse)
+        return stored.map(tfrecord.read_record_at, tf.data.AUTOTUNE).map(
+            tfrecord.parse_example
+        )
 
     def without(self, indexes: Iterable[int]) -> "Shards":
         """These but for some, given by their number in `in_order`."""
-        left_out = {path: list(numbers) for path, numbers in self.left_out.items()}
+        skipped = {path: list(numbers) for path, numbers in self.skipped.items()}
         for path, number in map(self._place, indexes):
-            left_out.setdefault(path, []).append(number)
-        return dataclasses.replace(self, left_out=left_out)
+            skipped.setdefault(path, []).append(number)
+        return dataclasses.replace(self, skipped=skipped)
 
     def where(self, index: int) -> str:
         """See `Records`."""
         path, number = self._place(index)
         return f"{path}: record {number}"
 
-    def parts(self) -> Sequence["Shards"]:
+    def by_file(self) -> Sequence["Shards"]:
         """See `Records`."""
         return [dataclasses.replace(self, paths=[path]) for path in self.paths]
 
@@ -113,10 +116,10 @@ class Shards:
         """File -> numbers of its records that are read; each of them is asked for."""
         found: dict[str, Sequence[int]] = {}
         for path in self.paths:
-            left_out, numbers = set(self.left_out.get(path, ())), tfrecord.count(path)
+            skipped, numbers = set(self.skipped.get(path, ())), tfrecord.count(path)
             found[path] = range(numbers)
-            if left_out:
-                found[path] = [i for i in found[path] if i not in left_out]
+            if skipped:
+                found[path] = [i for i in found[path] if i not in skipped]
         return found
 
     def _place(self, index: int) -> tuple[str, int]:
@@ -129,7 +132,7 @@ class Shards:
 
     def _read(self, path: tf.Tensor) -> tf.data.Dataset:
         """Serialized records of a file."""
-        if not self.left_out:
+        if not self.skipped:
             return tf.data.TFRecordDataset(path)
         paths, offsets, counts = zip(*self._runs(), strict=True)
         of_path = tf.equal(paths, path)
@@ -138,19 +141,19 @@ class Shards:
             for column in (offsets, counts)
         )
         return tf.data.Dataset.from_tensor_slices(runs).flat_map(
-            functools.partial(tfrecord.run, path)
+            functools.partial(tfrecord.read_run, path)
         )
 
     def _runs(self) -> Iterator[tuple[str, int, int]]:
         """Yields what lies between records that are left out: file, offset, count."""
         for path in self.paths:
             offsets = [*tfrecord.offsets(path), 0]  # 0: nothing may follow the last.
-            edges = [-1, *sorted(self.left_out.get(path, ())), len(offsets) - 1]
+            edges = [-1, *sorted(self.skipped.get(path, ())), len(offsets) - 1]
             for before, after in itertools.pairwise(edges):
                 yield path, offsets[before + 1], after - before - 1
 
 
-def shuffled(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+def shuffle(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
     """`records.shuffle`, whose seed may not be a tensor."""
     specs = tf.nest.flatten(records.element_spec)
     variant = tf.raw_ops.ShuffleDataset(

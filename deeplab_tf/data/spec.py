@@ -73,9 +73,9 @@ class DatasetSpec:
 
     def save(self, folder: Path) -> None:
         """Writes `dataset.json`."""
-        write_whole(folder / FILE_NAME, self.text())
+        write_whole(folder / FILE_NAME, self.to_json())
 
-    def text(self) -> str:
+    def to_json(self) -> str:
         """What `dataset.json` says."""
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 

@@ -20,7 +20,7 @@ class Difference(NamedTuple):
     of_names: bool = False
 
 
-def check(
+def check_same_classes(
     trained: DatasetSpec,
     found: DatasetSpec,
     *,

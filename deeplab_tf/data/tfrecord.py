@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from deeplab_tf.data.tfrecord_writer import UNFINISHED, Record, shard_name, write
+from deeplab_tf.data.tfrecord_writer import UNFINISHED, Record, shard_name, write_shards
 from deeplab_tf.errors import InputError
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "decode_image",
     "decode_label",
     "find_shards",
-    "parse",
+    "parse_example",
     "read",
     "shard_name",
-    "write",
+    "write_shards",
 ]
 
 _FEATURES = {
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"-(\d+)-of-(\d+)")
 _HEADER, _FOOTER = 12, 4  # Bytes around a record: its length with a checksum; another.
 
 
-def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """A serialized record -> {"name", "image", "label"}, the latter two still encoded.
 
     The name is the file's stem, whichever part of its path a builder stored.
@@ -84,9 +84,9 @@ def find_shards(folder: str, split: str) -> list[str]:
     files = sorted(path for path in Path(folder).glob(f"{split}-*") if path.is_file())
     # Official readers take `train-*`, whatever follows; but `train-x-00000-of-00004` is
     # of another split.
-    paths = [path for path in files if split_of(path.name) in (split, path.name)]
+    paths = [path for path in files if split_prefix(path.name) in (split, path.name)]
     if not paths:
-        others = {split_of(path.name) for path in Path(folder).glob("*-of-*")}
+        others = {split_prefix(path.name) for path in Path(folder).glob("*-of-*")}
         has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
     matches = [match for path in paths if (match := _NUMBER.search(path.name))]
@@ -104,7 +104,7 @@ def find_shards(folder: str, split: str) -> list[str]:
     return [str(path) for path in paths]
 
 
-def split_of(name: str) -> str:
+def split_prefix(name: str) -> str:
     """The split that a shard's name tells, whoever wrote it and whatever its suffix."""
     return _NUMBER.split(name)[0]
 
@@ -154,7 +154,7 @@ def offsets(path: str) -> list[int]:
     return found
 
 
-def run(path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+def read_run(path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     """So many serialized records of a shard, from the one that begins at a byte."""
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=tf.reshape(path, (1,)),
@@ -166,9 +166,9 @@ def run(path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset
     return records.take(count)
 
 
-def record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+def read_record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """The serialized record of a shard that begins at a byte."""
-    return run(path, offset, 1).get_single_element()
+    return read_run(path, offset, 1).get_single_element()
 
 
 def read(path: str) -> Iterator[bytes]:

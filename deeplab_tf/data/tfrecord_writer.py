@@ -36,7 +36,7 @@ class Record:
     size: tuple[int, int]
     label: bytes = b""
 
-    def serialized(self) -> bytes:
+    def serialize(self) -> bytes:
         """The record as a `tf.train.Example`, keys as in research/deeplab, sorted."""
         height, width = self.size
         features = {
@@ -61,13 +61,13 @@ def shard_name(split: str, index: int, count: int) -> str:
     return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
 
 
-def split_of(name: str) -> str | None:
+def shard_split(name: str) -> str | None:
     """The split that the name of such a file tells; None where it is another."""
     match = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.tfrecord", name)
     return match and match[1]
 
 
-def write(
+def write_shards(
     records: Iterable[Record], folder: Path, split: str, *, per_shard: list[int]
 ) -> None:
     """Writes a split's shards.
@@ -94,7 +94,7 @@ def write_shard(records: Iterable[Record], path: Path) -> str:
     try:
         with path.open("wb") as file:
             for record in records:
-                framed = _framed(record.serialized())
+                framed = _framed(record.serialize())
                 found.update(framed)
                 file.write(framed)
             file.flush()

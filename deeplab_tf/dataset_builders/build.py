@@ -16,7 +16,7 @@ from absl import logging
 
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.tfrecord_writer import split_of
+from deeplab_tf.data.tfrecord_writer import shard_split
 from deeplab_tf.dataset_builders import dataset_json, workers
 from deeplab_tf.dataset_builders.resume import unfinished
 from deeplab_tf.dataset_builders.shard import Job, shards_of
@@ -101,7 +101,7 @@ def _beside(
             f"--output_dir={folder}: it holds records of {before.name}, by its "
             f"{spec_.FILE_NAME}; choose another folder for {spec.name}"
         )
-    others = {split_of(path.name) for path in folder.iterdir()} - splits.keys()
+    others = {shard_split(path.name) for path in folder.iterdir()} - splits.keys()
     stay = [split for split in before.split_sizes if split in others]
     same = (before.classes, before.ignore_label) == (spec.classes, spec.ignore_label)
     if stay and not same:
@@ -119,7 +119,8 @@ def _check_described(folder: Path, before: DatasetSpec | None) -> None:
     unknown = [
         path.name
         for path in sorted(folder.iterdir())
-        if (split := split_of(path.name)) and not _describes(before, split, path.name)
+        if (split := shard_split(path.name))
+        and not _describes(before, split, path.name)
     ]
     if unknown:
         raise InputError(
@@ -141,7 +142,7 @@ def _fingerprint(splits: Mapping[str, Source], spec: DatasetSpec, shards: int) -
         dataset_json.VERSION,
         spec_.SCHEMA,
         PIL.__version__,  # It compresses the masks.
-        spec.text(),
+        spec.to_json(),
         shards,
         {split: (len(source), source.identity()) for split, source in splits.items()},
     )

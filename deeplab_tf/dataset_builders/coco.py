@@ -67,7 +67,7 @@ class Annotated:
         """
         content = read(self.file)
         for pair in self.pairs[start:stop]:
-            encoded, image_format, size = image_files.encoded_image(pair.image)
+            encoded, image_format, size = image_files.encode_image(pair.image)
             facts = content.images[pair.name]
             yield Sample(
                 name=pair.name.replace("/", "_"),

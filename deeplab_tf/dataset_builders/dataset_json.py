@@ -9,7 +9,7 @@ import numpy as np
 import deeplab_tf
 from deeplab_tf.data import tfrecord_writer
 from deeplab_tf.data.labels import contract
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import SCHEMA, DatasetSpec
 from deeplab_tf.dataset_builders.shard import Job, Shard, Summary, checksum
 from deeplab_tf.errors import InputError
@@ -29,10 +29,10 @@ def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
         InputError: The masks break the label contract, a shard could not be read, or
             two images of a split have one name.
     """
-    total, pixels, checksums = Tally(), {}, {}
+    total, pixels, checksums = LabelStatistics(), {}, {}
     shards: dict[str, str] = {}
     for split, part in parts.items():
-        tally = Tally()
+        tally = LabelStatistics()
         checksums[split] = checksum(_digests(job, part, tally, shards))
         total.add(tally)
         if tally.masks:
@@ -40,7 +40,7 @@ def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
                 tally.pixels.get(label, 0) for label in range(job.spec.num_classes)
             )
             pixels[split] = tuple(counts)
-    contract.check(total, job.spec)
+    contract.check_statistics(total, job.spec)
     tables = {split: source.table for split, source in job.splits.items()}
     return dataclasses.replace(
         job.spec,
@@ -59,7 +59,7 @@ def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
 
 
 def _digests(
-    job: Job, part: Sequence[Shard], tally: Tally, shards: dict[str, str]
+    job: Job, part: Sequence[Shard], tally: LabelStatistics, shards: dict[str, str]
 ) -> Iterator[str]:
     """Yields those of a split's records; adds up masks and checksums of shards."""
     names: set[str] = set()
@@ -98,7 +98,7 @@ def restricted(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
     shards = {
         name: sha256
         for name, sha256 in spec.shards.items()
-        if tfrecord_writer.split_of(name) in splits
+        if tfrecord_writer.shard_split(name) in splits
     }
     return dataclasses.replace(spec, shards=shards, **facts)
 

@@ -114,7 +114,7 @@ def tell_counts(splits: Mapping[str, Source], spec: DatasetSpec) -> None:
 def without_zero(spec: DatasetSpec) -> np.ndarray:
     """Table of ids for masks that count the classes from 1, and have 0 for the rest."""
     counted = {label + 1: label for label in range(spec.num_classes)}
-    return contract.mapping({0: spec.ignore_label} | counted)
+    return contract.id_table({0: spec.ignore_label} | counted)
 
 
 def read_training_ids(path: Path) -> np.ndarray:

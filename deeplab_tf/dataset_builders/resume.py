@@ -73,9 +73,12 @@ class Unfinished:
     def _move(self, spec: DatasetSpec) -> None:
         coming = {name for name in spec.shards if (self.folder / name).exists()}
         stay = spec.shards.keys() - coming
-        for split in {tfrecord_writer.split_of(name) for name in spec.shards}:
+        for split in {tfrecord_writer.shard_split(name) for name in spec.shards}:
             for old in self.output.iterdir():
-                if tfrecord_writer.split_of(old.name) == split and old.name not in stay:
+                if (
+                    tfrecord_writer.shard_split(old.name) == split
+                    and old.name not in stay
+                ):
                     old.unlink()
         flush(self.output)
         spec.save(self.output)

@@ -16,7 +16,7 @@ import numpy as np
 
 from deeplab_tf.data import image_files, tfrecord_writer
 from deeplab_tf.data.labels import contract
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.sources import Sample, Source
 from deeplab_tf.files import flush
@@ -64,12 +64,12 @@ class Summary:
     sha256: str = ""
     names: list[str] = dataclasses.field(default_factory=list)
     digests: list[str] = dataclasses.field(default_factory=list)
-    tally: Tally = dataclasses.field(default_factory=Tally)
+    tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
     error: str = ""
 
     def save(self, path: Path) -> None:
         """Writes the summary of the shard at `path`."""
-        facts = dataclasses.asdict(self) | {"tally": self.tally.saved()}
+        facts = dataclasses.asdict(self) | {"tally": self.tally.to_json()}
         with _own_name(_beside(path)) as unfinished:
             unfinished.write_text(json.dumps(facts))
             flush(unfinished)
@@ -79,7 +79,7 @@ class Summary:
     def load(cls, path: Path) -> "Summary":
         """Reads the summary of the shard at `path`."""
         facts = json.loads(_beside(path).read_text())
-        return cls(**facts | {"tally": Tally.loaded(facts["tally"])})
+        return cls(**facts | {"tally": LabelStatistics.from_json(facts["tally"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,9 @@ class Job:
         for sample in samples:
             if sample.label is not None:
                 contract.check_size(Path(sample.origin), sample.label, sample.size)
-                summary.tally.add(Tally.of(sample.origin, sample.label, self.spec))
+                summary.tally.add(
+                    LabelStatistics.of_mask(sample.origin, sample.label, self.spec)
+                )
             if not summary.tally.wrong.count:
                 record = _record(sample)
                 summary.names.append(record.name)

@@ -75,7 +75,7 @@ class Files:
     Attributes:
         pairs: In the order of the records.
         read_mask: Mask file -> ids, `[H, W]`; can be pickled.
-        table: Id in the masks -> id in the records (`contract.mapping`).
+        table: Id in the masks -> id in the records (`contract.id_table`).
     """
 
     pairs: Sequence[Pair]
@@ -102,7 +102,7 @@ class Files:
             InputError: A file is missing or damaged.
         """
         for pair in self.pairs[start:stop]:
-            encoded, image_format, size = image_files.encoded_image(pair.image)
+            encoded, image_format, size = image_files.encode_image(pair.image)
             yield Sample(
                 name=_record_name(pair),
                 image=encoded,

@@ -37,9 +37,9 @@ class TfdsSamples:
 
     def samples(self, start: int, stop: int) -> Iterator[Sample]:
         """See `sources.Source`."""
-        part = self.records.part(start, stop)
+        part = self.records.select(start, stop)
         with tempfile.TemporaryDirectory() as folder:
-            found = corrupt_records.readable(part.in_order(), part)
+            found = corrupt_records.read_batches(part.in_order(), part)
             for index, sample in enumerate(found):
                 yield self._sample(sample, part.where(index), Path(folder))
 
@@ -53,7 +53,7 @@ class TfdsSamples:
         label = folder / f"{origin} mask".replace("/", "_")
         label.write_bytes(sample["label"].numpy())
         try:
-            encoded, image_format, size = image_files.encoded_image(image)
+            encoded, image_format, size = image_files.encode_image(image)
             ids = image_files.read_mask(label) if label.stat().st_size else None
         except InputError as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from None
@@ -74,10 +74,10 @@ class TfdsSamples:
         data = self.records.data
         info = data.builder.info
         found = hashlib.sha256(
-            repr((info.full_name, data.features, self.records.pieces)).encode()
+            repr((info.full_name, data.features, self.records.slices)).encode()
         )
         found.update(b"" if self.table is None else self.table.tobytes())
-        for split in sorted({piece.split for piece in self.records.pieces}):
+        for split in sorted({part.split for part in self.records.slices}):
             for path in map(Path, info.splits[split].filepaths):
                 status = path.stat()
                 facts = (path.name, status.st_size, status.st_mtime_ns)

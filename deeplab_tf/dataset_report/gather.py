@@ -47,7 +47,7 @@ def gather(folder: str, dataset: str | None, images: int) -> Report:
 
 def _split_names(folder: str, described: DatasetSpec | None) -> list[str]:
     files = (path.name for path in Path(folder).glob("*-of-*") if path.is_file())
-    found = {tfrecord.split_of(name) for name in files}
+    found = {tfrecord.split_prefix(name) for name in files}
     if not found:
         raise InputError(f"{folder}: no records in it; they are called *-of-*")
     said = set(described.split_sizes) if described else set()
@@ -165,7 +165,7 @@ def _unlisted(
     yield from (name for name in report.splits if name not in known)
     if described.shards:
         some = sorted(set(shards) - described.shards.keys())
-        yield from (shard for shard in some if tfrecord.split_of(shard) in known)
+        yield from (shard for shard in some if tfrecord.split_prefix(shard) in known)
 
 
 def _cross(report: Report, entries: Iterable[Entry], pieces: Iterable[Piece]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.shard import sha256
 from deeplab_tf.dataset_report import record, thumbnails
@@ -88,7 +88,7 @@ class Found:
     doubts: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
     pictures: dict[int, bytes] = dataclasses.field(default_factory=dict)
     overlays: dict[int, bytes] = dataclasses.field(default_factory=dict)
-    tally: Tally = dataclasses.field(default_factory=Tally)
+    tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
     sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     sha256: str = ""
 
@@ -144,7 +144,9 @@ def _add(found: Found, piece: Piece, index: int, looked: record.Content) -> None
 def picture(piece: Piece, index: int) -> bytes:
     """Image and mask of the record of this number in the shard, read once more."""
     at = piece.offsets[index - piece.first]
-    serialized = tfrecord.record_at(tf.constant(piece.path), tf.constant(at, tf.int64))
+    serialized = tfrecord.read_record_at(
+        tf.constant(piece.path), tf.constant(at, tf.int64)
+    )
     looked = record.look(serialized.numpy(), piece.spec)
     return thumbnails.beside(looked.image, looked.ids, piece.spec)
 
@@ -170,7 +172,7 @@ def _entry(piece: Piece, index: int, looked: record.Content) -> Entry:
 def _serialized(piece: Piece) -> Iterator[bytes | None]:
     """Yields each record; None for one whose checksum is wrong."""
     offsets = tf.data.Dataset.from_tensor_slices(tf.constant(piece.offsets, tf.int64))
-    records = iter(offsets.map(lambda at: tfrecord.record_at(piece.path, at)))
+    records = iter(offsets.map(lambda at: tfrecord.read_record_at(piece.path, at)))
     for _ in piece.offsets:
         try:
             yield next(records).numpy()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.labels import contract, heuristics
-from deeplab_tf.data.labels.statistics import Tally, allowed
+from deeplab_tf.data.labels.statistics import LabelStatistics, allowed_ids
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 
@@ -37,7 +37,7 @@ class Content:
     image: np.ndarray | None = None
     ids: np.ndarray | None = None
     has_label: bool = False
-    tally: Tally = dataclasses.field(default_factory=Tally)
+    tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
     faults: list[str] = dataclasses.field(default_factory=list)
     doubts: list[str] = dataclasses.field(default_factory=list)
 
@@ -82,14 +82,14 @@ def _look_at_image(content: Content, encoded: bytes) -> None:
         content.doubts.append("its image is all of one colour")
     elif content.image.max() < 16:
         content.doubts.append("its image is nearly black; of 12 bits kept in 16?")
-    if image_files.is_turned(Image.open(io.BytesIO(encoded))):
+    if image_files.is_exif_rotated(Image.open(io.BytesIO(encoded))):
         content.doubts.append("its EXIF data turn the image, and training does not")
 
 
 def _look_at_label(content: Content, png: bytes, spec: DatasetSpec) -> None:
     where = "its label"
     try:
-        contract.check_file(where, png)
+        contract.check_label_png(where, png)
         content.ids = tfrecord.decode_label(tf.constant(png)).numpy()[..., 0]
     except InputError as error:
         fault = str(error).removeprefix(f"{where}: ")
@@ -112,16 +112,16 @@ def _look_at_label(content: Content, png: bytes, spec: DatasetSpec) -> None:
 def _look_at_ids(content: Content, spec: DatasetSpec) -> None:
     ids = content.ids
     assert ids is not None
-    content.tally = tally = Tally.of("", ids.astype(np.uint8), spec)
-    if wrong := sorted(tally.pixels.keys() - allowed(spec)):
+    content.tally = tally = LabelStatistics.of_mask("", ids.astype(np.uint8), spec)
+    if wrong := sorted(tally.pixels.keys() - allowed_ids(spec)):
         share = sum(tally.pixels[i] for i in wrong) / ids.size
         content.faults.append(
-            f"ids {contract.listed(wrong)} are neither classes (0 to "
+            f"ids {contract.list_first(wrong)} are neither classes (0 to "
             f"{spec.num_classes - 1}) nor the ignore label {spec.ignore_label}, "
             f"{share:.1%} of its pixels"
         )
     if tally.interpolated.count:
-        content.faults.append(contract.borders_said(tally.interpolated))
+        content.faults.append(contract.describe_interpolation(tally.interpolated))
     if tally.ignored.count:
         content.faults.append(
             f"its mask is the ignore label {spec.ignore_label} alone: there is nothing "

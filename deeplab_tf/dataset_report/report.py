@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_report.reading import Entry
 
@@ -45,7 +45,7 @@ class Split:
     shards: int = 0
     size: int = 0
     records: int = 0
-    tally: Tally = dataclasses.field(default_factory=Tally)
+    tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
     sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     is_whole: bool = True
     shown: list[tuple[Entry, bytes]] = dataclasses.field(default_factory=list)
@@ -69,9 +69,9 @@ class Report:
     faults: list[Remark] = dataclasses.field(default_factory=list)
     doubts: list[Remark] = dataclasses.field(default_factory=list)
 
-    def total(self) -> Tally:
+    def total(self) -> LabelStatistics:
         """What all masks hold."""
-        total = Tally()
+        total = LabelStatistics()
         for split in self.splits.values():
             total.add(split.tally)
         return total

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from deeplab_tf.data.labels.statistics import allowed
+from deeplab_tf.data.labels.statistics import allowed_ids
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.visualizing import drawing
 
@@ -30,7 +30,7 @@ def beside(
     panels = [] if image is None else [_small(image)]
     if ids is not None:
         colors = drawing.colored(ids, spec.palette)
-        colors[~np.isin(ids, list(allowed(spec)))] = _WRONG
+        colors[~np.isin(ids, list(allowed_ids(spec)))] = _WRONG
         panels.append(_small(colors, Image.Resampling.NEAREST))
     return _jpeg(_row(panels))
 

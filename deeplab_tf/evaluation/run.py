@@ -55,7 +55,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
 def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
     """The network of a checkpoint, and the records of the split."""
     run = load.find_run(path)
-    tfds = open_split.settings(config.data, config.tfds, run.spec, run.tfds)
+    tfds = open_split.tfds_config(config.data, config.tfds, run.spec, run.tfds)
     spec, records = open_split.open_split(
         config.data, tfds, config.eval_split, run.spec
     )

@@ -132,7 +132,7 @@ def _picture(path: str | None, run: run_folder.Run) -> np.ndarray:
     if run.shards:
         with contextlib.suppress(InputError):  # Records may have moved since.
             first = tfrecord.find_shards(*run.shards)[0]
-            sample = tfrecord.parse(next(tfrecord.read(first)))
+            sample = tfrecord.parse_example(next(tfrecord.read(first)))
             return tfrecord.decode_image(sample["image"]).numpy()
     packaged = resources.files(deeplab_tf) / "exporting" / "picture.jpg"
     with resources.as_file(packaged) as file:
@@ -144,7 +144,7 @@ def _spec(config: ExportConfig, run: run_folder.Run) -> DatasetSpec:
     if run.spec or config.dataset:
         spec = specs.resolve(config.dataset, None, run.spec)
         if run.spec:
-            spec_compatibility.check(
+            spec_compatibility.check_same_classes(
                 run.spec,
                 spec,
                 subject="the checkpoint was trained on",

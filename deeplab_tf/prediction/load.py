@@ -140,7 +140,7 @@ class Trained:
         Raises:
             InputError: A record cannot be read.
         """
-        source = pipeline.Source(
+        source = pipeline.InputData(
             records=records,
             ignore_label=self.spec.ignore_label,
             mean_pixel=self.mean_pixel,
@@ -149,7 +149,7 @@ class Trained:
         batches = pipeline.evaluation_batches(
             source, batch_size, crop_size=self.crop_size, multiple=self.multiple
         )
-        return corrupt_records.readable(batches, records)
+        return corrupt_records.read_batches(batches, records)
 
     def finder(
         self, looks: InferenceConfig, *, scores: bool
@@ -217,7 +217,7 @@ def load(
     Args:
         path: Training folder, or folder, prefix or `.index` of a checkpoint.
         run: What `find_run` says of it; settings given by hand win.
-        spec: The classes it is used for; `spec_compatibility.check` found them right.
+        spec: The classes it is used for; those that `run` learned.
         model: Settings of the network.
         resize: Settings of the resizing.
         crop_size: Or that of the run, or 513, 513.

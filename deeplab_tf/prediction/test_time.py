@@ -110,7 +110,9 @@ def _logits(
 
 
 def _scaled(size: tf.Tensor, scale: float) -> tf.Tensor:
-    return tf.stack([resize.scaled(size[0], scale), resize.scaled(size[1], scale)])
+    return tf.stack(
+        [resize.scale_length(size[0], scale), resize.scale_length(size[1], scale)]
+    )
 
 
 def _classified_first(

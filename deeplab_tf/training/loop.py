@@ -11,7 +11,7 @@ from deeplab_tf.checkpoints import best
 from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import (
@@ -48,7 +48,7 @@ class Loop:
     folder: Path
     trainer: Trainer
     keeper: Keeper
-    source: Source
+    source: InputData
     scorer: Scorer | None = None
     expected_loss: float | None = None
 
@@ -164,7 +164,7 @@ class Loop:
         """Metrics of further steps; those before a record that is damaged are saved."""
         before = self.step
         try:
-            with corrupt_records.told(self.source.records):
+            with corrupt_records.translate_read_errors(self.source.records):
                 return self.trainer.run(batches, count)
         except InputError:
             logs.add(self.trainer.metrics(self.step - before))

@@ -14,9 +14,9 @@ from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.open_split import open_split
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import alone, check_writable
@@ -127,7 +127,7 @@ def new_trainer(
 
 def batches_of(
     config: TrainConfig,
-    source: Source,
+    source: InputData,
     strategy: tf.distribute.Strategy,
     batch_size: int,
     start: int,
@@ -180,7 +180,9 @@ def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
     return {name: batch[name] for name in ("image", "label", "number")}
 
 
-def open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, Tally]:
+def open_data(
+    config: TrainConfig, folder: Path
+) -> tuple[DatasetSpec, InputData, LabelStatistics]:
     """What the records mean, where they are, and what the checked labels hold.
 
     Whether a run in the folder has learned these classes is asked first.
@@ -193,16 +195,16 @@ def open_data(config: TrainConfig, folder: Path) -> tuple[DatasetSpec, Source, T
             f"{spec.num_classes} classes of {spec.name}"
         )
     mean_pixel = find_backbone(config.model).mean_pixel
-    records = corrupt_records.left_out(records, config.max_bad_records)
+    records = corrupt_records.skip_corrupt(records, config.max_bad_records)
     tally = validate_records.check_records(records, spec, config.validate_labels)
-    source = Source(
+    source = InputData(
         records=records,
         ignore_label=spec.ignore_label,
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),
     )
     if config.cache_decoded_gb:
-        cache = decode_cache.make(records, config.cache_decoded_gb)
+        cache = decode_cache.make_cache(records, config.cache_decoded_gb)
         source = dataclasses.replace(source, decode=cache)
     return spec, source, tally
 

@@ -119,10 +119,10 @@ def _files(image: str) -> list[tuple[str, Path]]:
 
 def _data(config: VisConfig, run: Run) -> tuple[DatasetSpec, Records | None]:
     """What the classes mean and, unless image files are drawn, the records."""
-    tfds = open_split.settings(config.data, config.tfds, run.spec, run.tfds)
+    tfds = open_split.tfds_config(config.data, config.tfds, run.spec, run.tfds)
     if config.image is None:
         return open_split.open_split(config.data, tfds, config.vis_split, run.spec)
-    return open_split.describe(config.data, tfds, run.spec), None
+    return open_split.open_spec(config.data, tfds, run.spec), None
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:

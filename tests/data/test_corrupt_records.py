@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import corrupt_records, image_files, pipeline, tfrecord
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.records import Shards
 from deeplab_tf.errors import FlagError, InputError
 from tests.data.test_tfrecord import make_record
@@ -18,7 +18,7 @@ def serialized(name, image, label):
     record = tfrecord.Record(
         name=name, image=image, image_format="png", size=(7, 9), label=label
     )
-    return record.serialized()
+    return record.serialize()
 
 
 def bad(rng, how):
@@ -44,7 +44,7 @@ def write(folder, rng, per_shard, bads=()):
         with tf.io.TFRecordWriter(str(path)) as writer:
             for i in range(count):
                 name = f"{shard}_{i}"
-                good = make_record(rng, name).serialized()
+                good = make_record(rng, name).serialize()
                 writer.write(bad(rng, HOW[i % 5]) if (shard, i) in bads else good)
     return Shards(paths=tfrecord.find_shards(str(folder), "train"))
 
@@ -64,7 +64,7 @@ def names(samples):
 
 
 def source(records):
-    return Source(
+    return InputData(
         records=records,
         ignore_label=255,
         mean_pixel=(127.5,) * 3,
@@ -82,7 +82,9 @@ def batches(records, **options):
 def test_a_record_that_cannot_be_used_is_named(rng, tmp_path, how):
     records = write(tmp_path, rng, [2, 6], [(1, how)])
     with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
-        list(itertools.islice(corrupt_records.readable(batches(records), records), 8))
+        list(
+            itertools.islice(corrupt_records.read_batches(batches(records), records), 8)
+        )
 
 
 @pytest.mark.parametrize("how", range(5))
@@ -92,30 +94,35 @@ def test_none_is_scored(rng, tmp_path, how):
         source(records), 1, crop_size=(9, 9), multiple=1
     )
     with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
-        list(corrupt_records.readable(found, records))
+        list(corrupt_records.read_batches(found, records))
 
 
 def test_a_wrong_checksum_is_named(rng, tmp_path):
     records = write(tmp_path, rng, [2, 6])
     break_checksum(records, 1, 3)
     with pytest.raises(InputError, match=r"00001-of-00002.tfrecord: record 3 is damag"):
-        list(itertools.islice(corrupt_records.readable(batches(records), records), 8))
+        list(
+            itertools.islice(corrupt_records.read_batches(batches(records), records), 8)
+        )
 
 
 def test_what_is_no_damage_is_not_called_so(rng, tmp_path):
     records = write(tmp_path, rng, [2])
     with (
         pytest.raises(InputError, match="though all can by now"),
-        corrupt_records.told(records),
+        corrupt_records.translate_read_errors(records),
     ):
         raise tf.errors.DataLossError(None, None, "IteratorGetNext: torn")
-    with pytest.raises(tf.errors.InvalidArgumentError), corrupt_records.told(records):
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError),
+        corrupt_records.translate_read_errors(records),
+    ):
         raise tf.errors.InvalidArgumentError(None, None, "of the network")
 
 
 def test_nothing_is_read_unless_it_was_asked_for(rng, tmp_path):
     records = write(tmp_path, rng, [2], [(0, 1)])
-    assert corrupt_records.left_out(records, 0) is records
+    assert corrupt_records.skip_corrupt(records, 0) is records
 
 
 @pytest.fixture
@@ -130,22 +137,26 @@ GOOD = ["0_1", "0_2", "0_4", "0_5", "2_0", "2_1", "2_2", "2_3"]
 
 
 def test_damaged_records_are_told_and_left_out(damaged, caplog):
-    kept = corrupt_records.left_out(damaged, 4)
+    kept = corrupt_records.skip_corrupt(damaged, 4)
     for shard, number in ((0, 0), (0, 3), (1, 0), (2, 4)):
         assert f"{damaged.paths[shard]}: record {number} is damaged" in caplog.text
     assert "4 of 12 records are left out" in caplog.text
     assert kept.count() == 8
     assert names(kept.in_order()) == GOOD
     assert names(kept.each()) == GOOD
-    assert [names(part.in_order()) for part in kept.parts()] == [GOOD[:4], [], GOOD[4:]]
+    assert [names(part.in_order()) for part in kept.by_file()] == [
+        GOOD[:4],
+        [],
+        GOOD[4:],
+    ]
     assert kept.where(2) == f"{damaged.paths[0]}: record 4"
-    assert corrupt_records.left_out(kept, 4).count() == 8
+    assert corrupt_records.skip_corrupt(kept, 4).count() == 8
 
 
 def test_files_are_searched_once_however_many_records_are_asked_for(
     damaged, monkeypatch
 ):
-    kept = corrupt_records.left_out(damaged, 4)
+    kept = corrupt_records.skip_corrupt(damaged, 4)
     searched, count = [], tfrecord.count
     monkeypatch.setattr(
         tfrecord, "count", lambda path: searched.append(path) or count(path)
@@ -162,18 +173,18 @@ def test_files_are_searched_once_however_many_records_are_asked_for(
 def test_more_than_allowed_stop_the_run(damaged):
     message = "00002-of-00003.tfrecord: record 4 is damaged, and 3 before it; --max_"
     with pytest.raises(InputError, match=message):
-        corrupt_records.left_out(damaged, 3)
+        corrupt_records.skip_corrupt(damaged, 3)
 
 
 def test_where_all_are_damaged_none_is_left_to_train_on(rng, tmp_path):
     records = write(tmp_path, rng, [2, 1], [(0, 0), (0, 1), (1, 0)])
     message = "00000-of-00002.tfrecord: all 3 records of the split are damaged; copy"
     with pytest.raises(InputError, match=message):
-        corrupt_records.left_out(records, 3)
+        corrupt_records.skip_corrupt(records, 3)
 
 
 def test_every_epoch_has_all_that_are_left(damaged):
-    kept = corrupt_records.left_out(damaged, 9)
+    kept = corrupt_records.skip_corrupt(damaged, 9)
     epochs = [names(kept.epoch(tf.constant(i, tf.int64), 5)) for i in range(3)]
     assert all(sorted(epoch) == GOOD for epoch in epochs)
     assert len(set(map(tuple, epochs))) == 3
@@ -181,7 +192,7 @@ def test_every_epoch_has_all_that_are_left(damaged):
 
 def test_without_damage_the_order_is_what_it_was(rng, tmp_path):
     records = write(tmp_path, rng, [4, 5])
-    kept = corrupt_records.left_out(records, 1)
+    kept = corrupt_records.skip_corrupt(records, 1)
     epoch = tf.constant(2, tf.int64)
     assert names(kept.epoch(epoch, 5)) == names(records.epoch(epoch, 5))
 
@@ -197,14 +208,14 @@ def taken(records, count, **options):
 
 def test_a_run_goes_on_and_is_shared_out_without_them(damaged):
     """Each start looks anew for what is damaged."""
-    whole = taken(corrupt_records.left_out(damaged, 4), 9)
-    rest = taken(corrupt_records.left_out(damaged, 4), 4, start=10)
+    whole = taken(corrupt_records.skip_corrupt(damaged, 4), 9)
+    rest = taken(corrupt_records.skip_corrupt(damaged, 4), 4, start=10)
     for one, two in zip(whole[10:], rest, strict=True):
         assert one[0] == two[0]
         np.testing.assert_array_equal(one[1], two[1])
     for index in range(2):
         context = tf.distribute.InputContext(2, index, 2)
-        own = taken(corrupt_records.left_out(damaged, 4), 4, context=context)
+        own = taken(corrupt_records.skip_corrupt(damaged, 4), 4, context=context)
         assert [name for name, _ in own] == [
             name for i, (name, _) in enumerate(whole[:16]) if i // 2 % 2 == index
         ]
@@ -219,4 +230,4 @@ def test_records_of_other_libraries_are_not_searched(rng, tmp_path):
             return f"tfds: example {index}"
 
     with pytest.raises(FlagError, match="TFRecord shards alone, not of tfds: example"):
-        corrupt_records.left_out(Others(), 1)
+        corrupt_records.skip_corrupt(Others(), 1)

@@ -20,14 +20,14 @@ def pair(rng, size):
 def shown(image, label, sizes, start, size, flip):
     """The window, framed."""
     window, sizes = Window(start, size), list(sizes)
-    found = crop_resize.resampled(
-        lambda part: (decode.cut(image, part), decode.cut(label, part)),
+    found = crop_resize.resample(
+        lambda part: (decode.crop(image, part), decode.crop(label, part)),
         sizes,
-        crop_resize.inside(window, sizes[-1]),
+        crop_resize.clip_window(window, sizes[-1]),
         flip=flip,
     )
-    margins = crop_resize.margins(window, sizes[-1], flip)
-    return crop_resize.framed(*found, margins, mean_pixel=MEAN, ignore_label=255)
+    margins = crop_resize.margins_around(window, sizes[-1], flip)
+    return crop_resize.add_margins(*found, margins, mean_pixel=MEAN, ignore_label=255)
 
 
 compiled = tf.function(
@@ -159,5 +159,5 @@ def test_only_what_is_needed_is_read():
 
     sizes = [tf.constant([21, 21]), tf.constant([11, 11])]
     window = Window(tf.constant([4, 2]), tf.constant([3, 2]))
-    crop_resize.resampled(read, sizes, window, flip=tf.constant(False))
+    crop_resize.resample(read, sizes, window, flip=tf.constant(False))
     assert asked == [[[8, 4], [5, 3]]]

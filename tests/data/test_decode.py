@@ -27,7 +27,7 @@ def sample(image, label=b""):
 
 
 window = tf.function(
-    lambda image, label, start, size: decode.decoded_window(
+    lambda image, label, start, size: decode.decode_window(
         {"image": image, "label": label}, Window(start, size)
     ),
     input_signature=[tf.TensorSpec((), tf.string)] * 2
@@ -63,7 +63,7 @@ def test_windows_are_parts_of_the_whole_bit_for_bit(rng, subsampling):
 
 def test_ids_of_an_image_without_a_label_are_0(rng):
     image = image_files.png(noise(rng, (3, 4)))
-    ids = decode.decoded(sample(image))[1]
+    ids = decode.decode_record(sample(image))[1]
     np.testing.assert_array_equal(ids, np.zeros((3, 4, 1)))
 
 
@@ -71,6 +71,6 @@ def test_a_label_of_another_size_is_an_error(rng):
     image = image_files.png(noise(rng, (3, 4)))
     label = image_files.png(np.zeros((4, 3), np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode.decoded(sample(image, label))
+        decode.decode_record(sample(image, label))
     with pytest.raises(tf.errors.InvalidArgumentError):
         window(image, label, [0, 0], [2, 2])

@@ -28,8 +28,8 @@ def looked_at(cache, records, epochs=2):
 
 @pytest.mark.parametrize(("room", "stay"), [(10, 5), (5, 5), (2.9, 2), (0.5, 0)])
 def test_windows_are_the_same_and_memory_is_bounded(records, room, stay):
-    cache = decode_cache.make(records, room * RECORD / 1e9)
-    expected = looked_at(decode.decoded_window, records)
+    cache = decode_cache.make_cache(records, room * RECORD / 1e9)
+    expected = looked_at(decode.decode_window, records)
     for one, two in zip(looked_at(cache, records), expected, strict=True):
         np.testing.assert_array_equal(one[0], two[0])
         np.testing.assert_array_equal(one[1], two[1])
@@ -39,7 +39,7 @@ def test_windows_are_the_same_and_memory_is_bounded(records, room, stay):
 
 def test_what_is_remembered_is_not_decoded_again(records, monkeypatch):
     """A cache that holds other pixels gives those."""
-    cache = decode_cache.make(records, 1.0)
+    cache = decode_cache.make_cache(records, 1.0)
     before = looked_at(cache, records, 1)
     keys, _ = cache.stored.export()
     other = tf.io.serialize_tensor(tf.fill((7, 9, 4), tf.constant(5, tf.uint8)))
@@ -54,7 +54,7 @@ def test_what_is_remembered_is_not_decoded_again(records, monkeypatch):
     ("room", "told"), [(9, "all stay in memory"), (2, "about 40% of them stay")]
 )
 def test_one_line_tells_what_fits(records, caplog, room, told):
-    decode_cache.make(records, room * RECORD / 1e9)
+    decode_cache.make_cache(records, room * RECORD / 1e9)
     assert "decoded, 5 records are about 0.00 GB" in caplog.text
     assert told in caplog.text
 
@@ -62,12 +62,14 @@ def test_one_line_tells_what_fits(records, caplog, room, told):
 def test_a_damaged_record_is_told(rng, tmp_path):
     records = write(tmp_path, rng, [3, 2], [(1, 0)])
     with pytest.raises(InputError, match=r"00001-of-00002.tfrecord: record 0 is dam"):
-        decode_cache.make(records, 1.0)
+        decode_cache.make_cache(records, 1.0)
 
 
 def test_batches_with_a_cache_are_those_without(shapes):
     plain = split(shapes)
-    cached = dataclasses.replace(plain, decode=decode_cache.make(plain.records, 1e-4))
+    cached = dataclasses.replace(
+        plain, decode=decode_cache.make_cache(plain.records, 1e-4)
+    )
     for one, two in zip(take(14, shapes), take(14, shapes, source=cached), strict=True):
         np.testing.assert_array_equal(one["image"], two["image"])
         np.testing.assert_array_equal(one["label"], two["label"])

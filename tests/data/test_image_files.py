@@ -29,7 +29,7 @@ def save(array, path, **options):
 
 def test_jpeg_pixels_are_the_same_in_a_record_and_as_a_file(photo, tmp_path):
     path = save(photo, tmp_path / "a.jpg", quality=80)
-    encoded, name, size = image_files.encoded_image(path)
+    encoded, name, size = image_files.encode_image(path)
     assert (encoded, name, size) == (path.read_bytes(), "jpeg", (43, 61))
     decoded = tfrecord.decode_image(tf.constant(encoded))
     np.testing.assert_array_equal(decoded, image_files.read_image(path))
@@ -46,7 +46,7 @@ def test_images_of_any_kind_become_what_the_eye_sees(photo, tmp_path, mode):
             suffix = "jpg"
     path = tmp_path / f"a.{suffix}"
     image.save(path)
-    encoded, _, _ = image_files.encoded_image(path)
+    encoded, _, _ = image_files.encode_image(path)
     decoded = tfrecord.decode_image(tf.constant(encoded)).numpy()
     np.testing.assert_array_equal(decoded, image_files.read_image(path))
     assert decoded.shape == (43, 61, 3)
@@ -61,7 +61,7 @@ def test_a_photograph_is_turned_as_its_exif_says(photo, tmp_path):
     path = save(photo, tmp_path / "a.png", exif=exif)
     upright = np.rot90(photo, k=-1)
     np.testing.assert_array_equal(image_files.read_image(path), upright)
-    encoded, name, size = image_files.encoded_image(path)
+    encoded, name, size = image_files.encode_image(path)
     assert (name, size) == ("png", (61, 43))
     decoded = tfrecord.decode_image(tf.constant(encoded))
     np.testing.assert_array_equal(decoded, upright)
@@ -150,7 +150,7 @@ def test_what_exif_does_not_turn_keeps_its_bytes(photo, tmp_path, how):
     exif = Image.Exif()
     exif[0x0112] = how
     path = save(photo, tmp_path / "a.jpg", exif=exif)
-    assert image_files.encoded_image(path)[:2] == (path.read_bytes(), "jpeg")
+    assert image_files.encode_image(path)[:2] == (path.read_bytes(), "jpeg")
     mask = save(np.ones((4, 5), np.uint8), tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(image_files.read_mask(mask), np.ones((4, 5)))
 
@@ -167,7 +167,7 @@ def test_16_bits_are_scaled_to_8(tmp_path):
     path = save(np.array([[0, 256, 257, 32896, 65535]], np.uint16), tmp_path / "a.png")
     found = image_files.read_image(path)
     np.testing.assert_array_equal(found[0, :, 0], [0, 0, 1, 128, 255])
-    encoded, name, _ = image_files.encoded_image(path)
+    encoded, name, _ = image_files.encode_image(path)
     assert (name, encoded[24]) == ("png", 8)
 
 
@@ -176,7 +176,7 @@ def test_a_colour_png_of_16_bits_becomes_one_of_8(tmp_path):
     values = np.array([[[0, 257 * 9, 65535]] * 3] * 2, np.uint16)
     cv2.imwrite(str(path), values[..., ::-1])
     assert path.read_bytes()[24] == 16
-    encoded, _, _ = image_files.encoded_image(path)
+    encoded, _, _ = image_files.encode_image(path)
     assert encoded[24] == 8
     decoded = tfrecord.decode_image(tf.constant(encoded)).numpy()
     np.testing.assert_array_equal(decoded, [[[0, 9, 255]] * 3] * 2)
@@ -184,7 +184,7 @@ def test_a_colour_png_of_16_bits_becomes_one_of_8(tmp_path):
 
 def test_transparency_changes_no_colour(photo, tmp_path):
     path = save(photo, tmp_path / "a.png", transparency=tuple(photo[0, 0].tolist()))
-    decoded = tfrecord.decode_image(tf.constant(image_files.encoded_image(path)[0]))
+    decoded = tfrecord.decode_image(tf.constant(image_files.encode_image(path)[0]))
     np.testing.assert_array_equal(decoded, photo)
 
 
@@ -197,7 +197,7 @@ def test_transparency_changes_no_colour(photo, tmp_path):
 )
 def test_an_image_whose_white_is_unknown_is_refused(tmp_path, pixels, message):
     path = save(pixels, tmp_path / "a.tiff")
-    for read in (image_files.read_image, image_files.encoded_image):
+    for read in (image_files.read_image, image_files.encode_image):
         with pytest.raises(InputError, match=message):
             read(path)
 
@@ -206,7 +206,7 @@ def test_a_truncated_image_is_named(photo, tmp_path):
     path = save(photo, tmp_path / "a.jpg")
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"a\.jpg: a damaged image"):
-        image_files.encoded_image(path)
+        image_files.encode_image(path)
 
 
 def test_images_are_found_by_any_suffix_in_any_case(photo, tmp_path):

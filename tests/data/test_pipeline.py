@@ -11,7 +11,7 @@ import tensorflow as tf
 from benchmarks.input import plain
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import image_files, pipeline, tfrecord
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.records import Shards
 from tests.data.test_tfrecord import make_record
 
@@ -19,7 +19,7 @@ AUGMENT = AugmentConfig(train_crop_size=(33, 49))
 
 
 def split(folder, split="train", **resize):
-    return Source(
+    return InputData(
         records=Shards(paths=tfrecord.find_shards(str(folder), split)),
         ignore_label=255,
         mean_pixel=(127.5, 127.5, 127.5),
@@ -131,7 +131,7 @@ def test_a_split_without_labels_is_all_ignored(rng, tmp_path):
     unlabelled = tfrecord.Record(
         name="x", image=record.image, image_format="png", size=record.size
     )
-    tfrecord.write([unlabelled], tmp_path, "test", per_shard=[1])
+    tfrecord.write_shards([unlabelled], tmp_path, "test", per_shard=[1])
     (batch,) = pipeline.evaluation_batches(
         split(tmp_path, "test"), 1, crop_size=(17, 17), multiple=16
     )
@@ -157,7 +157,7 @@ def test_crops_are_those_of_whole_images(tmp_path, rng, image_format, resize):
             encoded = tf.io.encode_jpeg(pixels).numpy()
             record = dataclasses.replace(record, image=encoded)
         records.append(record)
-    tfrecord.write(records, tmp_path, "train", per_shard=[4])
+    tfrecord.write_shards(records, tmp_path, "train", per_shard=[4])
     given = {"source": split(tmp_path, **resize), "augment": AUGMENT, "seed": 7}
     samples = given["source"].records.in_order().repeat(12).enumerate()
     pairs = tf.data.Dataset.zip(
@@ -197,7 +197,7 @@ def test_rotation_takes_from_beyond_the_crop(rng, tmp_path):
         size=(200, 200),
         label=image_files.png(label),
     )
-    tfrecord.write([record], tmp_path, "train", per_shard=[1])
+    tfrecord.write_shards([record], tmp_path, "train", per_shard=[1])
     turning = AugmentConfig(
         train_crop_size=(65, 65),
         rotation_degrees=45.0,
@@ -217,7 +217,7 @@ def test_rotation_takes_from_beyond_the_crop(rng, tmp_path):
 
 
 def test_ids_of_other_records_become_class_ids(tmp_path, rng):
-    tfrecord.write([make_record(rng)], tmp_path, "train", per_shard=[1])
+    tfrecord.write_shards([make_record(rng)], tmp_path, "train", per_shard=[1])
     table = np.arange(256)[::-1]
     mapped = split(tmp_path)
     records = dataclasses.replace(mapped.records, table=table)

@@ -18,7 +18,7 @@ def other(**changes):
 
 
 def check(found, *, renamed=False, trained=CAMVID):
-    spec_compatibility.check(
+    spec_compatibility.check_same_classes(
         trained,
         found,
         subject="run was trained on",
@@ -91,7 +91,7 @@ def test_names_are_not_blamed_for_an_ignored_class():
 
 def test_who_has_another_remedy_tells_it():
     with pytest.raises(InputError) as error:
-        spec_compatibility.check(
+        spec_compatibility.check_same_classes(
             CAMVID,
             other(classes=("street", "car", "sky")),
             subject="it was trained on",

@@ -28,12 +28,12 @@ def make_record(rng, name="a", height=7, width=9):
 def folder(rng, tmp_path):
     """Two shards of 3 and 2 records."""
     records = [make_record(rng, f"image_{i}") for i in range(5)]
-    tfrecord.write(records, tmp_path, "train", per_shard=[3, 2])
+    tfrecord.write_shards(records, tmp_path, "train", per_shard=[3, 2])
     return tmp_path
 
 
 def test_a_record_has_the_official_keys(rng):
-    example = tf.train.Example.FromString(make_record(rng).serialized())
+    example = tf.train.Example.FromString(make_record(rng).serialize())
     feature = example.features.feature
     assert set(feature) == {
         "image/encoded",
@@ -54,7 +54,7 @@ def test_a_record_has_the_official_keys(rng):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (31, 2)])
 def test_what_is_written_is_read(rng, height, width):
     record = make_record(rng, "2007_000032", height, width)
-    sample = tfrecord.parse(tf.constant(record.serialized()))
+    sample = tfrecord.parse_example(tf.constant(record.serialize()))
     assert sample["name"].numpy() == b"2007_000032"
     image = tfrecord.decode_image(sample["image"])
     label = tfrecord.decode_label(sample["label"])
@@ -79,7 +79,9 @@ def test_what_is_written_is_read(rng, height, width):
 )
 def test_names_are_stems_whatever_part_of_the_path_was_stored(rng, stored, name):
     record = make_record(rng, stored)
-    assert tfrecord.parse(tf.constant(record.serialized()))["name"].numpy() == name
+    assert (
+        tfrecord.parse_example(tf.constant(record.serialize()))["name"].numpy() == name
+    )
 
 
 def test_a_record_of_other_tools_is_read():
@@ -89,7 +91,7 @@ def test_a_record_of_other_tools_is_read():
     example = tf.train.Example()
     for key, value in features.items():
         example.features.feature[key].bytes_list.value.append(value)
-    sample = tfrecord.parse(tf.constant(example.SerializeToString()))
+    sample = tfrecord.parse_example(tf.constant(example.SerializeToString()))
     assert sample["label"].numpy() == b""
 
 
@@ -133,7 +135,7 @@ def test_a_split_that_is_not_there_says_which_are(folder):
 
 
 def test_a_split_is_not_one_whose_name_begins_so(folder, rng):
-    tfrecord.write([make_record(rng)], folder, "train-x", per_shard=[1])
+    tfrecord.write_shards([make_record(rng)], folder, "train-x", per_shard=[1])
     assert len(tfrecord.find_shards(str(folder), "train")) == 2
     with pytest.raises(InputError, match=r"no shards trai-\*; it has train, train-x"):
         tfrecord.find_shards(str(folder), "trai")
@@ -161,6 +163,6 @@ def test_a_shard_that_is_there_twice_is_noticed(folder):
 
 
 def test_shards_of_two_sets_are_not_mixed(folder, rng):
-    tfrecord.write([make_record(rng)], folder, "train", per_shard=[1])
+    tfrecord.write_shards([make_record(rng)], folder, "train", per_shard=[1])
     with pytest.raises(InputError, match="of two sets, 00001 and 00002"):
         tfrecord.find_shards(str(folder), "train")

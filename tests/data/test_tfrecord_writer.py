@@ -25,7 +25,7 @@ def records(rng):
 
 def test_a_record_is_the_example_that_it_says(records):
     for record in records:
-        serialized = record.serialized()
+        serialized = record.serialize()
         example = tf.train.Example.FromString(serialized)
         assert example.SerializeToString(deterministic=True) == serialized
         features = example.features.feature
@@ -47,7 +47,7 @@ def test_a_record_is_the_example_that_it_says(records):
 def test_a_shard_is_the_file_that_tensorflow_writes(records, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for record in records:
-            writer.write(record.serialized())
+            writer.write(record.serialize())
     sha256 = write_shard(records, tmp_path / "ours")
     written = (tmp_path / "ours").read_bytes()
     assert written == (tmp_path / "theirs").read_bytes()

@@ -35,14 +35,14 @@ def show(image, label, sizes, size, flip, around):
     """The window of (height, width) `size` at the top left."""
     window = crop_resize.Window(tf.zeros(2, tf.int32), size)
     flip = tf.constant(bool(flip))
-    found = crop_resize.resampled(
-        lambda part: (decode.cut(image, part), decode.cut(label, part)),
+    found = crop_resize.resample(
+        lambda part: (decode.crop(image, part), decode.crop(label, part)),
         sizes,
-        crop_resize.inside(window, sizes[-1]),
+        crop_resize.clip_window(window, sizes[-1]),
         flip=flip,
     )
-    return crop_resize.framed(
-        *found, crop_resize.margins(window, sizes[-1], flip), **around
+    return crop_resize.add_margins(
+        *found, crop_resize.margins_around(window, sizes[-1], flip), **around
     )
 
 

@@ -25,7 +25,7 @@ def contents(folder):
 
 def names(folder, split):
     return [
-        tfrecord.parse(serialized)["name"].numpy().decode()
+        tfrecord.parse_example(serialized)["name"].numpy().decode()
         for shard in tfrecord.find_shards(str(folder), split)
         for serialized in tfrecord.read(shard)
     ]

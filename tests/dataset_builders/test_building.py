@@ -47,7 +47,7 @@ def test_records_hold_what_the_source_gave(tmp_path):
     build(tmp_path, train=source)
     for i, shard in enumerate(tfrecord.find_shards(str(tmp_path), "train")):
         (record,) = tfrecord.read(shard)
-        parsed = tfrecord.parse(record)
+        parsed = tfrecord.parse_example(record)
         for key, wanted in zip(("image", "label"), source.arrays(i), strict=True):
             found = Image.open(io.BytesIO(parsed[key].numpy()))
             np.testing.assert_array_equal(np.asarray(found), wanted)
@@ -148,14 +148,14 @@ def test_the_checksum_is_of_names_and_bytes_and_not_of_shards(tmp_path):
 
 
 def test_the_mapping_of_ids_is_told_as_its_flag_is_written(tmp_path):
-    assert mapping_text(contract.mapping({255: 1, 7: 0})) == "7:0,255:1"
-    cityscapes = contract.mapping({7: 0, 8: 1, 255: 255}, others=255)
+    assert mapping_text(contract.id_table({255: 1, 7: 0})) == "7:0,255:1"
+    cityscapes = contract.id_table({7: 0, 8: 1, 255: 255}, others=255)
     assert mapping_text(cityscapes) == "7:0,8:1,*:255"
     image, mask = tmp_path / "a.png", tmp_path / "a_mask.png"
     image.write_bytes(image_files.png(np.zeros((2, 3, 3), np.uint8)))
     mask.write_bytes(image_files.png(np.array([[0, 7, 2]] * 2, np.uint8)))
     files = Files(
-        pairs=[Pair(name="a", image=image, label=mask)], table=contract.mapping({7: 1})
+        pairs=[Pair(name="a", image=image, label=mask)], table=contract.id_table({7: 1})
     )
     spec = build(tmp_path / "records", train=files)
     assert spec.id_mapping == {"train": "7:1"}

@@ -98,7 +98,7 @@ def test_an_unfinished_build_of_something_else_is_dropped(
     tmp_path, monkeypatch, caplog, change
 ):
     if "spec" in change:
-        monkeypatch.setattr(contract, "check", lambda *_: None)
+        monkeypatch.setattr(contract, "check_statistics", lambda *_: None)
     build(tmp_path / "fresh", **change)
     cut_short(monkeypatch, tmp_path / "records")
     caplog.clear()
@@ -114,7 +114,7 @@ def test_files_that_change_are_another_source(tmp_path):
     files = Files(pairs=[Pair(name="a", image=image, label=mask)])
     first = files.identity()
     assert dataclasses.replace(files).identity() == first
-    mapped = dataclasses.replace(files, table=contract.mapping({0: 1}))
+    mapped = dataclasses.replace(files, table=contract.id_table({0: 1}))
     other = dataclasses.replace(files, read_mask=image_files.read_image)
     os.utime(mask, ns=(1, 1))
     assert len({first, files.identity(), mapped.identity(), other.identity()}) == 4

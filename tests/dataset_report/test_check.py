@@ -68,7 +68,7 @@ def write(folder, records, spec=SPEC):
     spec.save(folder)
     for split, some in records.items():
         half = (len(some) + 1) // 2
-        tfrecord.write(some, folder, split, per_shard=[half, len(some) - half])
+        tfrecord.write_shards(some, folder, split, per_shard=[half, len(some) - half])
     return folder
 
 

@@ -133,7 +133,7 @@ def test_ten_and_one_planted_faults_are_found_and_named(voc, tmp_path, caplog):
         train[index] = dataclasses.replace(train[index], **change(train[index]))
     val[30] = dataclasses.replace(train[50], name=val[30].name)
     for split, some in splits.items():
-        tfrecord.write(some, tmp_path, split, per_shard=[30, 30])
+        tfrecord.write_shards(some, tmp_path, split, per_shard=[30, 30])
     dataclasses.replace(spec_.load(voc), shards={}).save(tmp_path)
     path = tmp_path / "val-00000-of-00002.tfrecord"
     content = bytearray(path.read_bytes())

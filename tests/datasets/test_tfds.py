@@ -65,7 +65,7 @@ def test_slices_become_splits(builder, folder, tmp_path):
     found = build(builder, folder, tmp_path, splits=splits)
     assert found.split_sizes == {"train": 9, "val": 3}
     names = [
-        tfrecord.parse(record)["name"].numpy().decode()
+        tfrecord.parse_example(record)["name"].numpy().decode()
         for split in ("train", "val")
         for path in tfrecord.find_shards(str(tmp_path), split)
         for record in tfrecord.read(path)

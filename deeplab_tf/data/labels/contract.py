@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from deeplab_tf.data.labels.statistics import Histogram, Kind, Tally, allowed
+from deeplab_tf.data.labels.statistics import (
+    Histogram,
+    LabelStatistics,
+    MaskGroup,
+    allowed_ids,
+)
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import InputError
 
@@ -19,7 +24,7 @@ from deeplab_tf.errors import InputError
 _STRAY = 0.1
 
 
-def mapping(pairs: Mapping[int, int], *, others: int | None = None) -> np.ndarray:
+def id_table(pairs: Mapping[int, int], *, others: int | None = None) -> np.ndarray:
     """A table of 65536 ids for `mapped`: `pairs`, and all other ids as they are.
 
     Args:
@@ -47,7 +52,9 @@ def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
     )
 
 
-def check(tally: Tally, spec: DatasetSpec, *, complete: bool = True) -> None:
+def check_statistics(
+    tally: LabelStatistics, spec: DatasetSpec, *, complete: bool = True
+) -> None:
     """Checks what masks hold against the classes; warns of what is only suspicious.
 
     Args:
@@ -69,7 +76,7 @@ def check(tally: Tally, spec: DatasetSpec, *, complete: bool = True) -> None:
             logging.warning("%s", line)
 
 
-def check_file(path: str, png: bytes) -> None:
+def check_label_png(path: str, png: bytes) -> None:
     """Raises an InputError where a record's mask is not a grey PNG of 8 bits."""
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise InputError(
@@ -87,7 +94,7 @@ def check_file(path: str, png: bytes) -> None:
         )
 
 
-def suspicions(tally: Tally, spec: DatasetSpec) -> Iterator[str]:
+def suspicions(tally: LabelStatistics, spec: DatasetSpec) -> Iterator[str]:
     """Yields what may be meant, and may not be: a line each."""
     kinds = {
         "look interpolated": tally.interpolated,
@@ -103,35 +110,35 @@ def suspicions(tally: Tally, spec: DatasetSpec) -> Iterator[str]:
         if i not in tally.pixels and i != spec.ignore_label
     ]
     if absent:
-        yield f"classes in no mask: {listed(absent)}"
+        yield f"classes in no mask: {list_first(absent)}"
 
 
-def _wrong(tally: Tally, spec: DatasetSpec) -> str:
+def _wrong(tally: LabelStatistics, spec: DatasetSpec) -> str:
     ids = tally.wrong.ids
-    wrong = sorted(ids.keys() - allowed(spec))
+    wrong = sorted(ids.keys() - allowed_ids(spec))
     share = sum(ids[i] for i in wrong) / sum(ids.values())
     return (
-        f"{tally.wrong.origin}: ids {listed(wrong)} are neither classes (0 to "
+        f"{tally.wrong.origin}: ids {list_first(wrong)} are neither classes (0 to "
         f"{spec.num_classes - 1}) nor the ignore label {spec.ignore_label}, "
         f"{share:.1%} of its pixels; so in {tally.wrong.count} of {tally.masks} masks. "
         f"All ids: {_shares(tally.pixels)}. {_remedy(tally, spec)}"
     )
 
 
-def _check_borders(tally: Tally) -> None:
+def _check_borders(tally: LabelStatistics) -> None:
     """Raises where masks hold ids that are classes, but nothing that anybody drew."""
     found = tally.interpolated
     if found.count > _STRAY * tally.masks:
         raise InputError(
-            f"{found.origin}: {borders_said(found)}; so in {found.count} of "
+            f"{found.origin}: {describe_interpolation(found)}; so in {found.count} of "
             f"{tally.masks} masks. {_SHARP}"
         )
 
 
-def borders_said(found: Kind) -> str:
+def describe_interpolation(found: MaskGroup) -> str:
     """What is wrong with an interpolated mask."""
     return (
-        f"ids {listed(sorted(found.ids))} lie along borders between other ids, as "
+        f"ids {list_first(sorted(found.ids))} lie along borders between other ids, as "
         "smoothing, resizing or JPEG compression put them there"
     )
 
@@ -155,7 +162,7 @@ def check_meaning(ids: set[int], spec: DatasetSpec) -> None:
         )
 
 
-def _remedy(tally: Tally, spec: DatasetSpec) -> str:
+def _remedy(tally: LabelStatistics, spec: DatasetSpec) -> str:
     ids = set(tally.pixels) - {spec.ignore_label}
     if 0 not in ids and max(ids) == spec.num_classes:
         return (
@@ -173,7 +180,7 @@ def _remedy(tally: Tally, spec: DatasetSpec) -> str:
             "take the palette PNGs as they were"
         )
     if tally.interpolated.count:
-        return f"Some {borders_said(tally.interpolated)}. {_SHARP}"
+        return f"Some {describe_interpolation(tally.interpolated)}. {_SHARP}"
     if len(ids) > 2 * spec.num_classes:
         return (
             "So many ids come from JPEG compression, smoothing or resizing; save masks "
@@ -199,6 +206,6 @@ def _shares(total: Histogram) -> str:
     return shares + (", ..." if len(total) > 8 else "")
 
 
-def listed(items: Sequence[object]) -> str:
+def list_first(items: Sequence[object]) -> str:
     """The first six, and whether there are more."""
     return ", ".join(map(str, items[:6])) + (", ..." if len(items) > 6 else "")

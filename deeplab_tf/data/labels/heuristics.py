@@ -17,14 +17,14 @@ _MANY_TONES = 64
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def interpolated(mask: np.ndarray) -> dict[int, int]:
+def interpolated_ids(mask: np.ndarray) -> dict[int, int]:
     """Ids that interpolation or compression put into a mask `[H, W]` -> their pixels.
 
     Empty where there are none, or where nothing can be said: at least two ids must lie
     between others along borders, as one alone may be a class of thin outlines, and a
     mask that is flat nowhere has no borders to judge by.
     """
-    lone = alone(mask)
+    lone = lone_pixels(mask)
     if 2 * np.count_nonzero(lone) > mask.size:
         return {}
     border = np.count_nonzero(_on_border(mask))
@@ -40,7 +40,7 @@ def is_photograph(image: np.ndarray) -> bool:
     tones = image if image.ndim == 2 else image.astype(np.int32) @ _WEIGHTS
     if len(histogram(tones)) <= _MANY_TONES:
         return False
-    return bool(2 * np.count_nonzero(alone(tones)) > tones.size)
+    return bool(2 * np.count_nonzero(lone_pixels(tones)) > tones.size)
 
 
 def histogram(mask: np.ndarray) -> dict[int, int]:
@@ -57,7 +57,7 @@ def histogram(mask: np.ndarray) -> dict[int, int]:
 _WEIGHTS = np.array([65536, 256, 1])  # A number for each colour.
 
 
-def alone(mask: np.ndarray) -> np.ndarray:
+def lone_pixels(mask: np.ndarray) -> np.ndarray:
     """Pixels `[H, W]` that belong to no square of 2x2 equal ids."""
     across, down = mask[:, 1:] == mask[:, :-1], mask[1:] == mask[:-1]
     square = across[1:] & across[:-1] & down[:, 1:]

@@ -12,7 +12,7 @@ Histogram = dict[int, int]  # Id -> pixels.
 
 
 @dataclasses.dataclass(kw_only=True)
-class Kind:
+class MaskGroup:
     """Masks of one kind.
 
     Attributes:
@@ -25,7 +25,7 @@ class Kind:
     origin: str = ""
     ids: Histogram = dataclasses.field(default_factory=dict)
 
-    def add(self, other: "Kind") -> None:
+    def add(self, other: "MaskGroup") -> None:
         """Adds those that come after."""
         if not self.count:
             self.origin, self.ids = other.origin, dict(other.ids)
@@ -33,7 +33,7 @@ class Kind:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Tally:
+class LabelStatistics:
     """What the masks of a data set, or of a part of it, hold.
 
     Attributes:
@@ -49,57 +49,59 @@ class Tally:
     masks: int = 0
     pixels: Histogram = dataclasses.field(default_factory=dict)
     images: Histogram = dataclasses.field(default_factory=dict)
-    wrong: Kind = dataclasses.field(default_factory=Kind)
-    interpolated: Kind = dataclasses.field(default_factory=Kind)
-    ignored: Kind = dataclasses.field(default_factory=Kind)
-    uniform: Kind = dataclasses.field(default_factory=Kind)
+    wrong: MaskGroup = dataclasses.field(default_factory=MaskGroup)
+    interpolated: MaskGroup = dataclasses.field(default_factory=MaskGroup)
+    ignored: MaskGroup = dataclasses.field(default_factory=MaskGroup)
+    uniform: MaskGroup = dataclasses.field(default_factory=MaskGroup)
 
     @classmethod
-    def of(cls, origin: str, mask: np.ndarray, spec: DatasetSpec) -> "Tally":
+    def of_mask(
+        cls, origin: str, mask: np.ndarray, spec: DatasetSpec
+    ) -> "LabelStatistics":
         """Of one mask, ids `[H, W]` as records have them; errors name its origin."""
-        ids, between = heuristics.histogram(mask), heuristics.interpolated(mask)
-        one = Kind(count=1, origin=origin, ids=ids)
+        ids, between = heuristics.histogram(mask), heuristics.interpolated_ids(mask)
+        one = MaskGroup(count=1, origin=origin, ids=ids)
         tally = cls(masks=1, pixels=ids, images=dict.fromkeys(ids, 1))
-        if ids.keys() - allowed(spec):
+        if ids.keys() - allowed_ids(spec):
             tally.wrong = one
         elif len(ids) == 1:
             is_ignored = spec.ignore_label in ids
             setattr(tally, "ignored" if is_ignored else "uniform", one)
         if between:
-            tally.interpolated = Kind(count=1, origin=origin, ids=between)
+            tally.interpolated = MaskGroup(count=1, origin=origin, ids=between)
         return tally
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "LabelStatistics") -> None:
         """Adds masks that come after these."""
         self.masks += other.masks
         for mine, more in ((self.pixels, other.pixels), (self.images, other.images)):
             for label, count in more.items():
                 mine[label] = mine.get(label, 0) + count
-        for name in _KINDS:
+        for name in _GROUPS:
             getattr(self, name).add(getattr(other, name))
 
-    def saved(self) -> dict[str, Any]:
-        """As JSON holds it; `loaded` is the way back."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it; `from_json` is the way back."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def loaded(cls, saved: dict[str, Any]) -> "Tally":
-        """What `saved` gave, out of JSON, where keys are texts."""
+    def from_json(cls, saved: dict[str, Any]) -> "LabelStatistics":
+        """What `to_json` gave, out of JSON, where keys are texts."""
         tally = cls(
             masks=saved["masks"],
             pixels=_numbers(saved["pixels"]),
             images=_numbers(saved["images"]),
         )
-        for name in _KINDS:
+        for name in _GROUPS:
             ids = _numbers(saved[name]["ids"])
-            setattr(tally, name, Kind(**{**saved[name], "ids": ids}))
+            setattr(tally, name, MaskGroup(**{**saved[name], "ids": ids}))
         return tally
 
 
-_KINDS = ("wrong", "interpolated", "ignored", "uniform")
+_GROUPS = ("wrong", "interpolated", "ignored", "uniform")
 
 
-def allowed(spec: DatasetSpec) -> set[int]:
+def allowed_ids(spec: DatasetSpec) -> set[int]:
     """Ids that a mask may hold."""
     return {*range(spec.num_classes), spec.ignore_label}
 

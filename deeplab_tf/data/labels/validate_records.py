@@ -12,7 +12,7 @@ from deeplab_tf.config.data import TFDS
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.corrupt_records import Sample
 from deeplab_tf.data.labels import contract
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tfds import remedies
@@ -21,7 +21,7 @@ from deeplab_tf.errors import InputError
 _SAMPLE = 200
 
 
-def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
+def check_records(records: Records, spec: DatasetSpec, how: str) -> LabelStatistics:
     """Checks labels of a split against the classes.
 
     Args:
@@ -35,7 +35,7 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
     Raises:
         InputError: A file is damaged, or a record breaks the label contract.
     """
-    tally, parts = Tally(), records.parts()
+    tally, parts = LabelStatistics(), records.by_file()
     if not records.count():
         path = records.where(0).rpartition(":")[0]
         raise InputError(f"{path}: no records in this shard, nor in the others")
@@ -47,8 +47,8 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> Tally:
         for part in parts:
             for where, sample in _samples(part, limit):
                 origin, ids = _read(where, sample, records.table)
-                tally.add(Tally.of(origin, ids, spec))
-        contract.check(tally, spec, complete=how == "full")
+                tally.add(LabelStatistics.of_mask(origin, ids, spec))
+        contract.check_statistics(tally, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',
@@ -84,7 +84,7 @@ def _read(
     png = sample["label"].numpy()
     if not png:
         raise InputError(f"{where}: it has no label; only vis.py can use this split")
-    contract.check_file(where, png)
+    contract.check_label_png(where, png)
     try:
         size = tfrecord.decode_image(sample["image"]).shape[:2]
         ids = tfrecord.decode_label(sample["label"]).numpy()[..., 0]

@@ -33,7 +33,7 @@ class Features:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Prepared:
+class PreparedDataset:
     """A prepared data set; can be pickled.
 
     Attributes:
@@ -53,10 +53,12 @@ class Prepared:
     @property
     def builder(self) -> Any:
         """The `tfds.core.DatasetBuilder`."""
-        return find(self.name, self.data_dir)
+        return find_builder(self.name, self.data_dir)
 
 
-def prepared(name: str, data_dir: str | None, config: TfdsConfig) -> Prepared:
+def open_prepared(
+    name: str, data_dir: str | None, config: TfdsConfig
+) -> PreparedDataset:
     """Opens a data set.
 
     Args:
@@ -68,20 +70,20 @@ def prepared(name: str, data_dir: str | None, config: TfdsConfig) -> Prepared:
         InputError: It has not been prepared.
         FlagError: It does not tell which features, or which classes.
     """
-    info = find(name, data_dir).info
+    info = find_builder(name, data_dir).info
     known = KNOWN.get(info.name)
     changes = config.changes or dict(known.changes if known else {})
     features = _features(name, info.features, config, known)
-    return Prepared(
+    return PreparedDataset(
         name=name,
         data_dir=data_dir,
         features=features,
         spec=_spec(name, info, features.label, config, known),
-        table=contract.mapping(changes) if changes else None,
+        table=contract.id_table(changes) if changes else None,
     )
 
 
-def find(name: str, data_dir: str | None) -> Any:
+def find_builder(name: str, data_dir: str | None) -> Any:
     """The `tfds.core.DatasetBuilder` of a prepared data set.
 
     Raises:
@@ -90,7 +92,7 @@ def find(name: str, data_dir: str | None) -> Any:
     from tensorflow_datasets.core import read_only_builder, registered
 
     try:
-        with quiet():
+        with silence_logging():
             return read_only_builder.builder_from_files(name, data_dir=data_dir)
     except registered.DatasetNotFoundError:
         raise InputError(_not_prepared(name, data_dir)) from None
@@ -100,7 +102,7 @@ def find(name: str, data_dir: str | None) -> Any:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_logging() -> Iterator[None]:
     """Without what tensorflow_datasets says about its own code."""
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -115,7 +117,7 @@ def _not_prepared(name: str, data_dir: str | None) -> str:
     from tensorflow_datasets.core import constants
 
     plain = re.split("[/:]", name)[0]
-    with quiet():
+    with silence_logging():
         known = tfds.list_builders(with_community_datasets=False)
     near = difflib.get_close_matches(plain, known, 1)
     asked = f"--dataset={TFDS}{name}"

@@ -12,13 +12,13 @@ import tensorflow as tf
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.corrupt_records import Sample
-from deeplab_tf.data.records import shuffled
-from deeplab_tf.data.tfds.builder import Prepared, quiet
+from deeplab_tf.data.records import shuffle
+from deeplab_tf.data.tfds.builder import PreparedDataset, silence_logging
 from deeplab_tf.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class FileSlice:
     """Consecutive examples of a split, `start` to `stop - 1`, that lie in one file."""
 
     split: str
@@ -36,12 +36,12 @@ class TfdsRecords:
     Attributes:
         data: Of which data set.
         split: As tensorflow_datasets spells it, `train[:80%]`.
-        pieces: What the split is, in order.
+        slices: What the split is, in order.
     """
 
-    data: Prepared
+    data: PreparedDataset
     split: str
-    pieces: tuple[Piece, ...]
+    slices: tuple[FileSlice, ...]
 
     @property
     def table(self) -> np.ndarray | None:
@@ -50,7 +50,7 @@ class TfdsRecords:
 
     def count(self) -> int:
         """See `records.Records`."""
-        return sum(map(len, self.pieces))
+        return sum(map(len, self.slices))
 
     def epoch(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
         """See `records.Records`."""
@@ -61,7 +61,7 @@ class TfdsRecords:
         samples = tf.data.Dataset.from_tensor_slices(order).interleave(
             functools.partial(_chosen, stored), cycle_length=4
         )
-        return shuffled(samples, seed, epoch)
+        return shuffle(samples, seed, epoch)
 
     def in_order(self) -> tf.data.Dataset:
         """See `records.Records`."""
@@ -70,27 +70,27 @@ class TfdsRecords:
 
     def where(self, index: int) -> str:
         """See `records.Records`."""
-        (piece,) = cut(self.pieces, index, index + 1)
-        return f"{TFDS}{self.data.name} {piece.split}: example {piece.start}"
+        (part,) = intersect(self.slices, index, index + 1)
+        return f"{TFDS}{self.data.name} {part.split}: example {part.start}"
 
-    def parts(self) -> Sequence["TfdsRecords"]:
+    def by_file(self) -> Sequence["TfdsRecords"]:
         """See `records.Records`."""
-        return [dataclasses.replace(self, pieces=(piece,)) for piece in self.pieces]
+        return [dataclasses.replace(self, slices=(part,)) for part in self.slices]
 
-    def part(self, start: int, stop: int) -> "TfdsRecords":
+    def select(self, start: int, stop: int) -> "TfdsRecords":
         """Its records `start` to `stop - 1`."""
-        pieces = tuple(cut(self.pieces, start, stop))
-        return dataclasses.replace(self, pieces=pieces)
+        slices = tuple(intersect(self.slices, start, stop))
+        return dataclasses.replace(self, slices=slices)
 
     @functools.cached_property
     def _stored(self) -> list[tf.data.Dataset]:
-        """Parsed samples of each piece, outside of whatever graph asks first."""
+        """Parsed samples of each part, outside of whatever graph asks first."""
         builder = self.data.builder
-        with quiet(), tf.init_scope():
-            return [_read(builder, self.data, piece) for piece in self.pieces]
+        with silence_logging(), tf.init_scope():
+            return [_read(builder, self.data, part) for part in self.slices]
 
 
-def open_split(data: Prepared, split: str) -> TfdsRecords:
+def open_split(data: PreparedDataset, split: str) -> TfdsRecords:
     """The records of a split, or of slices of some.
 
     Raises:
@@ -108,34 +108,36 @@ def open_split(data: Prepared, split: str) -> TfdsRecords:
             f"{TFDS}{data.name}: no split {split}; it has {', '.join(sizes)}, and "
             f"slices as train[:80%] ({first})"
         ) from None
-    pieces: list[Piece] = []
+    slices: list[FileSlice] = []
     for part in parts:
-        whole = _pieces(part.splitname, splits[part.splitname].shard_lengths)
+        whole = _file_slices(part.splitname, splits[part.splitname].shard_lengths)
         stop = splits[part.splitname].num_examples if part.to is None else part.to
-        pieces += cut(whole, part.from_ or 0, stop)
-    if not pieces:
+        slices += intersect(whole, part.from_ or 0, stop)
+    if not slices:
         raise InputError(f"{TFDS}{data.name}: split {split} has no examples")
-    return TfdsRecords(data=data, split=split, pieces=tuple(pieces))
+    return TfdsRecords(data=data, split=split, slices=tuple(slices))
 
 
-def _pieces(split: str, lengths: Sequence[int]) -> list[Piece]:
+def _file_slices(split: str, lengths: Sequence[int]) -> list[FileSlice]:
     """The files of a split."""
     edges = np.cumsum([0, *lengths]).tolist()
-    return [Piece(split, start, stop) for start, stop in itertools.pairwise(edges)]
+    return [FileSlice(split, start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def cut(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[Piece]:
-    """Yields what pieces in a row hold of `start` to `stop - 1`, none of it empty."""
+def intersect(
+    slices: Sequence[FileSlice], start: int, stop: int
+) -> Iterator[FileSlice]:
+    """Yields what slices in a row hold of `start` to `stop - 1`, none of it empty."""
     before = 0
-    for piece in pieces:
+    for part in slices:
         first = max(start - before, 0)
-        last = min(stop - before, len(piece))
+        last = min(stop - before, len(part))
         if first < last:
-            yield Piece(piece.split, piece.start + first, piece.start + last)
-        before += len(piece)
+            yield FileSlice(part.split, part.start + first, part.start + last)
+        before += len(part)
 
 
-def _read(builder: Any, data: Prepared, piece: Piece) -> tf.data.Dataset:
+def _read(builder: Any, data: PreparedDataset, part: FileSlice) -> tf.data.Dataset:
     import tensorflow_datasets as tfds
 
     wanted = [name for name in dataclasses.astuple(data.features) if name]
@@ -145,19 +147,19 @@ def _read(builder: Any, data: Prepared, piece: Piece) -> tf.data.Dataset:
     }
     examples = builder.as_dataset(
         split=tfds.core.ReadInstruction(
-            piece.split, from_=piece.start, to=piece.stop, unit="abs"
+            part.split, from_=part.start, to=part.stop, unit="abs"
         ),
         decoders=tfds.decode.PartialDecoding(dict.fromkeys(wanted, True), encoded),
         shuffle_files=False,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
-    return examples.enumerate(piece.start).map(
-        functools.partial(_sample, data=data, split=piece.split)
+    return examples.enumerate(part.start).map(
+        functools.partial(_sample, data=data, split=part.split)
     )
 
 
 def _sample(
-    number: tf.Tensor, example: Sample, *, data: Prepared, split: str
+    number: tf.Tensor, example: Sample, *, data: PreparedDataset, split: str
 ) -> Sample:
     name = tf.strings.as_string(number, width=6, fill="0")
     if data.features.name:

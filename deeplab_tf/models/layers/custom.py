@@ -29,7 +29,7 @@ class ResizeTo(layers.Layer):
     """`[x, images]` -> `x` at `factor` times the size of the images, corner-aligned.
 
     Args:
-        factor: Of `resize.scaled`.
+        factor: Of `resize.scale_length`.
         **settings: Of a layer.
     """
 
@@ -39,12 +39,14 @@ class ResizeTo(layers.Layer):
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, images = inputs
-        size = [resize.scaled(side, self.factor) for side in ops.shape(images)[1:3]]
+        size = [
+            resize.scale_length(side, self.factor) for side in ops.shape(images)[1:3]
+        ]
         return backend_ops.resized(x, size)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         x, images = input_shape
-        size = [side and resize.scaled(side, self.factor) for side in images[1:3]]
+        size = [side and resize.scale_length(side, self.factor) for side in images[1:3]]
         return (x[0], *size, x[3])
 
     def get_config(self) -> dict:

@@ -13,7 +13,7 @@ from absl import logging
 from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, image_files, pipeline
-from deeplab_tf.data.pipeline import Sample, Source
+from deeplab_tf.data.pipeline import InputData, Sample
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
@@ -59,7 +59,7 @@ class Bad:
 
 
 def write(
-    folder: Path, source: Source, config: TrainConfig, spec: DatasetSpec, bad: Bad
+    folder: Path, source: InputData, config: TrainConfig, spec: DatasetSpec, bad: Bad
 ) -> str:
     """Keeps the batch of a step in `nan_dump/`, and what is known of it.
 
@@ -85,7 +85,7 @@ def write(
         seed=config.seed,
         start=(bad.step - 1) * config.train_batch_size,
     )
-    batch = next(corrupt_records.readable(batches.take(1), source.records))
+    batch = next(corrupt_records.read_batches(batches.take(1), source.records))
     facts = dataclasses.asdict(bad) | {
         "before": metrics_file.read(folder)[-_LINES:],
         "checkpoint": _checkpoint(folder),

@@ -11,8 +11,8 @@ import tensorflow as tf
 from deeplab_tf.checkpoints import reader, run_folder
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline
-from deeplab_tf.data.labels.statistics import Tally
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.labels.statistics import LabelStatistics
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
@@ -79,12 +79,14 @@ def _look(config: TrainConfig, findings: Findings) -> None:
     _see_ignored(config, source, findings)
     if _fits(needs, config, findings):
         batches = iter(run.batches_of(config, source, strategy, batch_size, 0))
-        with corrupt_records.told(source.records):
+        with corrupt_records.translate_read_errors(source.records):
             steps = two_steps.take_two(trainer, batches)
         _see_steps(steps, config, expected, findings)
 
 
-def _data(config: TrainConfig, findings: Findings) -> tuple[DatasetSpec, Source, Tally]:
+def _data(
+    config: TrainConfig, findings: Findings
+) -> tuple[DatasetSpec, InputData, LabelStatistics]:
     """As a run opens them; with labels that are wrong, the rest is looked at, too."""
     how = "sample" if config.validate_labels == "off" else config.validate_labels
     with tempfile.TemporaryDirectory() as empty:
@@ -96,7 +98,7 @@ def _data(config: TrainConfig, findings: Findings) -> tuple[DatasetSpec, Source,
     raise InputError(findings.wrong[-1])
 
 
-def _see_classes(spec: DatasetSpec, tally: Tally, findings: Findings) -> None:
+def _see_classes(spec: DatasetSpec, tally: LabelStatistics, findings: Findings) -> None:
     unseen = [
         name
         for label, name in enumerate(spec.classes)
@@ -148,12 +150,12 @@ def _see_disk(
         )
 
 
-def _see_ignored(config: TrainConfig, source: Source, findings: Findings) -> None:
+def _see_ignored(config: TrainConfig, source: InputData, findings: Findings) -> None:
     """How much of the first batch counts."""
     batches = pipeline.training_batches(
         source, config.augment, config.train_batch_size, seed=config.seed
     )
-    batch = next(corrupt_records.readable(batches.take(1), source.records))
+    batch = next(corrupt_records.read_batches(batches.take(1), source.records))
     share = float(np.mean(batch["label"].numpy() == source.ignore_label))
     findings.facts.append(
         f"Labels: {share:.0%} of the first batch's pixels are ignored"

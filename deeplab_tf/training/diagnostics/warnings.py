@@ -12,7 +12,7 @@ from deeplab_tf.checkpoints.restore import Report
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import spec_compatibility
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.models.build import multiple
 from deeplab_tf.models.layers.custom import FrozenableBatchNorm
@@ -25,7 +25,7 @@ _FAR_ABOVE = 3.0  # Times the loss to expect.
 
 
 def shares(
-    spec: DatasetSpec, split: str, counts: Counts | None, tally: Tally
+    spec: DatasetSpec, split: str, counts: Counts | None, tally: LabelStatistics
 ) -> np.ndarray | None:
     """Share of each class in the labelled pixels of a split, `[C]`; None if unknown.
 

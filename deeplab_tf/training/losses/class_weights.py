@@ -11,7 +11,7 @@ from absl import logging
 
 from deeplab_tf.config import LossConfig
 from deeplab_tf.data import corrupt_records
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import write_whole
@@ -33,7 +33,7 @@ class Counts(NamedTuple):
 
 
 def weigh(
-    config: LossConfig, spec: DatasetSpec, source: Source
+    config: LossConfig, spec: DatasetSpec, source: InputData
 ) -> tuple[LossConfig, Counts | None]:
     """The loss with the weights that `class_weights` asks for, and what was counted.
 
@@ -83,7 +83,7 @@ def inverse_log(counts: Counts) -> np.ndarray:
 _RULES = {"median_frequency": median_frequency, "inverse_log": inverse_log}
 
 
-def count(spec: DatasetSpec, source: Source) -> Counts:
+def count(spec: DatasetSpec, source: InputData) -> Counts:
     """Counts the pixels of every label of a split, at its own size.
 
     Raises:
@@ -93,7 +93,7 @@ def count(spec: DatasetSpec, source: Source) -> Counts:
         functools.partial(_histogram, source=source), tf.data.AUTOTUNE
     )
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
-    for histogram in corrupt_records.readable(histograms, source.records):
+    for histogram in corrupt_records.read_batches(histograms, source.records):
         found = histogram["pixels"].numpy().astype(np.int64)
         found[spec.ignore_label] = 0
         found = found[: spec.num_classes]
@@ -105,7 +105,7 @@ def count(spec: DatasetSpec, source: Source) -> Counts:
 
 
 def _histogram(
-    sample: corrupt_records.Sample, *, source: Source
+    sample: corrupt_records.Sample, *, source: InputData
 ) -> corrupt_records.Sample:
     ids = source.label(sample)
     return {"pixels": tf.math.bincount(ids, minlength=_IDS, maxlength=_IDS)}

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline, transforms
-from deeplab_tf.data.pipeline import Sample, Source
+from deeplab_tf.data.pipeline import InputData, Sample
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
@@ -64,7 +64,7 @@ class Scorer:
         """This machine's images, one a batch, then blank ones for the last step."""
         self._context = context
         crop_size, aligned = config.augment.train_crop_size, multiple(config.model)
-        source = Source(
+        source = InputData(
             records=self._records,
             ignore_label=self._spec.ignore_label,
             mean_pixel=find_backbone(config.model).mean_pixel,
@@ -108,7 +108,7 @@ class Scorer:
             weight.assign(weights[name].numpy())
         found = [np.zeros(self._spec.num_classes**2 + 1, np.int64)] * self._replicas
         batches = iter(self._batches)
-        with corrupt_records.told(self._records), self._bar() as bar:
+        with corrupt_records.translate_read_errors(self._records), self._bar() as bar:
             for step in range(self._steps):
                 if self._context.num_input_pipelines == 1 and stopped():
                     return None

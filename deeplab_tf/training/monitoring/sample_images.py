@@ -4,7 +4,7 @@ import keras
 
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.prediction import test_time
 from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.step import Trainer
@@ -13,7 +13,7 @@ _COUNT = 3
 
 
 def show(
-    trainer: Trainer, source: Source, config: TrainConfig, step: int, logs: Logs
+    trainer: Trainer, source: InputData, config: TrainConfig, step: int, logs: Logs
 ) -> None:
     """Draws images of the steps to come; the run's own batches stay as they are.
 
@@ -27,7 +27,7 @@ def show(
         seed=config.seed,
         start=step * config.train_batch_size,
     )
-    with corrupt_records.told(source.records):
+    with corrupt_records.translate_read_errors(source.records):
         (batch,) = batches.take(1)
     looks = test_time.Looks(logits_stride=config.model.logits_stride)
     # Without the logits of single scales.

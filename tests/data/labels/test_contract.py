@@ -7,7 +7,7 @@ import pytest
 
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import InputError
 
@@ -28,10 +28,10 @@ def masks(*ids):
 
 
 def check(found, spec, **options):
-    tally = Tally()
+    tally = LabelStatistics()
     for i, mask in enumerate(found):
-        tally.add(Tally.of(f"mask_{i}.png", mask, spec))
-    contract.check(tally, spec, **options)
+        tally.add(LabelStatistics.of_mask(f"mask_{i}.png", mask, spec))
+    contract.check_statistics(tally, spec, **options)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_sample_is_not_suspected(caplog):
 
 
 def test_no_masks_are_no_mistake():
-    contract.check(Tally(), spec(2))
+    contract.check_statistics(LabelStatistics(), spec(2))
 
 
 def test_a_sample_need_not_show_an_object():
@@ -146,8 +146,8 @@ def test_brightnesses_are_those_that_tensorflow_reads(tmp_path):
 
 def test_ids_are_mapped_by_a_table():
     mask = np.array([[0, 1, 255, 300]], np.uint16)
-    np.testing.assert_array_equal(contract.mapping({255: 1})[mask], [[0, 1, 1, 300]])
-    table = contract.mapping({1: 0}, others=255)
+    np.testing.assert_array_equal(contract.id_table({255: 1})[mask], [[0, 1, 1, 300]])
+    table = contract.id_table({1: 0}, others=255)
     np.testing.assert_array_equal(table[mask], [[255, 0, 255, 255]])
 
 
@@ -180,4 +180,4 @@ def test_a_mask_of_another_size_is_named(shape, message):
 )
 def test_labels_that_tensorflow_would_misread_are_refused(png, message):
     with pytest.raises(InputError, match=message):
-        contract.check_file("train-00000-of-00001.tfrecord record 3", png)
+        contract.check_label_png("train-00000-of-00001.tfrecord record 3", png)

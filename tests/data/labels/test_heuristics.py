@@ -49,14 +49,14 @@ def compressed(quality):
     ],
 )
 def test_ids_that_nobody_drew_are_found(change):
-    found = heuristics.interpolated(change(scene()))
+    found = heuristics.interpolated_ids(change(scene()))
     assert len(found) > 1
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 1.0, 1.5])
 def test_sharp_masks_have_none(factor):
     mask = resized(Image.Resampling.NEAREST, factor)(scene())
-    assert heuristics.interpolated(mask) == {}
+    assert heuristics.interpolated_ids(mask) == {}
 
 
 def test_pixels_between_are_counted():
@@ -64,20 +64,23 @@ def test_pixels_between_are_counted():
     mask = np.zeros((50, 40), np.uint8)
     mask[:, 20:] = 9
     mask[::2, 20], mask[1::2, 20] = 2, 5
-    assert heuristics.interpolated(mask) == {2: 25, 5: 25}
+    assert heuristics.interpolated_ids(mask) == {2: 25, 5: 25}
 
 
 def test_one_class_may_be_a_thin_outline():
     mask = np.zeros((50, 40), np.uint8)
     mask[:, 20:] = 9
     mask[:, 20] = 4
-    assert heuristics.interpolated(mask) == {}
+    assert heuristics.interpolated_ids(mask) == {}
 
 
 def test_noise_and_tiny_masks_prove_nothing(rng):
-    assert heuristics.interpolated(rng.integers(0, 20, (60, 60)).astype(np.uint8)) == {}
-    assert heuristics.interpolated(scene()[:4, :4]) == {}
-    assert heuristics.interpolated(np.zeros((1, 1), np.uint8)) == {}
+    assert (
+        heuristics.interpolated_ids(rng.integers(0, 20, (60, 60)).astype(np.uint8))
+        == {}
+    )
+    assert heuristics.interpolated_ids(scene()[:4, :4]) == {}
+    assert heuristics.interpolated_ids(np.zeros((1, 1), np.uint8)) == {}
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -89,7 +92,7 @@ def test_a_histogram_counts_the_pixels_of_each_id(kind):
 def test_a_square_of_four_is_not_alone():
     mask = np.array([[1, 1, 2], [1, 1, 3], [4, 5, 5]])
     expected = [[0, 0, 1], [0, 0, 1], [1, 1, 1]]
-    np.testing.assert_array_equal(heuristics.alone(mask), expected)
+    np.testing.assert_array_equal(heuristics.lone_pixels(mask), expected)
 
 
 def test_photographs_are_none_and_masks_are_none(rng):
@@ -110,6 +113,6 @@ def test_real_masks_are_sharp_and_real_photographs_are_photographs(shared):
     assert len(paths) == 20
     for path in paths:
         mask = image_files.read_mask(path)
-        assert heuristics.interpolated(mask) == {}
+        assert heuristics.interpolated_ids(mask) == {}
         photo = image_files.read_image(root / "JPEGImages" / f"{path.stem}.jpg")
         assert heuristics.is_photograph(photo)

@@ -4,16 +4,16 @@ import json
 
 import numpy as np
 
-from deeplab_tf.data.labels.statistics import Kind, Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics, MaskGroup
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 
 SPEC = DatasetSpec(name="own", classes=tuple("abcd"), palette=distinct_colors(4))
 
 
 def of(**masks):
-    tally = Tally()
+    tally = LabelStatistics()
     for origin, mask in masks.items():
-        tally.add(Tally.of(origin, np.array(mask, np.uint8), SPEC))
+        tally.add(LabelStatistics.of_mask(origin, np.array(mask, np.uint8), SPEC))
     return tally
 
 
@@ -41,10 +41,10 @@ def test_the_first_mask_of_each_kind_is_kept():
         f=[[255]],
         g=smoothed(),
     )
-    assert tally.wrong == Kind(count=2, origin="b", ids={0: 1, 7: 1})
-    assert tally.uniform == Kind(count=1, origin="d", ids={2: 2})
-    assert tally.ignored == Kind(count=2, origin="e", ids={255: 2})
-    assert tally.interpolated == Kind(count=1, origin="g", ids={1: 25, 2: 25})
+    assert tally.wrong == MaskGroup(count=2, origin="b", ids={0: 1, 7: 1})
+    assert tally.uniform == MaskGroup(count=1, origin="d", ids={2: 2})
+    assert tally.ignored == MaskGroup(count=2, origin="e", ids={255: 2})
+    assert tally.interpolated == MaskGroup(count=1, origin="g", ids={1: 25, 2: 25})
 
 
 def test_parts_add_up_to_the_whole():
@@ -57,12 +57,12 @@ def test_parts_add_up_to_the_whole():
 
 def test_a_tally_goes_through_json():
     tally = of(a=[[0, 1]], b=[[7, 0]], c=smoothed())
-    assert Tally.loaded(json.loads(json.dumps(tally.saved()))) == tally
+    assert LabelStatistics.from_json(json.loads(json.dumps(tally.to_json()))) == tally
 
 
 def test_an_ignore_label_that_is_a_class_is_ignored():
     spec = DatasetSpec(
         name="own", classes=("other", "b"), palette=distinct_colors(2), ignore_label=0
     )
-    tally = Tally.of("a", np.zeros((2, 2), np.uint8), spec)
+    tally = LabelStatistics.of_mask("a", np.zeros((2, 2), np.uint8), spec)
     assert (tally.ignored.count, tally.uniform.count) == (1, 0)

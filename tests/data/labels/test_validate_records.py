@@ -25,7 +25,7 @@ def write(folder, masks, *, palette=()):
         )
         for i, mask in enumerate(masks)
     ]
-    tfrecord.write(records, folder, "train", per_shard=[len(masks)])
+    tfrecord.write_shards(records, folder, "train", per_shard=[len(masks)])
     return Shards(paths=tfrecord.find_shards(str(folder), "train"))
 
 
@@ -70,7 +70,7 @@ def test_one_bad_record_in_500_is_found_by_a_full_check_alone(tmp_path):
 
 
 def test_an_empty_shard_is_an_error(tmp_path):
-    tfrecord.write([], tmp_path, "train", per_shard=[0])
+    tfrecord.write_shards([], tmp_path, "train", per_shard=[0])
     shards = Shards(paths=tfrecord.find_shards(str(tmp_path), "train"))
     with pytest.raises(InputError, match="no records"):
         check_records(shards, SPEC, "off")

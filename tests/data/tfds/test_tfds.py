@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig, TfdsConfig
 from deeplab_tf.data import pipeline, tfrecord
-from deeplab_tf.data.tfds.builder import Features, find, prepared
-from deeplab_tf.data.tfds.records import Piece, cut, open_split
+from deeplab_tf.data.tfds.builder import Features, find_builder, open_prepared
+from deeplab_tf.data.tfds.records import FileSlice, intersect, open_split
 from deeplab_tf.errors import FlagError, InputError
 from tests import pets
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def data(folder):
-    return prepared("tiny_pets", str(folder / "tfds"), NAMED)
+    return open_prepared("tiny_pets", str(folder / "tfds"), NAMED)
 
 
 def names(dataset):
@@ -38,7 +38,7 @@ def names(dataset):
 
 def stored(folder, split):
     """Names in the order in which tensorflow_datasets itself reads them."""
-    builder = find("tiny_pets", str(folder / "tfds"))
+    builder = find_builder("tiny_pets", str(folder / "tfds"))
     config = tfds.ReadConfig(interleave_cycle_length=1)
     found = builder.as_dataset(split=split, read_config=config)
     return [each["file_name"].numpy().decode().removesuffix(".jpg") for each in found]
@@ -77,15 +77,23 @@ def test_a_split_is_what_tensorflow_datasets_reads(folder, data, split):
 def test_a_part_is_that_slice_of_the_whole(folder, data):
     records = open_split(data, "train[1:]+test")
     assert (
-        names(records.part(2, 13).in_order()) == stored(folder, "train[1:]+test")[2:13]
+        names(records.select(2, 13).in_order())
+        == stored(folder, "train[1:]+test")[2:13]
     )
 
 
 def test_pieces_in_a_row_are_cut_by_number():
-    pieces = [Piece("train", 0, 4), Piece("train", 4, 9), Piece("test", 2, 3)]
-    assert list(cut(pieces, 3, 6)) == [Piece("train", 3, 4), Piece("train", 4, 6)]
-    assert list(cut(pieces, 9, 10)) == [Piece("test", 2, 3)]
-    assert list(cut(pieces, 10, 20)) == []
+    slices = [
+        FileSlice("train", 0, 4),
+        FileSlice("train", 4, 9),
+        FileSlice("test", 2, 3),
+    ]
+    assert list(intersect(slices, 3, 6)) == [
+        FileSlice("train", 3, 4),
+        FileSlice("train", 4, 6),
+    ]
+    assert list(intersect(slices, 9, 10)) == [FileSlice("test", 2, 3)]
+    assert list(intersect(slices, 10, 20)) == []
 
 
 def test_an_epoch_has_all_once_in_an_order_of_its_own_that_comes_back(data):
@@ -109,7 +117,7 @@ def test_a_graph_that_reads_first_keeps_nothing_for_itself(data):
 
 
 def source(data, split="train"):
-    return pipeline.Source(
+    return pipeline.InputData(
         records=open_split(data, split),
         ignore_label=255,
         mean_pixel=(127.5, 127.5, 127.5),
@@ -170,7 +178,7 @@ def test_labels_are_changed_as_asked(data):
 
 
 def test_without_a_name_records_have_numbers(folder):
-    data = prepared("tiny_pets", str(folder / "tfds"), NAMED)
+    data = open_prepared("tiny_pets", str(folder / "tfds"), NAMED)
     object.__setattr__(
         data, "features", Features(image="photo", label="trimap", name=None)
     )
@@ -188,7 +196,7 @@ def test_an_error_names_the_example(data):
 
 
 def test_names_of_the_ids_are_taken_from_the_feature(folder):
-    data = prepared("named_pets", str(folder / "tfds"), TfdsConfig())
+    data = open_prepared("named_pets", str(folder / "tfds"), TfdsConfig())
     assert data.spec.classes == ("nothing", "pet", "background", "border")
     assert data.table is None
 
@@ -210,7 +218,7 @@ def test_names_of_the_ids_are_taken_from_the_feature(folder):
 )
 def test_what_cannot_be_found_is_asked_for(folder, config, message):
     with pytest.raises(FlagError, match=message):
-        prepared("tiny_pets", str(folder / "tfds"), TfdsConfig(**config))
+        open_prepared("tiny_pets", str(folder / "tfds"), TfdsConfig(**config))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +238,7 @@ def test_an_id_is_changed_once_and_may_be_large():
 
 def test_a_data_set_that_is_not_prepared_says_what_to_run_and_leaves_nothing(tmp_path):
     with pytest.raises(InputError) as error:
-        prepared("oxford_iiit_pet", str(tmp_path), TfdsConfig())
+        open_prepared("oxford_iiit_pet", str(tmp_path), TfdsConfig())
     assert str(error.value) == (
         f"--dataset=tfds:oxford_iiit_pet: not prepared in {tmp_path}, and nothing is "
         'downloaded here; run: python -c "import tensorflow_datasets as tfds; '
@@ -242,7 +250,7 @@ def test_a_data_set_that_is_not_prepared_says_what_to_run_and_leaves_nothing(tmp
 
 def test_a_name_that_is_misspelt_is_told(tmp_path):
     with pytest.raises(InputError, match=r"none of this name; oxford_iiit_pet\?"):
-        prepared("oxford_iit_pets", str(tmp_path), TfdsConfig())
+        open_prepared("oxford_iit_pets", str(tmp_path), TfdsConfig())
 
 
 @pytest.mark.parametrize("split", ["val", "train[:8x]", "train[:80%"])
@@ -286,7 +294,7 @@ def oxford(tmp_path):
 
 def test_oxford_iiit_pet_is_known(oxford):
     with tfds.testing.mock_data(num_examples=6, max_value=4, data_dir=oxford):
-        data = prepared("oxford_iiit_pet", None, TfdsConfig())
+        data = open_prepared("oxford_iiit_pet", None, TfdsConfig())
         records = open_split(data, "train")
         samples = list(records.in_order())
     assert data.spec.classes == ("background", "pet")

@@ -47,8 +47,8 @@ def test_resizing_keeps_the_type_of_the_features():
     [(513, 1 / 16, 33), (513, 0.5, 257), (321, 1.75, 561), (128, 1 / 16, 8), (1, 2, 1)],
 )
 def test_sides_scale_with_aligned_corners(length, scale, scaled):
-    assert resize.scaled(length, scale) == scaled
-    assert resize.scaled(tf.constant(length), scale).numpy() == scaled
+    assert resize.scale_length(length, scale) == scaled
+    assert resize.scale_length(tf.constant(length), scale).numpy() == scaled
 
 
 def test_batch_norm_normalizes_by_the_batch_and_moves_towards_its_unbiased_variance(

@@ -44,7 +44,7 @@ BAD = Bad(
 def source(shapes):
     data = DataConfig(dataset_dir=str(shapes))
     _, records = open_split(data, CONFIG.tfds, "train")
-    return pipeline.Source(
+    return pipeline.InputData(
         records=records,
         ignore_label=255,
         mean_pixel=(127.5,) * 3,

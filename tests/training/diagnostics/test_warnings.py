@@ -15,7 +15,7 @@ from deeplab_tf.config import (
     OptimizerConfig,
     TrainConfig,
 )
-from deeplab_tf.data.labels.statistics import Tally
+from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
@@ -108,7 +108,7 @@ PETS = DatasetSpec(
     palette=distinct_colors(3),
     pixel_counts={"train": (5, 2, 1)},
 )
-NOTHING = Tally()
+NOTHING = LabelStatistics()
 
 
 def test_classes_are_a_table_of_ids_names_shares_and_weights():
@@ -141,7 +141,7 @@ def test_shares_are_counted_or_of_the_description_or_of_what_was_checked():
         0.25,
         0.5,
     ]
-    tally = Tally(pixels={0: 3, 2: 1, 255: 100})
+    tally = LabelStatistics(pixels={0: 3, 2: 1, 255: 100})
     assert run_warnings.shares(PETS, "val", None, tally).tolist() == [0.75, 0, 0.25]
     assert run_warnings.shares(PETS, "val", None, NOTHING) is None
     one = LossConfig(label_weights=(2.0,))

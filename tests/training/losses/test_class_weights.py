@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, ResizeConfig
 from deeplab_tf.data import image_files, tfrecord
-from deeplab_tf.data.pipeline import Source
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import camvid
@@ -45,12 +45,12 @@ def write(folder, masks):
                 label=image_files.png(label),
             )
         )
-    tfrecord.write(records, folder, "train", per_shard=[1] * len(masks))
+    tfrecord.write_shards(records, folder, "train", per_shard=[1] * len(masks))
     return source(folder)
 
 
 def source(folder):
-    return Source(
+    return InputData(
         records=Shards(paths=tfrecord.find_shards(str(folder), "train")),
         ignore_label=255,
         mean_pixel=(0.0, 0.0, 0.0),
@@ -188,7 +188,7 @@ def test_labels_that_are_all_ignored_cannot_be_weighed(tmp_path):
 def test_records_without_labels_cannot_be_weighed(tmp_path):
     image = tf.io.encode_png(np.zeros((2, 3, 3), np.uint8)).numpy()
     record = tfrecord.Record(name="a", image=image, image_format="png", size=(2, 3))
-    tfrecord.write([record], tmp_path, "train", per_shard=[1])
+    tfrecord.write_shards([record], tmp_path, "train", per_shard=[1])
     config = LossConfig(class_weights="median_frequency")
     with pytest.raises(InputError, match="all pixels of the split are ignored"):
         class_weights.weigh(config, SPEC, source(tmp_path))
