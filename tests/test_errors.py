@@ -5,6 +5,7 @@ Each case is a row of docs/errors.md, which is compared with what is said here.
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 
@@ -515,7 +516,8 @@ def test_a_mistake_is_one_clear_line(title, place, monkeypatch, capsys):
     assert exit_.value.code in (1, 2)
     assert len(said) == 1
     assert files(place) == before
-    assert said[0].removeprefix("ERROR: ") == documented()[title]
+    pattern = re.escape(documented()[title]).replace(re.escape(", ..., "), ", .*, ")
+    assert re.fullmatch(pattern, said[0].removeprefix("ERROR: "))
 
 
 def test_the_documentation_lists_these_mistakes_and_no_others():

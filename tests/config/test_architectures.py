@@ -10,6 +10,7 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.config.architectures import ARCHITECTURES
 from deeplab_tf.models import summary
 from deeplab_tf.models.__main__ import ListConfig
+from deeplab_tf.models.backbones import BACKBONES
 from tests.recorded import ROOT
 
 PAGE = ROOT / "docs" / "architectures.md"
@@ -66,6 +67,13 @@ def test_a_recipe_is_for_the_network_of_its_row(row):
         model = flags.parse(TrainConfig, argv).model
         for field in ("head", "model_variant", "output_stride", *DECIDING):
             assert getattr(model, field) == getattr(config, field), (path, field)
+
+
+def test_every_feature_extractor_has_a_row():
+    section = PAGE.read_text().split("\n## Feature extractors\n")[1].split("\n## ")[0]
+    first_cells = re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)
+    names = [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(names) == sorted(BACKBONES)
 
 
 def test_every_figure_is_shown_and_small_and_its_text_is_text():

@@ -1,5 +1,7 @@
 """Facts of the data sets, and how a folder tells which it is."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from deeplab_tf.data import specs
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors, load
 from deeplab_tf.data.specs import DATASETS, resolve
 from deeplab_tf.errors import FlagError, InputError
-from tests.recorded import golden
+from tests.recorded import ROOT, golden
 
 SPEC = DatasetSpec(
     name="own",
@@ -20,38 +22,29 @@ SPEC = DatasetSpec(
 )
 
 
-# Classes, ignore label and images, as published.
-PUBLISHED = {
-    "pascal_voc_seg": (
-        *(21, 255),
-        {
-            **{"train": 1464, "val": 1449, "trainval": 2913, "test": 1456},
-            **{"train_aug": 10582, "trainval_aug": 12031},
-        },
-    ),
-    "cityscapes": (
-        *(19, 255),
-        {
-            **{"train_fine": 2975, "val_fine": 500, "test_fine": 1525},
-            **{"trainval_fine": 3475, "train_coarse": 22973, "trainval_coarse": 23473},
-        },
-    ),
-    "ade20k": (151, 0, {"train": 20210, "val": 2000}),
-    "ade20k_150": (150, 255, {"train": 20210, "val": 2000}),
-    "pascal_context": (60, 255, {"train": 4998, "val": 5105}),
-    "pascal_context_59": (59, 255, {"train": 4998, "val": 5105}),
-    "pascal_person_part": (7, 255, {"train": 1716, "val": 1817}),
-    "camvid": (11, 255, {"train": 367, "val": 101, "test": 233}),
-    "shapes": (6, 255, {"train": 200, "val": 50}),
-}
+def published():
+    """Name -> classes, ignore label and images by split: the table of docs/data.md."""
+    facts = {}
+    for row in re.findall(r"^\| (`\w+`.*)", (ROOT / "docs/data.md").read_text(), re.M):
+        names, classes, splits = row.split(" | ")
+        images = re.findall(r"(\w+) (\d[\d,]*)", splits)
+        sizes = {split: int(size.replace(",", "")) for split, size in images}
+        counts = re.findall(r"(\d+); (\d+)", classes)
+        for name, count in zip(re.findall(r"`(\w+)`", names), counts, strict=True):
+            facts[name] = (*map(int, count), sizes)
+    return facts
+
+
+def test_the_page_has_a_row_for_every_data_set():
+    assert published().keys() == DATASETS.keys()
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_published_facts(name):
+def test_facts_are_the_published_ones_of_the_page(name):
     spec = DATASETS[name]
     assert spec.name == name
     facts = (spec.num_classes, spec.ignore_label, dict(spec.split_sizes))
-    assert facts == PUBLISHED[name]
+    assert facts == published()[name]
 
 
 @pytest.mark.parametrize("name", DATASETS)
