@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deeplab_tf import cli, dataset_builders
-from deeplab_tf.config.fields import flag, required
+from deeplab_tf.config.fields import flag, require_given
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import cityscapes
@@ -64,7 +64,7 @@ class CityscapesConfig:
     work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
     def __post_init__(self) -> None:
-        required(self, "splits")
+        require_given(self, "splits")
         for split in self.splits:
             if split not in _PARTS:
                 raise FlagError(f"--splits={split}: only {', '.join(_PARTS)}")

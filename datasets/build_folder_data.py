@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_tf import cli, dataset_builders
-from deeplab_tf.config.fields import flag, positive
+from deeplab_tf.config.fields import flag, require_positive
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
@@ -88,7 +88,7 @@ class FolderConfig:
                 f"--num_classes={self.num_classes}, but --class_names has {count} "
                 "names; the ignore label is not counted"
             )
-        positive(self, "shards", "num_classes")
+        require_positive(self, "shards", "num_classes")
         if not 0 < self.val_fraction < 1:
             raise FlagError(f"--val_fraction={self.val_fraction}: a share, as 0.2")
 

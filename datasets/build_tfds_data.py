@@ -14,7 +14,7 @@ import re
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.config.data import TFDS
-from deeplab_tf.config.fields import flag, positive, required
+from deeplab_tf.config.fields import flag, require_given, require_positive
 from deeplab_tf.data.tfds import remedies
 from deeplab_tf.errors import FlagError
 
@@ -38,8 +38,8 @@ class BuildTfdsConfig:
     work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
     def __post_init__(self) -> None:
-        required(self, "dataset", "output_dir")
-        positive(self, "shards")
+        require_given(self, "dataset", "output_dir")
+        require_positive(self, "shards")
         _ = self.wanted  # Raises where a split cannot be named.
 
     @property

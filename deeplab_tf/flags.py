@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from absl import flags, logging
 
-from deeplab_tf.config.fields import changed, text
+from deeplab_tf.config.fields import text, with_settings
 from deeplab_tf.errors import FlagError
 
 Record = TypeVar("Record")
@@ -91,7 +91,7 @@ def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
             settings[field.name] = dataclasses.replace(default, given=given)
         else:
             given = _given(type(default), values)
-            settings[field.name] = changed(default, given)
+            settings[field.name] = with_settings(default, given)
     return settings
 
 

@@ -23,7 +23,7 @@ def bilinear(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
 
 
 def nearest(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
-    """Nearest neighbours of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`."""
+    """Nearest neighbors of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`."""
     import tensorflow as tf
 
     return tf.raw_ops.ResizeNearestNeighbor(

@@ -4,14 +4,12 @@ A field with help is a flag of its name. Records nest, flags are flat. Names, ty
 defaults are those of research/deeplab; what differs says so in its help.
 """
 
-from deeplab_tf.config.augmenting import AugmentConfig
 from deeplab_tf.config.data import (
     CompatibilityConfig,
     DataConfig,
     ResizeConfig,
     TfdsConfig,
 )
-from deeplab_tf.config.devices import DevicesConfig
 from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import LossConfig, OptimizerConfig
 from deeplab_tf.config.predict import (
@@ -21,8 +19,12 @@ from deeplab_tf.config.predict import (
     InferenceConfig,
     VisConfig,
 )
-from deeplab_tf.config.train import TrainConfig
-from deeplab_tf.config.watching import WatchConfig
+from deeplab_tf.config.train import (
+    AugmentConfig,
+    DevicesConfig,
+    TrainConfig,
+    WatchConfig,
+)
 
 __all__ = [
     "AugmentConfig",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Literal
 
-from deeplab_tf.config.fields import flag, positive, required, text
+from deeplab_tf.config.fields import flag, require_given, require_positive, text
 from deeplab_tf.errors import FlagError
 
 TFDS = "tfds:"  # Begins the names of data sets of tensorflow_datasets.
@@ -21,7 +21,7 @@ class ResizeConfig:
     keep_aspect_ratio: bool = flag("Keep the shape, or make both sides equal.", True)
 
     def __post_init__(self) -> None:
-        positive(self, "min_resize_value", "max_resize_value", "resize_factor")
+        require_positive(self, "min_resize_value", "max_resize_value", "resize_factor")
         if self.min_resize_value is None and self.max_resize_value is not None:
             raise FlagError(
                 f"--max_resize_value={self.max_resize_value} needs --min_resize_value; "
@@ -77,7 +77,7 @@ class DataConfig:
         """
         if self.tfds:
             return
-        required(self, "dataset_dir")
+        require_given(self, "dataset_dir")
         if for_tfds:
             raise FlagError(
                 f"--{next(iter(for_tfds))} is for --dataset={TFDS}NAME; of records, "
@@ -112,16 +112,16 @@ class TfdsConfig:
     @property
     def changes(self) -> dict[int, int]:
         """Id in the masks -> class id, of what was given."""
-        found: dict[int, int] = {}
+        new_ids: dict[int, int] = {}
         for item in self.tfds_label_map:
             old, new = _change(item)
-            if old in found:
+            if old in new_ids:
                 raise FlagError(
                     f"--tfds_label_map={text(self.tfds_label_map)}: old id {old} twice"
                     "; give it once"
                 )
-            found[old] = new
-        return found
+            new_ids[old] = new
+        return new_ids
 
 
 def _change(item: str) -> tuple[int, int]:

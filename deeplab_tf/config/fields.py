@@ -36,10 +36,10 @@ class Overrides(Generic[T]):
 
     def onto(self, saved: T | None) -> T:
         """The saved record, or the default one, with what was given."""
-        return changed(saved or self.defaults, self.given)
+        return with_settings(saved or self.defaults, self.given)
 
 
-def changed(record: Any, given: Mapping[str, Any]) -> Any:
+def with_settings(record: Any, given: Mapping[str, Any]) -> Any:
     """A record with other settings; what followed from one of them follows anew.
 
     Args:
@@ -61,7 +61,7 @@ def _default(record: type, name: str) -> Any:
     return field.default
 
 
-def positive(record: Any, *names: str) -> None:
+def require_positive(record: Any, *names: str) -> None:
     """Raises where a setting, or an item of it, is zero or less."""
     for name in names:
         value = getattr(record, name)
@@ -70,7 +70,7 @@ def positive(record: Any, *names: str) -> None:
             raise FlagError(f"--{name}={text(value)}: more than 0 is needed")
 
 
-def not_negative(record: Any, *names: str) -> None:
+def require_not_negative(record: Any, *names: str) -> None:
     """Raises where a setting is below zero."""
     for name in names:
         value = getattr(record, name)
@@ -78,7 +78,7 @@ def not_negative(record: Any, *names: str) -> None:
             raise FlagError(f"--{name}={value}: 0 or more is needed")
 
 
-def required(record: Any, *names: str) -> None:
+def require_given(record: Any, *names: str) -> None:
     """Raises where a setting is empty."""
     for field in dataclasses.fields(record):
         if field.name in names and not getattr(record, field.name):

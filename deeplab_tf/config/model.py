@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from deeplab_tf.config.architectures import ARCHITECTURES, Architecture
-from deeplab_tf.config.fields import flag, positive, text
+from deeplab_tf.config.fields import flag, require_positive, text
 from deeplab_tf.errors import FlagError
 
 
@@ -111,9 +111,11 @@ class ModelConfig:
                 f"--decoder_output_stride={text(strides)}: 4, 8 or 16 are possible, "
                 "several from large to small"
             )
-        positive(self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by")
-        positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
-        positive(
+        require_positive(
+            self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by"
+        )
+        require_positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
+        require_positive(
             self,
             "nas_stem_output_num_conv_filters",
             "image_pooling_crop_size",

@@ -5,7 +5,13 @@ import math
 import re
 from typing import Any, Literal
 
-from deeplab_tf.config.fields import flag, not_negative, positive, required, text
+from deeplab_tf.config.fields import (
+    flag,
+    require_given,
+    require_not_negative,
+    require_positive,
+    text,
+)
 from deeplab_tf.errors import FlagError
 
 
@@ -22,20 +28,20 @@ def _factor(given: str) -> tuple[re.Pattern[str], float]:
     """`PATTERN=FACTOR` in two."""
     pattern, _, factor = given.rpartition("=")
     try:
-        found = re.compile(pattern), float(factor)
+        multiplier = re.compile(pattern), float(factor)
     except re.error as error:
         raise FlagError(
             f"--gradient_multipliers={given}: {pattern} is no regular expression "
             f"({error})"
         ) from None
     except ValueError:
-        found = None
-    if not (pattern and found and 0 <= found[1] < math.inf):
+        multiplier = None
+    if not (pattern and multiplier and 0 <= multiplier[1] < math.inf):
         raise FlagError(
             f"--gradient_multipliers={given}: PATTERN=FACTOR is needed, as logits=10, "
             "the factor 0 or more"
         )
-    return found
+    return multiplier
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,10 +107,10 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        positive(self, "training_number_of_steps", "learning_rate_decay_step")
-        positive(self, "learning_rate_steps")
-        not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
-        not_negative(self, "learning_rate_gamma", "gradient_clip_norm")
+        require_positive(self, "training_number_of_steps", "learning_rate_decay_step")
+        require_positive(self, "learning_rate_steps")
+        require_not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
+        require_not_negative(self, "learning_rate_gamma", "gradient_clip_norm")
         self._check_steps()
         _ = self.factors  # Raises where a multiplier cannot be understood.
         if not 0 <= self.momentum < 1:
@@ -142,15 +148,15 @@ def _term(given: str) -> tuple[str, float]:
     """`NAME` or `NAME=FACTOR` in two."""
     name, _, factor = given.partition("=")
     try:
-        found = name, float(factor or 1)
+        weight = float(factor or 1)
     except ValueError:
-        found = name, 0.0
-    if name not in _LOSSES or not 0 < found[1] < math.inf:
+        weight = 0.0
+    if name not in _LOSSES or not 0 < weight < math.inf:
         raise FlagError(
             f"--losses={given}: one of {', '.join(_LOSSES)} is needed, or NAME=FACTOR, "
             "the factor more than 0"
         )
-    return found
+    return name, weight
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,9 +192,9 @@ class LossConfig:
     )
 
     def __post_init__(self) -> None:
-        not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
-        not_negative(self, "focal_gamma")
-        required(self, "losses")
+        require_not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
+        require_not_negative(self, "focal_gamma")
+        require_given(self, "losses")
         _ = self.terms  # Raises where one is unknown.
         if not 0 <= self.label_smoothing < 1:
             raise FlagError(

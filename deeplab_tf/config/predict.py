@@ -13,9 +13,9 @@ from deeplab_tf.config.data import (
 from deeplab_tf.config.fields import (
     Overrides,
     flag,
-    not_negative,
-    positive,
-    required,
+    require_given,
+    require_not_negative,
+    require_positive,
     text,
 )
 from deeplab_tf.config.model import ModelConfig
@@ -31,8 +31,8 @@ class InferenceConfig:
     add_flipped_images: bool = flag("Average with the mirrored image too.", False)
 
     def __post_init__(self) -> None:
-        required(self, "eval_scales")
-        positive(self, "eval_scales")
+        require_given(self, "eval_scales")
+        require_positive(self, "eval_scales")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class CrfConfig:
     )
     crf_w1: float | None = flag("Weight of its bilateral kernel.", None)
     crf_sigma_alpha: float | None = flag("Its range in pixels.", None)
-    crf_sigma_beta: float | None = flag("Its range in colours of 0...255.", None)
+    crf_sigma_beta: float | None = flag("Its range in colors of 0...255.", None)
     crf_w2: float | None = flag("Weight of its Gaussian kernel; by default 3.", None)
     crf_sigma_gamma: float | None = flag("Its range in pixels; by default 3.", None)
     crf_iterations: int | None = flag("Steps of the mean field; by default 10.", None)
@@ -60,9 +60,9 @@ class CrfConfig:
     )
 
     def __post_init__(self) -> None:
-        not_negative(self, "crf_w1", "crf_w2")
-        positive(self, "crf_sigma_alpha", "crf_sigma_beta", "crf_sigma_gamma")
-        positive(self, "crf_iterations")
+        require_not_negative(self, "crf_w1", "crf_w2")
+        require_positive(self, "crf_sigma_alpha", "crf_sigma_beta", "crf_sigma_gamma")
+        require_positive(self, "crf_iterations")
 
     @property
     def given(self) -> dict[str, Any]:
@@ -112,9 +112,9 @@ class EvalConfig:
     refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
-        required(self, "checkpoint_dir", "eval_logdir")
+        require_given(self, "checkpoint_dir", "eval_logdir")
         self.data.check(self.tfds.given)
-        positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
+        require_positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
         if self.crf_search and self.trimap_widths:
             raise FlagError(
                 f"--trimap_widths={text(self.trimap_widths)}: --crf_search does not "
@@ -145,7 +145,7 @@ class VisConfig:
     )
     also_save_raw_predictions: bool = flag("Write class ids as PNG, too.", False)
     colormap_type: Literal["pascal", "cityscapes", "ade20k"] | None = flag(
-        "Colours, when given; by default the data set's own.", None, official="pascal"
+        "Colors, when given; by default the data set's own.", None, official="pascal"
     )
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
@@ -157,10 +157,10 @@ class VisConfig:
     refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
-        required(self, "checkpoint_dir", "vis_logdir")
+        require_given(self, "checkpoint_dir", "vis_logdir")
         if self.image is None:
             self.data.check(self.tfds.given)
-        positive(self, "vis_batch_size", "vis_crop_size")
+        require_positive(self, "vis_batch_size", "vis_crop_size")
         refuse_quantization(self)
 
 
@@ -204,8 +204,8 @@ class ExportConfig:
     compatibility: CompatibilityConfig = CompatibilityConfig()
 
     def __post_init__(self) -> None:
-        required(self, "checkpoint_path", "export_path", "inference_scales")
-        positive(self, "crop_size", "inference_scales", "num_classes")
+        require_given(self, "checkpoint_path", "export_path", "inference_scales")
+        require_positive(self, "crop_size", "inference_scales", "num_classes")
         refuse_quantization(self)
 
     @property

@@ -5,7 +5,7 @@ Energy: the logits' softmax as unary, and between any two pixels of different la
     w1 exp(-|dp|^2 / 2 sigma_alpha^2 - |dI|^2 / 2 sigma_beta^2)
     + w2 exp(-|dp|^2 / 2 sigma_gamma^2)
 
-with positions p in pixels and colours I in 0...255. Krähenbühl and Koltun 2011,
+with positions p in pixels and colors I in 0...255. Krähenbühl and Koltun 2011,
 https://arxiv.org/abs/1210.5644; as used by Chen et al. 2015, section 4.
 """
 
@@ -30,7 +30,7 @@ class Parameters:
     Attributes:
         w1: Weight of the bilateral kernel.
         sigma_alpha: Its range in pixels.
-        sigma_beta: Its range in colours of 0...255.
+        sigma_beta: Its range in colors of 0...255.
         w2: Weight of the Gaussian kernel.
         sigma_gamma: Its range in pixels.
         iterations: Steps of the mean field.

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 from deeplab_tf import cli
-from deeplab_tf.config.fields import flag, not_negative, required
+from deeplab_tf.config.fields import flag, require_given, require_not_negative
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class CheckConfig:
     images: int = flag("How many of each split the page shows.", 24)
 
     def __post_init__(self) -> None:
-        required(self, "dataset_dir")
-        not_negative(self, "images")
+        require_given(self, "dataset_dir")
+        require_not_negative(self, "images")
 
 
 def main() -> None:

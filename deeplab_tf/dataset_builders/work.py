@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from deeplab_tf.config.fields import flag, positive
+from deeplab_tf.config.fields import flag, require_positive
 from deeplab_tf.errors import FlagError, InputError
 
 
@@ -21,7 +21,7 @@ class WorkConfig:
     )
 
     def __post_init__(self) -> None:
-        positive(self, "processes")
+        require_positive(self, "processes")
         if self.beam_options and not self.beam_runner:
             raise FlagError("--beam_options needs --beam_runner")
 

@@ -11,7 +11,7 @@ from absl import logging
 from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.architectures import ARCHITECTURES
-from deeplab_tf.config.fields import Overrides, flag, positive
+from deeplab_tf.config.fields import Overrides, flag, require_positive
 from deeplab_tf.errors import FlagError
 
 Size = dict[str, Any]  # Of a network, by the names that the help explains.
@@ -49,7 +49,7 @@ class ListConfig:
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
 
     def __post_init__(self) -> None:
-        positive(self, "num_classes", "input_size")
+        require_positive(self, "num_classes", "input_size")
 
 
 def main() -> None:

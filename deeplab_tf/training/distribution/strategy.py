@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.config.devices import DevicesConfig
+from deeplab_tf.config.train import DevicesConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import cluster, hosts
 from deeplab_tf.training.distribution.cluster import Cluster
