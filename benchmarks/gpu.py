@@ -31,7 +31,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import flag
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.mixed_precision import computing
+from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.summary import multiply_adds
 
 CLASSES = 21
@@ -107,7 +107,7 @@ def _network(variant: str, config: BenchmarkConfig, precision: str) -> keras.Mod
         atrous_rates=(6, 12, 18),
         depth_multiplier=0.25 if config.small else 1.0,
     )
-    with computing(precision):
+    with dtype_policy(precision):
         return build(settings, CLASSES, input_size=(config.crop_size,) * 2)
 
 

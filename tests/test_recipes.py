@@ -12,6 +12,7 @@ from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import EvalConfig, TrainConfig
 from deeplab_tf.data import image_files, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.models.heads import HEADS
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT
 
@@ -116,7 +117,7 @@ def test_a_recipe_takes_two_steps(name, records, tmp_path, monkeypatch):
     ]
     if asked.model.depth_multiplier == 1:
         given.append("--depth_multiplier=0.0625")
-    if asked.model.facts.frozen_batch_norm:
+    if HEADS[asked.model.head].frozen_batch_norm:
         # The rate is for trained weights. Values of others grow from unit to unit, as
         # nothing normalizes them, and two steps at that rate make them infinite.
         given.append("--base_learning_rate=1e-9")

@@ -10,25 +10,9 @@ from deeplab_tf.checkpoints.initial import open_initial
 from deeplab_tf.checkpoints.keras_applications import is_file
 from deeplab_tf.checkpoints.reader import Stored, open_checkpoint
 from deeplab_tf.errors import InputError
+from deeplab_tf.models.heads import AUXILIARY, LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
 
-# Scopes that start anew with other classes; official names.
-LOGITS = ("logits", "auxiliary/logits")
-AUXILIARY = "auxiliary/"  # Of the training alone.
-LAST_LAYERS = (
-    *LOGITS,
-    "image_pooling",
-    "aspp",
-    "concat_projection",
-    "decoder",
-    "meta_architecture",
-    "context",
-    "crf_rnn",
-    "segnet/",
-    "pyramid_pooling",
-    "refine/",
-    AUXILIARY,
-)
 _HINTS = {
     "decoder": "--decoder_output_stride=4",
     "aspp1": "--atrous_rates, 6,12,18 at output stride 16 or 12,24,36 at 8",
@@ -94,7 +78,8 @@ def initialize(
         model: Any network of the same backbone.
         path: Of a network trained on these or other classes, or of an image classifier,
             which may be an `.h5` of Keras Applications.
-        exclude: Scopes that keep their initial values, as `LOGITS` or `LAST_LAYERS`.
+        exclude: Scopes that keep their initial values, as `heads.LOGITS` or
+            `heads.last_layers()`.
 
     Raises:
         InputError: Neither half of the backbone is there, nor half of what is there of
@@ -104,7 +89,7 @@ def initialize(
     stored = open_initial(path, weights)
     report = _compare(stored, weights, exclude=exclude)
     backbone, offered, found = (
-        [name for name in names if not name.startswith(LAST_LAYERS)]
+        [name for name in names if not name.startswith(last_layers())]
         for names in (weights, stored.keys, report.restored)
     )
     # A network may be its backbone several times over, as SegNet with its decoder.
@@ -146,7 +131,7 @@ def _check_shapes(
             "classes, give --initialize_last_layer=false "
             "--last_layers_contain_logits_only=true"
         )
-    elif name.startswith(LAST_LAYERS):
+    elif name.startswith(last_layers()):
         hint = (
             "set the flags of ASPP and decoder as it was trained; to train other ones, "
             "give --initialize_last_layer=false"

@@ -14,7 +14,7 @@ from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.heads import AUXILIARY, HEADS
+from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 from deeplab_tf.models.layers.drop_path import Dropping
 from deeplab_tf.models.multi_scale import on_a_pyramid
@@ -76,7 +76,7 @@ def build(
 
 
 def _check_pyramid(config: ModelConfig, *, training_form: bool) -> None:
-    if training_form and config.head in AUXILIARY:
+    if training_form and HEADS[config.head].auxiliary:
         raise FlagError(
             f"--image_pyramid: {config.head} learns from auxiliary logits at one "
             "scale; leave it out"
@@ -95,13 +95,14 @@ def _network(
     input_size: tuple[int | None, int | None],
 ) -> keras.Model:
     """Of an image at one scale; `training` is what changes the style of all layers."""
-    backbone = find_backbone(config)
+    backbone, head = find_backbone(config), HEADS[config.head]
     own, head_style = backbone.style, Style()
     if config.use_bounded_activation:
         head_style = _bounded(head_style)
         own = _bounded(own) if backbone.is_boundable else own
     style, own = (_changed(each, config, training) for each in (head_style, own))
-    if config.facts.frozen_batch_norm:
+    own = dataclasses.replace(own, vgg_form=head.vgg_form)
+    if head.frozen_batch_norm:
         own = dataclasses.replace(own, frozen=True, fixed=True)
     images = keras.Input((*input_size, 3), name="images")
     normalized = _normalized(images, backbone)
@@ -114,7 +115,7 @@ def _network(
     ]
     outputs = logits if len(logits) > 1 else logits[0]
     model = keras.Model(images, outputs, name=_name(config))
-    _freeze(model, config)
+    _freeze(model, head.frozen)
     return model
 
 
@@ -122,13 +123,14 @@ def _scores(
     features: Features, num_classes: int, config: ModelConfig, style: Style
 ) -> dict[str, Tensor]:
     """Logits of what learns, by name; those of the network itself come last."""
-    heads = {"logits": HEADS[config.head]}
-    if style.training_form and config.head in AUXILIARY:
-        heads = {"auxiliary": AUXILIARY[config.head]} | heads
+    head = HEADS[config.head]
+    functions = {"logits": head.function}
+    if style.training_form and head.auxiliary:
+        functions = {"auxiliary": head.auxiliary} | functions
     try:
         return {
-            name: head(features, num_classes, config, style)
-            for name, head in heads.items()
+            name: function(features, num_classes, config, style)
+            for name, function in functions.items()
         }
     except KeyError as missing:
         raise FlagError(
@@ -151,10 +153,10 @@ def valid_core(model: keras.Model) -> keras.Model:
     return keras.Model(images, inner(model.get_layer("normalized")(images)))
 
 
-def _freeze(model: keras.Model, config: ModelConfig) -> None:
+def _freeze(model: keras.Model, scopes: tuple[str, ...]) -> None:
     """Lets weights stay that the architecture does not train."""
     for layer in layers_of(model):
-        if config.facts.frozen and scope(layer).startswith(config.facts.frozen):
+        if scope(layer).startswith(scopes):
             layer.trainable = False
 
 
@@ -178,9 +180,8 @@ def find_backbone(config: ModelConfig) -> Backbone:
 
 def multiple(config: ModelConfig) -> int:
     """Corners stay aligned where the sides of images are a multiple of it plus one."""
-    return (
-        find_backbone(config).multiple or config.facts.multiple or config.output_stride
-    )
+    own = find_backbone(config).multiple or HEADS[config.head].multiple
+    return own or config.output_stride
 
 
 def _warn_of_rates(config: ModelConfig) -> None:
@@ -204,8 +205,9 @@ def _bounded(style: Style) -> Style:
 
 
 def _changed(style: Style, config: ModelConfig, training: Mapping[str, Any]) -> Style:
-    asked = (config.batch_norm_decay, config.facts.batch_norm_decay, style.decay)
-    decay = next(decay for decay in asked if decay is not None)
+    own = HEADS[config.head].batch_norm_decay
+    decays = (config.batch_norm_decay, own, style.decay)
+    decay = next(decay for decay in decays if decay is not None)
     return dataclasses.replace(style, decay=decay, **training)
 
 

@@ -21,6 +21,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import alone, check_writable
 from deeplab_tf.models.build import find_backbone
+from deeplab_tf.models.heads import LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import warnings
 from deeplab_tf.training.distribution import hosts
@@ -249,5 +250,5 @@ def _excluded(config: TrainConfig) -> tuple[str, ...]:
     if config.initialize_last_layer:
         return ()
     if config.optimizer.last_layers_contain_logits_only:
-        return restore.LOGITS
-    return restore.LAST_LAYERS
+        return LOGITS
+    return last_layers()

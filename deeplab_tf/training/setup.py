@@ -7,8 +7,8 @@ from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.heads import AUXILIARY
-from deeplab_tf.models.mixed_precision import computing
+from deeplab_tf.models.heads import HEADS
+from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training import parts, remat
@@ -42,7 +42,7 @@ def make_trainer(
             "leave it out, or take --strategy=one"
         )
     optimizer = gradients.make_optimizer(config.optimizer)
-    with computing(devices.precision):
+    with dtype_policy(devices.precision):
         model = build(
             config.model,
             spec.num_classes,
@@ -62,7 +62,7 @@ def make_trainer(
         model=model,
         forward=remat.wrapped(model) if devices.remat else model,
         loss_weights=(*_extra_weights(config, model), 1.0),
-        label_grid=config.model.facts.label_grid,
+        label_grid=HEADS[config.model.head].label_grid,
         optimizer=optimizer,
         weights=weights,
         spec=spec,
@@ -80,6 +80,6 @@ def make_trainer(
 
 def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
     """What the losses of logits before the last count: auxiliary ones, or scales."""
-    is_auxiliary = config.model.head in AUXILIARY
-    weight = config.loss.auxiliary_loss_weight if is_auxiliary else 1.0
+    auxiliary = HEADS[config.model.head].auxiliary
+    weight = config.loss.auxiliary_loss_weight if auxiliary else 1.0
     return (weight,) * (len(model.outputs) - 1)

@@ -12,6 +12,7 @@ from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
+from deeplab_tf.models.heads import LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import SMALL, assign_rule_weights
 
@@ -149,7 +150,7 @@ def test_a_failed_restore_changes_nothing(official):
 def test_other_classes_start_with_new_logits_and_all_else_bit_by_bit(official):
     model, expected = build(PLAIN, 9), build(PLAIN, 5)
     assign_rule_weights(expected, 1.6)
-    report = restore.initialize(model, str(official), exclude=restore.LOGITS)
+    report = restore.initialize(model, str(official), exclude=LOGITS)
     logits = {"logits/semantic/weights", "logits/semantic/biases"}
     assert set(report.excluded) == logits
     assert same(model, expected) == set(weights_by_name(model)) - logits
@@ -158,7 +159,7 @@ def test_other_classes_start_with_new_logits_and_all_else_bit_by_bit(official):
 
 def test_the_last_layers_are_those_behind_the_backbone(official):
     model = build(PLAIN, 9)
-    report = restore.initialize(model, str(official), exclude=restore.LAST_LAYERS)
+    report = restore.initialize(model, str(official), exclude=last_layers())
     assert all(name.startswith("MobilenetV2/") for name in report.restored)
     assert {name.split("/")[0] for name in report.excluded} == {
         "aspp0",

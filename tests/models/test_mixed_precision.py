@@ -10,7 +10,7 @@ import tensorflow as tf
 from deeplab_tf.models.build import build
 from deeplab_tf.models.layers.custom import FrozenableBatchNorm
 from deeplab_tf.models.layers.unpooling import Unpool
-from deeplab_tf.models.mixed_precision import computing
+from deeplab_tf.models.mixed_precision import dtype_policy
 from tests.models.families import FAMILIES, cut_short
 from tests.recorded import SMALL, assign_rule_weights
 
@@ -20,7 +20,7 @@ ROUNDING = {"mixed_bfloat16": 2.0**-9, "mixed_float16": 2.0**-12}
 
 
 def network(config, precision):
-    with cut_short(), computing(precision):
+    with cut_short(), dtype_policy(precision):
         model = build(config, 3, input_size=(SIDE, SIDE))
     assign_rule_weights(model, 1.3)
     return model
@@ -90,7 +90,7 @@ def test_what_is_built_later_is_float32_again():
     class MadeError(Exception):
         pass
 
-    with pytest.raises(MadeError), computing("mixed_float16"):
+    with pytest.raises(MadeError), dtype_policy("mixed_float16"):
         raise MadeError
     assert keras.config.dtype_policy().name == "float32"
     assert build(SMALL, 3).get_layer("aspp0").compute_dtype == "float32"

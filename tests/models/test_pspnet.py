@@ -15,6 +15,7 @@ from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
+from deeplab_tf.models.heads import LOGITS
 from deeplab_tf.models.heads.pspnet import BINS, BinMeans
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.losses.total import counts, sums
@@ -135,7 +136,7 @@ def test_zero_classifiers_cost_the_logarithm_of_the_classes_and_0_4_of_it(rng):
     spec, config = DATASETS["pascal_voc_seg"], LossConfig()
     model = build(NARROW, 21, training_form=True)
     for name, weight in weights_by_name(model).items():
-        if name.startswith(restore.LOGITS):
+        if name.startswith(LOGITS):
             weight.assign(tf.zeros_like(weight))
     costs = []
     for logits in model(rng.uniform(0, 255, (1, 65, 65, 3)).astype(np.float32)):
@@ -174,7 +175,7 @@ def test_what_else_is_left_over_is_still_an_error(checkpoint):
 
 def test_other_classes_start_with_new_logits_of_both_kinds(checkpoint):
     model = build(NARROW, 5, training_form=True)
-    report = restore.initialize(model, checkpoint, exclude=restore.LOGITS)
+    report = restore.initialize(model, checkpoint, exclude=LOGITS)
     assert set(report.excluded) == {
         "auxiliary/logits/biases",
         "auxiliary/logits/weights",

@@ -185,7 +185,7 @@ def test_logits_have_the_published_size(config, size, expected):
 
 def test_crop_offsets_are_the_released_ones():
     for name, offsets in NUMBERS["crop_offsets"].items():
-        keywords = fcn.HEADS[f"fcn{name}"].keywords
+        keywords = fcn.HEADS[f"fcn{name}"].function.keywords
         skips = [skip.offset for skip in keywords.get("skips", ())]
         assert [*skips, keywords["offset"]] == offsets
 

@@ -142,7 +142,7 @@ def counted(channels, classes):
     images = keras.Input((None, None, channels))
     features = backbone.features(images, config, backbone.style)
     features["images"] = images
-    logits = HEADS["unet"](features, classes, config, Style())
+    logits = HEADS["unet"].function(features, classes, config, Style())
     return keras.Model(images, logits).count_params()
 
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from deeplab_tf.models.backbones import vgg
-from deeplab_tf.models.backbones.vgg import FORMS
+from deeplab_tf.models.heads import HEADS
+
+LARGE_FOV = HEADS["deeplab_v1_largefov"].vgg_form.pools
 
 
 def caffe_pool(n, kernel, stride, pad):
@@ -17,26 +19,25 @@ def caffe_pool(n, kernel, stride, pad):
 
 
 @pytest.mark.parametrize(
-    ("form", "kernel", "stride", "pad"),
-    [("fcn", 2, 2, 0), ("large_fov", 3, 2, 1), ("deeplab_v1", 2, 2, 1)],
+    ("architecture", "kernel", "stride", "pad"),
+    [("fcn8s", 2, 2, 0), ("deeplab_v1_largefov", 3, 2, 1), ("deeplab_v1", 2, 2, 1)],
 )
-def test_pools_are_as_long_as_those_of_caffe(form, kernel, stride, pad):
+def test_pools_are_as_long_as_those_of_caffe(architecture, kernel, stride, pad):
+    pool = HEADS[architecture].vgg_form.pools[0]
     for n in range(2, 40):
-        pooled = vgg._pooled(np.zeros((1, n, n, 1)), FORMS[form].pools[0], name="pool")
+        pooled = vgg._pooled(np.zeros((1, n, n, 1)), pool, name="pool")
         assert pooled.shape[1] == caffe_pool(n, kernel, stride, pad), n
 
 
 @pytest.mark.parametrize("index", [3, 4])
 def test_the_last_pools_of_deeplab_keep_the_size(index):
-    pooled = vgg._pooled(
-        np.zeros((1, 41, 41, 1)), FORMS["large_fov"].pools[index], name="pool"
-    )
+    pooled = vgg._pooled(np.zeros((1, 41, 41, 1)), LARGE_FOV[index], name="pool")
     assert pooled.shape[1] == 41
 
 
 def test_a_pool_takes_the_greatest_of_its_window(rng):
     x = rng.uniform(size=(1, 5, 5, 1)).astype(np.float32)
-    pooled = vgg._pooled(x, FORMS["large_fov"].pools[0], name="pool")[0, ..., 0]
+    pooled = vgg._pooled(x, LARGE_FOV[0], name="pool")[0, ..., 0]
     image = np.pad(x[0, ..., 0], 1)
     for row in range(3):
         for column in range(3):

@@ -11,7 +11,7 @@ from keras import layers
 from deeplab_tf.models.build import build
 from deeplab_tf.models.layers.custom import FrozenableBatchNorm
 from deeplab_tf.models.layers.drop_path import DropPath
-from deeplab_tf.models.mixed_precision import computing
+from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.training import remat, remat_cuts
 from deeplab_tf.training.remat_cuts import Made
 from tests.models.families import FAMILIES, cut_short
@@ -100,7 +100,7 @@ def test_half_precision_and_replicas_do_not_matter(rng, two_devices):
     found = []
     for wrap in (lambda model: model, remat.wrapped):
         keras.utils.set_random_seed(1)
-        with two_devices.scope(), computing("mixed_bfloat16"):
+        with two_devices.scope(), dtype_policy("mixed_bfloat16"):
             model = random_network(keras.Input((9, 9, 3)), replicas=2)
         call, weights = wrap(model), [v.value for v in model.trainable_variables]
 

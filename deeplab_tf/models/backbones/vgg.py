@@ -1,12 +1,8 @@
-"""VGG-16 in the forms in which segmentation networks took it over.
+"""VGG-16 at any output stride, or in the form in which a network took it over.
 
-Reference: Simonyan, Zisserman 2014, https://arxiv.org/abs/1409.1556. Which form, says
-the architecture; the convolutions and so the weights are the same in all. Sizes follow
-Caffe, whose pooling rounds up: a pool sees zeros around its input, which changes
-nothing after a ReLU.
+Reference: Simonyan, Zisserman 2014, https://arxiv.org/abs/1409.1556. The head brings
+the form (`vgg_form`); the convolutions and so the weights are the same in all.
 """
-
-from typing import NamedTuple
 
 from keras import initializers, layers
 
@@ -23,59 +19,9 @@ from deeplab_tf.models.layers.blocks import (
     width,
 )
 from deeplab_tf.models.layers.reflect_pad import Mirror
-
-
-class Pool(NamedTuple):
-    """A max pooling over zeros `before` and `after` its input."""
-
-    kernel_size: int
-    stride: int
-    before: int
-    after: int
-
-
-class Form(NamedTuple):
-    """What differs between the trunks.
-
-    Attributes:
-        pools: After each block; None where a network has removed it.
-        pad: Zeros around the image.
-        rate: Dilation of the last block.
-        valid: Convolutions read no zeros, but the image mirrored at its borders,
-            until features at stride 8 cover it and `spare` pixels more.
-        segnet: Batch norm follows each convolution, and pools keep indices.
-    """
-
-    pools: tuple[Pool | None, ...]
-    pad: int = 0
-    rate: int = 1
-    valid: bool = False
-    spare: int = 0
-    segnet: bool = False
-
+from deeplab_tf.models.vgg_form import HALVE, Form, Pool
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # Filters, convolutions.
-_HALVE, _HALVE_3X3 = Pool(2, 2, 0, 1), Pool(3, 2, 1, 2)
-_KEEP_3X3 = Pool(3, 1, 1, 1)
-_DILATION = Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True)
-
-FORMS = {
-    # Long et al. 2015: an image of one pixel passes, too.
-    "fcn": Form((_HALVE,) * 5, pad=100),
-    # Chen et al. 2014 as released, section 3.1: two pools keep the size.
-    "large_fov": Form((_HALVE_3X3,) * 3 + (_KEEP_3X3,) * 2, rate=2),
-    # Its first network alone has pools of 2x2, padded by one.
-    "deeplab_v1": Form((Pool(2, 2, 1, 1),) * 3 + (Pool(2, 1, 1, 1), _KEEP_3X3), rate=2),
-    "deeplab_v1_training": Form(
-        (Pool(2, 2, 1, 1),) * 3 + (Pool(2, 1, 0, 0), _KEEP_3X3), rate=2
-    ),
-    # Yu, Koltun 2015, section 4; as released, a cell stands for its first pixel, and
-    # those after the last cell's need one more to be interpolated.
-    "dilation": _DILATION._replace(spare=7),
-    "dilation10": _DILATION,
-    # Badrinarayanan et al. 2017, section 3.
-    "segnet": Form((_HALVE,) * 5, segnet=True),
-}
 
 
 def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
@@ -83,29 +29,22 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
 
     Args:
         images: `[N, H, W, 3]`.
-        config: Architecture, and the output stride where its form leaves it open.
-        style: Of the layers.
+        config: Width, and the output stride where no form decides it.
+        style: Of the layers, and the form.
 
     Returns:
         "conv1" to "conv5" and "pool1" to "pool5", each before and after pooling, beside
         "c2" to "c5"; for SegNet "indices1" to "indices5", too.
     """
-    form = _form(config, style)
+    form = style.vgg_form
     if form is None:
         found = _atrous(images, config, style)
-    elif form.segnet:
+    elif form.indices:
         found = _with_indices(images, config, style)
     else:
         found = _fixed(images, form, config, style)
     levels = {"c2": "conv3", "c3": "conv4", "c4": "conv5", "c5": "pool5"}
     return found | {level: found[name] for level, name in levels.items()}
-
-
-def _form(config: ModelConfig, style: Style) -> Form | None:
-    trunk = config.facts.trunk
-    if trunk == "deeplab_v1" and style.training_form:
-        trunk = "deeplab_v1_training"
-    return FORMS[trunk] if trunk else None
 
 
 def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
@@ -118,7 +57,8 @@ def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Fea
         # fc6 included, a network loses 186 pixels on each side.
         x = Mirror(186, 8, spare=form.spare, name="mirror")(x)
         style = style.with_padding("valid")
-    for block, pool in enumerate(form.pools, start=1):
+    pools = (style.training_form and form.training_pools) or form.pools
+    for block, pool in enumerate(pools, start=1):
         rate = form.rate if block == 5 else 1
         found[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
         if pool:
@@ -148,7 +88,7 @@ def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
         found[f"conv{block}"] = x = _block(x, block, config, style, rate=step.rate)
         name = f"vgg_16.pool{block}"
         if step.stride > 1:
-            x = _pooled(x, _HALVE, name=name)
+            x = _pooled(x, HALVE, name=name)
         else:
             x = _dense_pool(x, step.rate, name=name)
         found[f"pool{block}"] = x

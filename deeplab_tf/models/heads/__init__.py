@@ -1,9 +1,9 @@
 """Heads by name of the architecture: what makes logits of features."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads import (
+    aspp,
     crf_rnn_networks,
     deeplab_v1,
     deeplab_v2,
@@ -18,9 +18,7 @@ from deeplab_tf.models.heads import (
     segnet,
     unet,
 )
-from deeplab_tf.models.layers.blocks import Features, Style, Tensor
-
-Head = Callable[[Features, int, ModelConfig, Style], Tensor]
+from deeplab_tf.models.heads.head import AUXILIARY, LOGITS, Head
 
 HEADS: Mapping[str, Head] = {
     **fcn.HEADS,
@@ -29,14 +27,26 @@ HEADS: Mapping[str, Head] = {
     **dilation.HEADS,
     **crf_rnn_networks.HEADS,
     **segnet.HEADS,
-    "deeplab_v3": deeplab_v3.head,
-    "deeplab_v3_cascade": deeplab_v3_cascade.head,
-    "deeplab_v3plus": deeplab_v3plus.head,
-    "unet": unet.head,
-    "pspnet": pspnet.head,
-    "refinenet": refinenet.head,
-    "gcn": gcn.head,
+    "deeplab_v3": Head(deeplab_v3.head, scopes=("logits", *aspp.SCOPES)),
+    "deeplab_v3_cascade": Head(deeplab_v3_cascade.head),
+    "deeplab_v3plus": Head(
+        deeplab_v3plus.head, scopes=("logits", *aspp.SCOPES, "decoder")
+    ),
+    "unet": Head(unet.head, pretrained=("unet/up",), multiple=1),
+    "pspnet": Head(
+        pspnet.head,
+        auxiliary=pspnet.auxiliary,
+        scopes=("logits", "pyramid_pooling", AUXILIARY),
+        float32=LOGITS,
+        batch_norm_decay=0.95,
+    ),
+    "refinenet": Head(
+        refinenet.head, scopes=("logits", "refine/"), frozen_batch_norm=True
+    ),
+    "gcn": Head(gcn.head),
 }
 
-# Logits from earlier features, which only the training sees.
-AUXILIARY: Mapping[str, Head] = {"pspnet": pspnet.auxiliary}
+
+def last_layers() -> tuple[str, ...]:
+    """Scopes of the last layers of every head, since a checkpoint may be of another."""
+    return tuple({scope: None for head in HEADS.values() for scope in head.scopes})

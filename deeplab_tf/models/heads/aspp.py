@@ -24,6 +24,9 @@ from deeplab_tf.models.layers.blocks import (
 )
 from deeplab_tf.models.layers.dropout import Dropout
 
+# Of all that `encode` makes.
+SCOPES = ("image_pooling", "aspp", "concat_projection", dense_prediction_cell.SCOPE)
+
 
 def encode(features: Features, config: ModelConfig, style: Style) -> Tensor:
     """What logits or decoder start from: ASPP, searched cell, or bare features."""

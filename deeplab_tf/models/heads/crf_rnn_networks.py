@@ -5,12 +5,14 @@ released network, whose FCN-8s learns the deconvolutions before the last; on dil
 convolutions: Yu, Koltun 2015, section 5, https://arxiv.org/abs/1511.07122.
 """
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.heads import dilation, fcn
 from deeplab_tf.models.heads.crf_rnn import MeanField
+from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.layers.backend_ops import on_tensorflow
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
@@ -19,7 +21,7 @@ def on_fcn(
     features: Features, num_classes: int, config: ModelConfig, style: Style
 ) -> Tensor:
     """Logits at image size, `[N, H, W, num_classes]`."""
-    x = fcn.HEADS["fcn8s"](features, num_classes, config, style, learned=True)
+    x = fcn.fcn8s(features, num_classes, config, style, learned=True)
     return _mean_field(x, features)
 
 
@@ -40,7 +42,16 @@ def _mean_field(x: Tensor, features: Features) -> Tensor:
     return MeanField(name="crf_rnn")([x, features["images"]])
 
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "crf_rnn": on_fcn,
-    "crf_rnn_dilation8": on_dilation,
+_FCN, _DILATION = fcn.HEADS["fcn8s"], dilation.HEADS["dilation8"]
+
+HEADS: Mapping[str, Head] = {
+    "crf_rnn": dataclasses.replace(
+        _FCN, function=on_fcn, scopes=(*_FCN.scopes, "crf_rnn")
+    ),
+    "crf_rnn_dilation8": dataclasses.replace(
+        _DILATION,
+        function=on_dilation,
+        scopes=(*_DILATION.scopes, "crf_rnn"),
+        label_grid=None,
+    ),
 }

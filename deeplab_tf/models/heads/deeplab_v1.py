@@ -7,13 +7,14 @@ concatenates features before the classifier, the code adds classifiers: one func
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
+from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
+from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
@@ -25,6 +26,7 @@ from deeplab_tf.models.layers.blocks import (
 )
 from deeplab_tf.models.layers.custom import CropLike, ResizeTo
 from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.vgg_form import Form, Pool
 
 BASE, LARGE_FOV = Fc6(4, 4), Fc6(3, 12, 1024)
 _BRANCHES = {"normalized": 8, "pool1": 4, "pool2": 2, "pool3": 1, "pool4": 1}
@@ -115,10 +117,33 @@ def score(x: Tensor, num_classes: int, style: Style, *, name: str) -> Tensor:
     return biased_conv(x, num_classes, 1, style=style, name=f"logits.{name}")
 
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "deeplab_v1": base,
-    "deeplab_v1_7x7": functools.partial(head, fc6=Fc6(7, 4)),
-    "deeplab_v1_msc": functools.partial(multi_scale, fc6=BASE),
-    "deeplab_v1_largefov": head,
-    "deeplab_v1_msc_largefov": multi_scale,
+_HALVE_3X3, _KEEP_3X3 = Pool(3, 2, 1, 2), Pool(3, 1, 1, 1)
+# As released, section 3.1: two pools keep the size.
+LARGE_FOV_FORM = Form((_HALVE_3X3,) * 3 + (_KEEP_3X3,) * 2, rate=2)
+# The base network alone has pools of 2x2, padded by one.
+_HALVED = (Pool(2, 2, 1, 1),) * 3
+_BASE_FORM = Form(
+    (*_HALVED, Pool(2, 1, 1, 1), _KEEP_3X3),
+    training_pools=(*_HALVED, Pool(2, 1, 0, 0), _KEEP_3X3),
+    rate=2,
+)
+_LARGE = Head(head, pretrained=(FC,), vgg_form=LARGE_FOV_FORM)
+_MULTI_SCALE = dataclasses.replace(
+    _LARGE, function=multi_scale, pretrained=(FC, "msc"), frozen=("vgg_16",)
+)
+
+HEADS: Mapping[str, Head] = {
+    "deeplab_v1": dataclasses.replace(
+        _LARGE, function=base, vgg_form=_BASE_FORM, multiple=1, label_grid=(1, 8)
+    ),
+    "deeplab_v1_7x7": dataclasses.replace(
+        _LARGE, function=functools.partial(head, fc6=Fc6(7, 4))
+    ),
+    "deeplab_v1_msc": dataclasses.replace(
+        _MULTI_SCALE, function=functools.partial(multi_scale, fc6=BASE)
+    ),
+    "deeplab_v1_largefov": _LARGE,
+    "deeplab_v1_msc_largefov": dataclasses.replace(
+        _MULTI_SCALE, frozen=("vgg_16", "logits/fc8")
+    ),
 }

@@ -6,13 +6,14 @@ without the average pooling before fc6 that v1 has.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.heads.deeplab_v1 import score
-from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
+from deeplab_tf.models.heads.deeplab_v1 import LARGE_FOV_FORM, score
+from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
+from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.heads.logits import logits
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 
@@ -48,7 +49,16 @@ def head(
     return branches[0] if len(branches) == 1 else layers.Add(name="logits")(branches)
 
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "deeplab_v2_aspp": functools.partial(head, rates=(6, 12, 18, 24)),
-    "deeplab_v2_largefov": functools.partial(head, rates=(12,)),
+def _row(*rates: int) -> Head:
+    return Head(
+        functools.partial(head, rates=rates),
+        pretrained=(FC,),
+        vgg_form=LARGE_FOV_FORM,
+        frozen_batch_norm=True,
+    )
+
+
+HEADS: Mapping[str, Head] = {
+    "deeplab_v2_aspp": _row(6, 12, 18, 24),
+    "deeplab_v2_largefov": _row(12),
 }

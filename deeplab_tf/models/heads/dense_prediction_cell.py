@@ -15,7 +15,7 @@ from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.layers.blocks import Style, Tensor, conv, separable_conv
 from deeplab_tf.models.layers.dropout import Dropout
 
-_SCOPE = "meta_architecture"
+SCOPE = "meta_architecture"
 
 
 def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
@@ -41,7 +41,7 @@ def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     found: list[Tensor] = []
     for i, branch in enumerate(_branches(path)):
         source = x if branch["input"] < 0 else found[branch["input"]]
-        name = f"{_SCOPE}.branch{i}"
+        name = f"{SCOPE}.branch{i}"
         if branch["kernel"] == 1:
             found.append(conv(source, filters, 1, style=style, name=name))
             continue
@@ -49,9 +49,9 @@ def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
         rate = tuple(side * 16 // config.output_stride for side in branch["rate"])
         step = Step(1, rate)  # type: ignore[arg-type]
         found.append(separable_conv(source, filters, style=style, name=name, step=step))
-    x = layers.Concatenate(name=f"{_SCOPE}.concat")(found)
-    x = Dropout(0.1, name=f"{_SCOPE}.dropout")(x)
-    return conv(x, filters, 1, style=style, name=f"{_SCOPE}.concat_projection")
+    x = layers.Concatenate(name=f"{SCOPE}.concat")(found)
+    x = Dropout(0.1, name=f"{SCOPE}.dropout")(x)
+    return conv(x, filters, 1, style=style, name=f"{SCOPE}.concat_projection")
 
 
 def _branches(path: str) -> list[dict[str, Any]]:

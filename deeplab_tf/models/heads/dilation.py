@@ -8,7 +8,7 @@ Cityscapes has its upsampling inside, between true centers, and learns from all 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -16,7 +16,8 @@ from keras import layers, ops
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
+from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
+from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, normal
 from deeplab_tf.models.layers.custom import (
     BilinearKernel,
@@ -24,6 +25,7 @@ from deeplab_tf.models.layers.custom import (
     IdentityMaps,
     ResizeTo,
 )
+from deeplab_tf.models.vgg_form import Form, Pool
 
 
 class Context(NamedTuple):
@@ -187,10 +189,31 @@ def _bilinear(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
     return ops.tile(kernel[..., 0], (1, 1, channels))
 
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "dilation_front_end": head,
-    "dilation7": functools.partial(head, module=KITTI),
-    "dilation8": functools.partial(head, module=LARGE),
-    "dilation8_basic": functools.partial(head, module=BASIC),
-    "dilation10": functools.partial(upsampled, module=CITYSCAPES),
+# Section 4; as released, a cell stands for its first pixel, and those after the last
+# cell's need one more to be interpolated.
+_FORM = Form((Pool(2, 2, 0, 0),) * 3 + (None, None), rate=2, valid=True, spare=7)
+# Cells stand for every eighth pixel, where its labels are taken from.
+_FRONT_END = Head(head, pretrained=(FC,), vgg_form=_FORM, multiple=1, label_grid=(0, 8))
+
+
+def _row(module: Context) -> Head:
+    return dataclasses.replace(
+        _FRONT_END,
+        function=functools.partial(head, module=module),
+        scopes=("logits", "context"),
+        float32=("logits", "context/final"),
+    )
+
+
+HEADS: Mapping[str, Head] = {
+    "dilation_front_end": _FRONT_END,
+    "dilation7": _row(KITTI),
+    "dilation8": _row(LARGE),
+    "dilation8_basic": _row(BASIC),
+    "dilation10": dataclasses.replace(
+        _row(CITYSCAPES),
+        function=functools.partial(upsampled, module=CITYSCAPES),
+        vgg_form=_FORM._replace(spare=0),
+        label_grid=None,
+    ),
 }

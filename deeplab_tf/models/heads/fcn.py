@@ -5,15 +5,17 @@ and the released networks, which fix all deconvolutions and start all scores at 
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.heads.fully_connected import Fc6, fully_connected
+from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
+from deeplab_tf.models.heads.head import Head, HeadFunction
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 from deeplab_tf.models.layers.custom import BilinearKernel, CropLike
+from deeplab_tf.models.vgg_form import HALVE, Form
 
 
 class Skip(NamedTuple):
@@ -107,9 +109,23 @@ def _scaled(x: Tensor, skip: Skip) -> Tensor:
 _POOL4, _POOL3 = Skip("pool4", 5), Skip("pool3", 9)
 _AT_ONCE = (_POOL4._replace(scale=0.01), _POOL3._replace(scale=0.0001))
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "fcn32s": functools.partial(head, offset=19),
-    "fcn16s": functools.partial(head, skips=(_POOL4,), offset=27),
-    "fcn8s": functools.partial(head, skips=(_POOL4, _POOL3), offset=31),
-    "fcn8s_at_once": functools.partial(head, skips=_AT_ONCE, offset=31),
+
+fcn8s = functools.partial(head, skips=(_POOL4, _POOL3), offset=31)
+
+
+def _row(function: HeadFunction) -> Head:
+    # The zeros around let an image of one pixel pass, too.
+    return Head(
+        function,
+        pretrained=(FC, "vgg_16/scale"),
+        vgg_form=Form((HALVE,) * 5, pad=100),
+        multiple=1,
+    )
+
+
+HEADS: Mapping[str, Head] = {
+    "fcn32s": _row(functools.partial(head, offset=19)),
+    "fcn16s": _row(functools.partial(head, skips=(_POOL4,), offset=27)),
+    "fcn8s": _row(fcn8s),
+    "fcn8s_at_once": _row(functools.partial(head, skips=_AT_ONCE, offset=31)),
 }

@@ -7,6 +7,8 @@ from deeplab_tf.models.atrous import Step
 from deeplab_tf.models.layers.blocks import Style, Tensor, biased_conv, width
 from deeplab_tf.models.layers.dropout import Dropout
 
+FC = "vgg_16/fc"  # Scope of these layers.
+
 
 class Fc6(NamedTuple):
     """The first of them; its weights are VGG's unless it is smaller.

@@ -6,14 +6,16 @@ the released prototxts.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from keras import initializers
 
 from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, width
 from deeplab_tf.models.layers.unpooling import Unpool, conv
+from deeplab_tf.models.vgg_form import HALVE, Form
 
 
 class Decoders(NamedTuple):
@@ -77,7 +79,19 @@ _VGG = Decoders(
 )
 _BASIC = Decoders(((64,),) * 4, 7, False, 1)
 
-HEADS: Mapping[str, Callable[..., Tensor]] = {
-    "segnet": functools.partial(head, decoders=_VGG),
-    "segnet_basic": functools.partial(head, decoders=_BASIC),
+
+# Released networks take their statistics from the training images, once trained.
+_ON_VGG = Head(
+    functools.partial(head, decoders=_VGG),
+    scopes=("logits", "segnet/"),
+    vgg_form=Form((HALVE,) * 5, indices=True),
+    multiple=1,
+    batch_norm_decay=0.95,
+)
+
+HEADS: Mapping[str, Head] = {
+    "segnet": _ON_VGG,
+    "segnet_basic": dataclasses.replace(
+        _ON_VGG, function=functools.partial(head, decoders=_BASIC), vgg_form=None
+    ),
 }

@@ -20,6 +20,7 @@ from deeplab_tf.models.layers.custom import (
     Tensor,
 )
 from deeplab_tf.models.layers.drop_path import Dropping
+from deeplab_tf.models.vgg_form import Form
 
 Features = dict[str, Tensor]
 Activation = Literal["relu", "relu6", "hard_swish"]
@@ -59,6 +60,7 @@ class Style:
         replicas: Devices over which the batch is spread.
         dropping: Of the paths of a cell, in training.
         training_form: Build the graph that learns, where it is another.
+        vgg_form: Of VGG-16, where a head brings one.
     """
 
     epsilon: float = 1e-5
@@ -74,6 +76,7 @@ class Style:
     replicas: int = 1
     dropping: Dropping | None = None
     training_form: bool = False
+    vgg_form: Form | None = None
 
     def with_padding(self, padding: Literal["same", "fixed", "valid"]) -> "Style":
         """The same with other zeros."""

@@ -8,9 +8,9 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf import compat
-from deeplab_tf.checkpoints.restore import LAST_LAYERS, LOGITS
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.errors import FlagError
+from deeplab_tf.models.heads import LOGITS, last_layers
 from deeplab_tf.training.optim.lr_schedules import LearningRate
 from deeplab_tf.training.optim.optimizers import Adam, AdamW, CaffeMomentum, Momentum
 
@@ -86,7 +86,7 @@ def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
         name: Official name of the weight.
         config: The flags, and which layers are last.
     """
-    last = LOGITS if config.last_layers_contain_logits_only else LAST_LAYERS
+    last = LOGITS if config.last_layers_contain_logits_only else last_layers()
     factor = 2.0 if "biases" in name else 1.0
     if any(scope in name for scope in last):
         factor *= config.last_layer_gradient_multiplier

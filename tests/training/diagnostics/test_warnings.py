@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints import restore
 from deeplab_tf.checkpoints.restore import Report
 from deeplab_tf.config import (
     AugmentConfig,
@@ -18,6 +17,7 @@ from deeplab_tf.config import (
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.models.build import build
+from deeplab_tf.models.heads import LOGITS
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import warnings as run_warnings
 from deeplab_tf.training.losses.class_weights import Counts
@@ -150,7 +150,7 @@ def test_shares_are_counted_or_of_the_description_or_of_what_was_checked():
     )
 
 
-@pytest.mark.parametrize("excluded", [(), restore.LOGITS])
+@pytest.mark.parametrize("excluded", [(), LOGITS])
 def test_logits_of_other_classes_are_warned_of_unless_they_start_anew(
     tmp_path, caplog, excluded
 ):
