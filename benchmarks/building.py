@@ -87,11 +87,11 @@ def _build(
     threading.Thread(target=_watch, args=(peaks,), daemon=True).start()
     began, before = time.perf_counter(), os.times()
     dataset_builders.build(
-        {"train": dataset_builders.Files(pairs=pairs)},
+        {"train": dataset_builders.FileSource(pairs=pairs)},
         voc2012.SPEC,
         output_dir,
         shards=shards,
-        work=dataset_builders.WorkConfig(processes=processes),
+        parallel=dataset_builders.ParallelConfig(processes=processes),
     )
     seconds, after = time.perf_counter() - began, os.times()
     cpu = sum(after[:4]) - sum(before[:4])

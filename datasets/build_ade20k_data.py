@@ -12,14 +12,7 @@ from pathlib import Path
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import ade20k
-from deeplab_tf.dataset_builders import (
-    Files,
-    archives,
-    published,
-)
-from deeplab_tf.dataset_builders import (
-    download as downloads,
-)
+from deeplab_tf.dataset_builders import FileSource, download, published
 
 _ROOT = "./ADE20K/ADEChallengeData2016"
 
@@ -43,7 +36,7 @@ class Ade20kConfig:
     )
     download: bool = flag("Fetch ADEChallengeData2016.zip, where absent.", False)
     output_dir: str = flag("Where the records go.", "./ADE20K/tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
 
 def build(config: Ade20kConfig) -> None:
@@ -54,23 +47,24 @@ def build(config: Ade20kConfig) -> None:
     """
     if config.download:
         layout = "ADEChallengeData2016/images/training"
-        given = config.train_image_folder
-        root = downloads.root("train_image_folder", given, layout)
-        downloads.fetch({archives.ADE20K: root})
+        images = config.train_image_folder
+        folder = download.unpack_folder("train_image_folder", images, layout)
+        download.fetch({download.ADE20K: folder})
     folders = {
         "train": (config.train_image_folder, config.train_image_label_folder),
         "val": (config.val_image_folder, config.val_image_label_folder),
     }
     spec = ade20k.SPEC_150 if config.reduce_zero_label else ade20k.SPEC
-    table = published.without_zero(spec) if config.reduce_zero_label else None
+    table = (
+        published.reduce_zero_label_table(spec) if config.reduce_zero_label else None
+    )
     splits = {
-        split: Files(
+        split: FileSource(
             pairs=dataset_builders.pairs_by_stem(Path(images), Path(masks)), table=table
         )
         for split, (images, masks) in folders.items()
     }
-    published.tell_counts(splits, spec)
-    dataset_builders.build(splits, spec, config.output_dir, work=config.work)
+    published.build(splits, spec, config.output_dir, parallel=config.parallel)
 
 
 if __name__ == "__main__":

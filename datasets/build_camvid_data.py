@@ -4,7 +4,7 @@
 
 where CamVid holds images/{train,val,...} and labels/{train,val,...}; or SegNet's own
 {train,val,test} and {train,val,test}annot, with or without its lists; or the original
-701_StillsRaw_full and LabeledApproved_full, of 32 colours, with train.txt, val.txt and
+701_StillsRaw_full and LabeledApproved_full, of 32 colors, with train.txt, val.txt and
 test.txt. What is void becomes the ignore label.
 """
 
@@ -16,7 +16,7 @@ from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import camvid
-from deeplab_tf.dataset_builders import Files, Pair, published
+from deeplab_tf.dataset_builders import FileSource, Pair, published
 from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
 
@@ -32,7 +32,7 @@ class CamvidConfig:
         "Lists train.txt, val.txt and test.txt; by default those in camvid_root.", None
     )
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
 
 def build(config: CamvidConfig) -> None:
@@ -46,10 +46,13 @@ def build(config: CamvidConfig) -> None:
     splits = {}
     for split in ("train", "val", "test"):
         list_file = lists / f"{split}.txt"
-        listed = list_file.is_file()
-        pairs = list(_listed(root, list_file)) if listed else _found(root, split)
+        pairs = (
+            list(_pairs_by_list(root, list_file))
+            if list_file.is_file()
+            else _pairs_by_folder(root, split)
+        )
         if pairs:
-            splits[split] = Files(
+            splits[split] = FileSource(
                 pairs=pairs, read_mask=published.read_camvid, table=void
             )
     if not splits:
@@ -57,11 +60,10 @@ def build(config: CamvidConfig) -> None:
             f"--camvid_root={root}: neither images/train and labels/train, nor train "
             f"and trainannot are there, nor {lists}/train.txt"
         )
-    published.check_apart(
+    published.check_leakage(
         {split: [pair.name for pair in files.pairs] for split, files in splits.items()}
     )
-    published.tell_counts(splits, camvid.SPEC)
-    dataset_builders.build(splits, camvid.SPEC, config.output_dir, work=config.work)
+    published.build(splits, camvid.SPEC, config.output_dir, parallel=config.parallel)
 
 
 def _list_folder(config: CamvidConfig) -> Path:
@@ -70,14 +72,14 @@ def _list_folder(config: CamvidConfig) -> Path:
     return Path(config.list_folder or config.camvid_root)
 
 
-def _listed(root: Path, list_file: Path) -> Iterator[Pair]:
+def _pairs_by_list(root: Path, list_file: Path) -> Iterator[Pair]:
     """Pairs by lines as `/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png`.
 
     In the original layout the name alone counts, and a line may be `a`.
     """
     original = (root / _STILLS).is_dir()
     for line in read_list(list_file):
-        paths = [_below(root, column) for column in line.split()]
+        paths = [_resolve(root, column) for column in line.split()]
         name = paths[0].stem
         if original:
             paths = [root / _STILLS / f"{name}.png", root / _COLORED / f"{name}_L.png"]
@@ -89,13 +91,13 @@ def _listed(root: Path, list_file: Path) -> Iterator[Pair]:
         yield Pair(name=name, image=paths[0], label=paths[1])
 
 
-def _below(root: Path, listed: str) -> Path:
+def _resolve(root: Path, listed: str) -> Path:
     """Where a path of a list is; of SegNet's only the last two parts are meant."""
     path = root / listed.lstrip("/")
     return path if path.is_file() else root.joinpath(*Path(listed).parts[-2:])
 
 
-def _found(root: Path, split: str) -> list[Pair]:
+def _pairs_by_folder(root: Path, split: str) -> list[Pair]:
     for images, masks in (
         (root / "images" / split, root / "labels" / split),
         (root / split, root / f"{split}annot"),

@@ -18,12 +18,12 @@ from deeplab_tf.config.fields import flag, require_given
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import cityscapes
-from deeplab_tf.dataset_builders import Files, Pair, published
+from deeplab_tf.dataset_builders import FileSource, Pair, published
 from deeplab_tf.errors import FlagError, InputError
 
 _IMAGE = "_leftImg8bit.png"
-# Annotations, and folder of the images, that make a split.
-_PARTS = {
+# Split -> the annotations and folders that make it.
+_FOLDERS = {
     "train_fine": (("gtFine", "train"),),
     "val_fine": (("gtFine", "val"),),
     "trainval_fine": (("gtFine", "train"), ("gtFine", "val")),
@@ -52,7 +52,7 @@ class CityscapesConfig:
 
     cityscapes_root: str = flag("Folder of leftImg8bit and gtFine.", "./cityscapes")
     splits: tuple[str, ...] = flag(
-        f"Which of {', '.join(_PARTS)}.", ("train_fine", "val_fine")
+        f"Which of {', '.join(_FOLDERS)}.", ("train_fine", "val_fine")
     )
     label_ids: Literal["make", "read"] = flag(
         "Make training ids of the labelIds files, or read the labelTrainIds files of "
@@ -61,13 +61,13 @@ class CityscapesConfig:
     )
     download: bool = flag("Tell what to fetch by hand: it needs an account.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
         require_given(self, "splits")
         for split in self.splits:
-            if split not in _PARTS:
-                raise FlagError(f"--splits={split}: only {', '.join(_PARTS)}")
+            if split not in _FOLDERS:
+                raise FlagError(f"--splits={split}: only {', '.join(_FOLDERS)}")
 
 
 def build(config: CityscapesConfig) -> None:
@@ -77,34 +77,35 @@ def build(config: CityscapesConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     if config.download:
-        _tell_what_to_fetch(config)
+        _check_downloaded(config)
     splits = {split: _source(config, split) for split in config.splits}
-    published.tell_counts(splits, cityscapes.SPEC)
-    dataset_builders.build(
-        splits, cityscapes.SPEC, config.output_dir, shards=10, work=config.work
+    published.build(
+        splits, cityscapes.SPEC, config.output_dir, shards=10, parallel=config.parallel
     )
 
 
-def _source(config: CityscapesConfig, split: str) -> Files:
-    pairs = [pair for part in _PARTS[split] for pair in _pairs(config, split, *part)]
+def _source(config: CityscapesConfig, split: str) -> FileSource:
+    pairs = [
+        pair for folder in _FOLDERS[split] for pair in _pairs(config, split, *folder)
+    ]
     if config.label_ids == "read":
-        return Files(pairs=pairs, read_mask=published.read_training_ids)
+        return FileSource(pairs=pairs, read_mask=published.read_training_ids)
     table = contract.id_table(cityscapes.training_ids())
-    return Files(pairs=pairs, read_mask=image_files.read_mask, table=table)
+    return FileSource(pairs=pairs, read_mask=image_files.read_mask, table=table)
 
 
 def _pairs(
     config: CityscapesConfig, split: str, annotations: str, folder: str
 ) -> Iterator[Pair]:
     root = Path(config.cityscapes_root)
-    found = sorted((root / "leftImg8bit" / folder).glob(f"*/*{_IMAGE}"))
-    if not found:
+    images = sorted((root / "leftImg8bit" / folder).glob(f"*/*{_IMAGE}"))
+    if not images:
         raise InputError(
             f"--cityscapes_root={root}: no images leftImg8bit/{folder}/*/*{_IMAGE}, of "
             f"which {split} is made"
         )
     kind = "labelIds" if config.label_ids == "make" else "labelTrainIds"
-    for image in found:
+    for image in images:
         name = image.name.removesuffix(_IMAGE)
         label = root / annotations / folder / image.parent.name
         label /= f"{name}_{annotations}_{kind}.png"
@@ -116,10 +117,11 @@ def _pairs(
         yield Pair(name=name, image=image, label=label)
 
 
-def _tell_what_to_fetch(config: CityscapesConfig) -> None:
+def _check_downloaded(config: CityscapesConfig) -> None:
+    """Raises an InputError that names the archives to fetch by hand."""
     root = Path(config.cityscapes_root)
-    needed = {part for split in config.splits for part in _PARTS[split]}
-    absent = sorted({name for part in needed for name in _absent(root, *part)})
+    needed = {folder for split in config.splits for folder in _FOLDERS[split]}
+    absent = sorted({name for folder in needed for name in _absent(root, *folder)})
     if absent:
         raise InputError(
             "Cityscapes asks for an account: log in at "
@@ -129,9 +131,9 @@ def _tell_what_to_fetch(config: CityscapesConfig) -> None:
 
 
 def _absent(root: Path, annotations: str, folder: str) -> Iterator[str]:
-    images_, masks = _ARCHIVES[annotations]
+    images, masks = _ARCHIVES[annotations]
     if not (root / "leftImg8bit" / folder).is_dir():
-        yield images_
+        yield images
     if folder != "test" and not (root / annotations / folder).is_dir():
         yield masks
 

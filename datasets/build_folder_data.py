@@ -6,7 +6,7 @@
 A mask is a PNG with one class id a pixel, grey or palette, named as its photograph: 0
 is the first class; 255 is ignored. `train.py --dataset_dir=my_records` needs no more.
 
-Masks in colours need --color_table=colors.txt, lines as "128 64 128 road". Objects as
+Masks in colors need --color_table=colors.txt, lines as "128 64 128 road". Objects as
 COCO has them need --coco_annotations=instances.json and no masks. Where names of masks
 and photographs differ, --image_glob=*/*_photo.jpg --label_glob=*/*_mask.png pair those
 whose * stand for the same.
@@ -23,9 +23,9 @@ from deeplab_tf.config.fields import flag, require_positive
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.dataset_builders import Files, Source, coco, color_table
+from deeplab_tf.dataset_builders import FileSource, SampleSource, coco, color_table
 from deeplab_tf.dataset_builders.sources import read_list
-from deeplab_tf.dataset_builders.splits import Splitting
+from deeplab_tf.dataset_builders.splits import Splitter
 from deeplab_tf.errors import FlagError
 
 
@@ -50,7 +50,7 @@ class FolderConfig:
         None,
     )
     color_table: str | None = flag(
-        "File that tells what colours of masks mean: r g b name, or #rrggbb name, a "
+        "File that tells what colors of masks mean: r g b name, or #rrggbb name, a "
         "line; the name ignore counts nowhere.",
         None,
     )
@@ -73,11 +73,11 @@ class FolderConfig:
         "Ids 1, 2, ... become 0, 1, ..., and 0 the ignore label.", False
     )
     shards: int = flag("Files a split.", 4)
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
         _check_given(self)
-        if not (self.class_names or self.num_classes or self.tells_classes):
+        if not (self.class_names or self.num_classes or self.has_class_names):
             raise FlagError(
                 "--class_names is missing: the names of the classes from id 0, as "
                 "background,cat,dog; or give --num_classes"
@@ -93,7 +93,7 @@ class FolderConfig:
             raise FlagError(f"--val_fraction={self.val_fraction}: a share, as 0.2")
 
     @property
-    def tells_classes(self) -> bool:
+    def has_class_names(self) -> bool:
         """Whether a file knows the names of the classes."""
         return bool(self.color_table or self.coco_annotations)
 
@@ -103,12 +103,12 @@ class FolderConfig:
         return Path(self.image_dir or ""), Path(self.label_dir or "")
 
     @property
-    def splitting(self) -> Splitting:
-        """How photographs are divided."""
+    def splitter(self) -> Splitter:
+        """Divides photographs into train and val."""
         lists = {}
         if self.train_list and self.val_list:
             lists = {"train": Path(self.train_list), "val": Path(self.val_list)}
-        return Splitting(
+        return Splitter(
             lists=lists,
             by_folder=self.split_by_folder,
             fraction=self.val_fraction,
@@ -149,17 +149,19 @@ def build(config: FolderConfig) -> None:
     """
     names = class_names(config)
     palette = distinct_colors(len(names))
-    splits: Mapping[str, Source]
+    splits: Mapping[str, SampleSource]
     if config.coco_annotations:
-        splits, names = _annotated(config, names)
+        splits, names = _coco_sources(config, names)
         palette = distinct_colors(len(names))
     elif config.color_table:
-        table = color_table.read_table(Path(config.color_table), config.ignore_label)
-        table = table.ordered(names or table.classes)
+        table = color_table.read_color_table(
+            Path(config.color_table), config.ignore_label
+        )
+        table = table.reorder(names or table.classes)
         names, palette = table.classes, table.palette
-        splits = _files(config, table)
+        splits = _mask_sources(config, table)
     else:
-        splits = _files(config, image_files.read_mask)
+        splits = _mask_sources(config, image_files.read_mask)
     spec = DatasetSpec(
         name=config.name,
         classes=names,
@@ -167,7 +169,9 @@ def build(config: FolderConfig) -> None:
         ignore_label=config.ignore_label,
     )
     output = config.output_dir or ""
-    dataset_builders.build(splits, spec, output, shards=config.shards, work=config.work)
+    dataset_builders.build(
+        splits, spec, output, shards=config.shards, parallel=config.parallel
+    )
 
 
 def class_names(config: FolderConfig) -> tuple[str, ...]:
@@ -179,7 +183,7 @@ def class_names(config: FolderConfig) -> tuple[str, ...]:
     names = config.class_names
     if len(names) == 1:  # Two classes are the fewest there can be.
         names = tuple(read_list(Path(names[0])))
-    elif not (names or config.tells_classes):
+    elif not (names or config.has_class_names):
         names = tuple(f"class_{i}" for i in range(config.num_classes or 0))
     if names and config.num_classes not in (None, len(names)):
         raise FlagError(
@@ -189,48 +193,50 @@ def class_names(config: FolderConfig) -> tuple[str, ...]:
     return names
 
 
-def _files(
+def _mask_sources(
     config: FolderConfig, reader: dataset_builders.MaskReader
-) -> dict[str, Source]:
+) -> dict[str, SampleSource]:
     photos, masks = config.folders
     if config.image_glob and config.label_glob:
-        splits = config.splitting.patterns(
+        splits = config.splitter.from_patterns(
             photos, config.image_glob, masks, config.label_glob
         )
     else:
-        splits = config.splitting.folders(photos, masks)
-    table = _table(config)
+        splits = config.splitter.from_folders(photos, masks)
+    table = _label_table(config)
     return {
-        split: Files(pairs=pairs, read_mask=reader, table=table)
+        split: FileSource(pairs=pairs, read_mask=reader, table=table)
         for split, pairs in splits.items()
     }
 
 
-def _annotated(
+def _coco_sources(
     config: FolderConfig, names: tuple[str, ...]
-) -> tuple[dict[str, Source], tuple[str, ...]]:
+) -> tuple[dict[str, SampleSource], tuple[str, ...]]:
     """Sources of COCO's annotations, and the names of their classes."""
     files = [Path(file) for file in config.coco_annotations]
-    classes = [coco.classes(coco.read(file), names, file) for file in files]
+    classes = [
+        coco.choose_classes(coco.read_annotations(file), names, file) for file in files
+    ]
     if classes[0] != classes[-1]:
         raise FlagError(
             f"--coco_annotations={','.join(config.coco_annotations)}: their categories "
             "differ"
         )
-    found = config.splitting.annotations(config.folders[0], files)
-    sources: dict[str, Source] = {
-        split: coco.Annotated(
+    by_split = config.splitter.from_annotations(config.folders[0], files)
+    sources: dict[str, SampleSource] = {
+        split: coco.CocoSource(
             file=file,
             pairs=pairs,
             classes=classes[0],
             ignore_label=config.ignore_label,
         )
-        for split, (file, pairs) in found.items()
+        for split, (file, pairs) in by_split.items()
     }
     return sources, classes[0].names
 
 
-def _table(config: FolderConfig) -> np.ndarray | None:
+def _label_table(config: FolderConfig) -> np.ndarray | None:
     changes = {}
     if config.reduce_zero_label:
         changes = {0: config.ignore_label} | {i + 1: i for i in range(255)}

@@ -9,26 +9,23 @@ background is ignored.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from deeplab_tf import cli, dataset_builders
+from deeplab_tf import cli
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import pascal_context
-from deeplab_tf.dataset_builders import Files, archives, matlab, published
-from deeplab_tf.dataset_builders.download import fetch, root
+from deeplab_tf.dataset_builders import FileSource, Pair, download, matlab, published
 from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
 
-_ROOT = "./VOCdevkit/VOC2010"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PascalContextConfig:
+class PascalContextConfig(published.Voc2010Config):
     """Writes PASCAL-Context as records: train and val."""
 
-    image_folder: str = flag("Images of VOC 2010.", f"{_ROOT}/JPEGImages")
     semantic_segmentation_folder: str = flag(
         "Masks: .mat files of 459 labels, or PNG files of the 60.",
         "./pascal-context/trainval",
@@ -37,15 +34,11 @@ class PascalContextConfig:
         "Names of the 459 labels; a 59_labels.txt beside it is compared.",
         "./pascal-context/labels.txt",
     )
-    list_folder: str = flag("Of train.txt and val.txt.", f"{_ROOT}/ImageSets/Main")
     reduce_zero_label: bool = flag(
         "59 classes from 0, and 255 for the rest (pascal_context_59); or else 60 with "
         "the background (pascal_context).",
         False,
     )
-    download: bool = flag("Fetch VOC 2010, and PASCAL-Context, where absent.", False)
-    output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: PascalContextConfig) -> None:
@@ -55,40 +48,43 @@ def build(config: PascalContextConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     if config.download:
-        _download(config)
+        names = {download.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent}
+        download.fetch(config.archives(download.PASCAL_CONTEXT) | names)
     spec = pascal_context.SPEC_59 if config.reduce_zero_label else pascal_context.SPEC
-    stems = published.train_and_val(Path(config.list_folder))
-    splits = {split: _source(config, names, spec) for split, names in stems.items()}
-    published.tell_counts(splits, spec)
-    dataset_builders.build(splits, spec, config.output_dir, work=config.work)
+    splits = {
+        split: _source(config, pairs, spec) for split, pairs in config.pairs().items()
+    }
+    published.build(splits, spec, config.output_dir, parallel=config.parallel)
 
 
-def _source(config: PascalContextConfig, stems: list[str], spec: DatasetSpec) -> Files:
-    masks = Path(config.semantic_segmentation_folder)
-    pairs = published.voc_pairs(stems, [Path(config.image_folder)], [masks])
-    reduced = published.without_zero(spec) if config.reduce_zero_label else None
-    if next(masks.glob("*.mat"), None) is None:
-        return Files(pairs=pairs, table=reduced)
+def _source(
+    config: PascalContextConfig, pairs: Sequence[Pair], spec: DatasetSpec
+) -> FileSource:
+    reduced = (
+        published.reduce_zero_label_table(spec) if config.reduce_zero_label else None
+    )
+    if not config.has_mat_files:
+        return FileSource(pairs=pairs, table=reduced)
     table = contract.id_table(_ids_by_label(Path(config.label_names)))
     if reduced is not None:
         table = reduced[table]
-    return Files(pairs=pairs, read_mask=matlab.read_label_map, table=table)
+    return FileSource(pairs=pairs, read_mask=matlab.read_label_map, table=table)
 
 
 def _ids_by_label(names_file: Path) -> dict[int, int]:
     """Id of each of the 459 labels, by name; the background for most of them."""
-    numbers = _numbers(names_file)
+    numbers = _read_numbers(names_file)
     _check_order(names_file.with_name("59_labels.txt"))
     ids = dict.fromkeys(range(pascal_context.NUM_LABELS + 1), 0)
-    for label, names in enumerate(_names(), start=1):
-        found = [numbers[name] for name in names if name in numbers]
-        if not found:
+    for label, names in enumerate(_class_names(), start=1):
+        numbered = [numbers[name] for name in names if name in numbers]
+        if not numbered:
             raise InputError(f"{names_file}: no label {' or '.join(names)} in it")
-        ids[found[0]] = label
+        ids[numbered[0]] = label
     return ids
 
 
-def _names() -> list[tuple[str, ...]]:
+def _class_names() -> list[tuple[str, ...]]:
     """What each class is called, in either list, from class 1."""
     others = pascal_context.OTHER_NAMES
     return [
@@ -99,16 +95,16 @@ def _names() -> list[tuple[str, ...]]:
 
 def _check_order(names_file: Path) -> None:
     """Raises where 59_labels.txt, if it is there, has other ids."""
-    numbers = _numbers(names_file) if names_file.exists() else {}
+    numbers = _read_numbers(names_file) if names_file.exists() else {}
     for name, number in numbers.items():
-        if not (1 <= number <= 59 and name in _names()[number - 1]):
+        if not (1 <= number <= 59 and name in _class_names()[number - 1]):
             raise InputError(
                 f"{names_file}: {number} is {name} there, but not in the published "
                 "order of the classes; masks by another order mean something else"
             )
 
 
-def _numbers(names_file: Path) -> dict[str, int]:
+def _read_numbers(names_file: Path) -> dict[str, int]:
     """Number of each name in a file of lines as "23: bag"."""
     numbers = {}
     for line in read_list(names_file):
@@ -117,18 +113,6 @@ def _numbers(names_file: Path) -> dict[str, int]:
             raise InputError(f'{names_file}: a line "{line}", not as "23: bag"')
         numbers[name.replace(" ", "").lower()] = int(number)
     return numbers
-
-
-def _download(config: PascalContextConfig) -> None:
-    images, masks = "VOCdevkit/VOC2010/JPEGImages", config.semantic_segmentation_folder
-    home = root("semantic_segmentation_folder", masks, "trainval")
-    fetch(
-        {
-            archives.VOC_2010: root("image_folder", config.image_folder, images),
-            archives.PASCAL_CONTEXT: home,
-            archives.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent,
-        }
-    )
 
 
 if __name__ == "__main__":

@@ -8,36 +8,25 @@ be PNG files of 0 to 6 and 255, too.
 """
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from deeplab_tf import cli, dataset_builders
+from deeplab_tf import cli
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import person_part
-from deeplab_tf.dataset_builders import Files, archives, matlab, published
-from deeplab_tf.dataset_builders.download import fetch, root
-
-_ROOT = "./VOCdevkit/VOC2010"
+from deeplab_tf.dataset_builders import FileSource, Pair, download, matlab, published
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PersonPartConfig:
+class PersonPartConfig(published.Voc2010Config):
     """Writes PASCAL-Person-Part as records: train and val."""
 
-    image_folder: str = flag("Images of VOC 2010.", f"{_ROOT}/JPEGImages")
     semantic_segmentation_folder: str = flag(
-        "Masks: .mat files of PASCAL-Part, or PNG files.",
+        "Masks: .mat files of PASCAL-Part, or PNG files. Of .mat files those are taken "
+        "that show parts of a person; of PNG files all of the lists must be there.",
         "./pascal-part/Annotations_Part",
     )
-    list_folder: str = flag(
-        "Of train.txt and val.txt. Of .mat files those are taken that show parts of a "
-        "person; of PNG files all must be there.",
-        f"{_ROOT}/ImageSets/Main",
-    )
-    download: bool = flag("Fetch VOC 2010 and PASCAL-Part, where absent.", False)
-    output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
 
 
 def build(config: PersonPartConfig) -> None:
@@ -47,39 +36,24 @@ def build(config: PersonPartConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     if config.download:
-        _download(config)
-    stems = published.train_and_val(Path(config.list_folder))
-    splits = {split: _source(config, split, stems[split]) for split in stems}
-    published.tell_counts(splits, person_part.SPEC)
-    dataset_builders.build(
-        splits, person_part.SPEC, config.output_dir, work=config.work
-    )
+        download.fetch(config.archives(download.PASCAL_PART))
+    splits = {
+        split: _source(config, split, pairs) for split, pairs in config.pairs().items()
+    }
+    spec = person_part.SPEC
+    published.build(splits, spec, config.output_dir, parallel=config.parallel)
 
 
-def _source(config: PersonPartConfig, split: str, stems: list[str]) -> Files:
-    masks = Path(config.semantic_segmentation_folder)
-    pairs = published.voc_pairs(stems, [Path(config.image_folder)], [masks])
-    if next(masks.glob("*.mat"), None) is None:
-        return Files(pairs=pairs)
-    people = matlab.Parts("person", person_part.ids())
+def _source(config: PersonPartConfig, split: str, pairs: Sequence[Pair]) -> FileSource:
+    if not config.has_mat_files:
+        return FileSource(pairs=pairs)
+    people = matlab.PartReader("person", person_part.ids())
     shown = [
         pair
         for pair in tqdm(pairs, f"people of {split}", disable=None)
         if pair.label and people.occur(pair.label)
     ]
-    return Files(pairs=shown, read_mask=people)
-
-
-def _download(config: PersonPartConfig) -> None:
-    images, masks = "VOCdevkit/VOC2010/JPEGImages", config.semantic_segmentation_folder
-    fetch(
-        {
-            archives.VOC_2010: root("image_folder", config.image_folder, images),
-            archives.PASCAL_PART: root(
-                "semantic_segmentation_folder", masks, "Annotations_Part"
-            ),
-        }
-    )
+    return FileSource(pairs=shown, read_mask=people)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes
-from deeplab_tf.dataset_builders import Files, Pair
+from deeplab_tf.dataset_builders import FileSource, Pair
 
 _SIZES = shapes.SPEC.split_sizes
 _HUES = (None, 0, 210, 45, 120, 285)  # Degrees; the ground may have any.
@@ -37,17 +37,17 @@ class ShapesConfig:
     train_size: int = flag("Scenes to train on.", _SIZES["train"])
     val_size: int = flag("Scenes to test on.", _SIZES["val"])
     seed: int = flag("Of the scenes.", 0)
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
 
 def build(config: ShapesConfig) -> None:
     """Draws both splits and builds their records."""
     splits = {
-        split: Files(pairs=_draw_split(config, split, size))
+        split: FileSource(pairs=_draw_split(config, split, size))
         for split, size in (("train", config.train_size), ("val", config.val_size))
     }
     dataset_builders.build(
-        splits, shapes.SPEC, config.output_dir, shards=2, work=config.work
+        splits, shapes.SPEC, config.output_dir, shards=2, parallel=config.parallel
     )
 
 

@@ -35,7 +35,7 @@ class BuildTfdsConfig:
     )
     shards: int = flag("Files a split.", 4)
     tfds: TfdsConfig = TfdsConfig()
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
         require_given(self, "dataset", "output_dir")
@@ -45,16 +45,16 @@ class BuildTfdsConfig:
     @property
     def wanted(self) -> dict[str, str]:
         """Name in the records -> split, as tensorflow_datasets spells it."""
-        found: dict[str, str] = {}
+        wanted: dict[str, str] = {}
         for item in self.splits:
             name, _, split = item.partition("=")
-            if not re.fullmatch(r"\w+", name) or name in found:
+            if not re.fullmatch(r"\w+", name) or name in wanted:
                 raise FlagError(
                     f"--splits={item}: NAME=SPLIT is needed, as val=train[80%:], each "
                     "name once"
                 )
-            found[name] = split or name
-        return found
+            wanted[name] = split or name
+        return wanted
 
 
 def build(config: BuildTfdsConfig) -> None:
@@ -65,20 +65,24 @@ def build(config: BuildTfdsConfig) -> None:
     """
     from deeplab_tf.data.tfds.builder import open_prepared
     from deeplab_tf.data.tfds.records import open_split
-    from deeplab_tf.dataset_builders.tfds_samples import TfdsSamples
+    from deeplab_tf.dataset_builders.tfds_source import TfdsSource
 
     plain = str(config.dataset).removeprefix(TFDS)
     data = open_prepared(plain, config.dataset_dir, config.tfds)
     wanted = config.wanted or {split: split for split in data.spec.split_sizes}
     splits = {
-        name: TfdsSamples(records=open_split(data, split))
+        name: TfdsSource(records=open_split(data, split))
         for name, split in wanted.items()
     }
     name = config.name or re.split("[/:]", plain)[0]
     spec = dataclasses.replace(data.spec, name=name)
     with remedies.of_tfds():
         dataset_builders.build(
-            splits, spec, str(config.output_dir), shards=config.shards, work=config.work
+            splits,
+            spec,
+            str(config.output_dir),
+            shards=config.shards,
+            parallel=config.parallel,
         )
 
 

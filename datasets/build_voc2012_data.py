@@ -17,8 +17,7 @@ from absl import logging
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
-from deeplab_tf.dataset_builders import Files, archives, matlab, published
-from deeplab_tf.dataset_builders.download import fetch, root
+from deeplab_tf.dataset_builders import FileSource, download, matlab, published
 from deeplab_tf.errors import InputError
 
 _ROOT = "./VOCdevkit/VOC2012"
@@ -42,7 +41,7 @@ class Voc2012Config:
     )
     download: bool = flag("Fetch VOC, and SBD if asked for, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
-    work: dataset_builders.WorkConfig = dataset_builders.WorkConfig()
+    parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
 
 def build(config: Voc2012Config) -> None:
@@ -54,34 +53,35 @@ def build(config: Voc2012Config) -> None:
     """
     if config.download:
         _download(config)
-    stems = _listed(Path(config.list_folder))
+    stems = _read_lists(Path(config.list_folder))
     if config.sbd_dir:
-        stems = _augmented(stems, Path(config.sbd_dir)) | stems
-    published.check_apart(stems)
-    masks = _masks(Path(config.semantic_segmentation_folder))
+        stems = _add_sbd(stems, Path(config.sbd_dir)) | stems
+    published.check_leakage(stems)
+    masks = _mask_folder(Path(config.semantic_segmentation_folder))
     splits = {
         split: _source(config, masks, split, stems[split]) for split in sorted(stems)
     }
-    published.tell_counts(splits, voc2012.SPEC)
-    dataset_builders.build(splits, voc2012.SPEC, config.output_dir, work=config.work)
+    published.build(splits, voc2012.SPEC, config.output_dir, parallel=config.parallel)
 
 
 def _download(config: Voc2012Config) -> None:
     layout = "VOCdevkit/VOC2012/JPEGImages"
-    wanted = {archives.VOC_2012: root("image_folder", config.image_folder, layout)}
+    folder = download.unpack_folder("image_folder", config.image_folder, layout)
+    wanted = {download.VOC_2012: folder}
     if config.sbd_dir:
-        wanted[archives.SBD] = root("sbd_dir", config.sbd_dir, archives.SBD.holds)
-    fetch(wanted)
+        sbd = download.SBD
+        wanted[sbd] = download.unpack_folder("sbd_dir", config.sbd_dir, sbd.holds)
+    download.fetch(wanted)
 
 
-def _listed(folder: Path) -> dict[str, list[str]]:
+def _read_lists(folder: Path) -> dict[str, list[str]]:
     lists = sorted(folder.glob("*.txt"))
     if not lists:
         raise InputError(f"--list_folder={folder}: no lists (*.txt)")
     return {path.stem: published.read_stems(path) for path in lists}
 
 
-def _augmented(stems: Mapping[str, Sequence[str]], sbd: Path) -> dict[str, list[str]]:
+def _add_sbd(stems: Mapping[str, Sequence[str]], sbd: Path) -> dict[str, list[str]]:
     """Names of train_aug and trainval_aug: all of SBD and of train that val has not."""
     for split in ("train", "val"):
         if split not in stems:
@@ -96,15 +96,15 @@ def _stems_of_sbd(sbd: Path) -> list[str]:
     lists = [sbd / f"{split}.txt" for split in _SPLITS_OF_SBD]
     if all(path.is_file() for path in lists):
         return [stem for path in lists for stem in published.read_stems(path)]
-    found = [*(sbd / "cls").glob("*.mat"), *sbd.glob("*.png")]
-    if not found:
+    masks = [*(sbd / "cls").glob("*.mat"), *sbd.glob("*.png")]
+    if not masks:
         raise InputError(f"--sbd_dir={sbd}: neither cls/*.mat nor *.png are there")
-    return [path.stem for path in found]
+    return [path.stem for path in masks]
 
 
 def _source(
     config: Voc2012Config, masks: Path, split: str, stems: Sequence[str]
-) -> Files:
+) -> FileSource:
     image_folders, mask_folders = [Path(config.image_folder)], [masks]
     if config.sbd_dir and split.endswith("_aug"):  # The masks of VOC go first.
         image_folders += [Path(config.sbd_dir, "img")]
@@ -112,10 +112,10 @@ def _source(
     pairs = published.voc_pairs(
         stems, image_folders, [] if split == "test" else mask_folders
     )
-    return Files(pairs=pairs, read_mask=matlab.read_sbd_or_png)
+    return FileSource(pairs=pairs, read_mask=matlab.read_sbd_or_png)
 
 
-def _masks(folder: Path) -> Path:
+def _mask_folder(folder: Path) -> Path:
     plain = folder.with_name("SegmentationClass")
     if not folder.is_dir() and folder.name == "SegmentationClassRaw" and plain.is_dir():
         logging.info("%s is not there; taking %s", folder, plain)

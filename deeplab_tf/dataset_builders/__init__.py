@@ -1,33 +1,30 @@
-"""Makes records: of files, of annotations, of what others have prepared.
+"""Dataset builders: what the scripts `datasets/build_*.py` are made of.
 
-What all `datasets/build_*.py` share. TensorFlow is loaded by `tfds_samples` alone: it
-would cost each process three seconds of its start and 450 MB.
+They write records of files, of annotations, of what others have prepared. TensorFlow is
+loaded by `tfds_source` alone: it would cost each process three seconds of its start and
+450 MB.
 """
 
 from deeplab_tf.dataset_builders.build import build
+from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
 from deeplab_tf.dataset_builders.sources import (
-    Files,
+    FileSource,
     MaskReader,
     Pair,
     Sample,
-    Source,
-    divided,
-    pairs_by_list,
+    SampleSource,
     pairs_by_stem,
     read_list,
 )
-from deeplab_tf.dataset_builders.work import WorkConfig
 
 __all__ = [
-    "Files",
+    "FileSource",
     "MaskReader",
     "Pair",
+    "ParallelConfig",
     "Sample",
-    "Source",
-    "WorkConfig",
+    "SampleSource",
     "build",
-    "divided",
-    "pairs_by_list",
     "pairs_by_stem",
     "read_list",
 ]

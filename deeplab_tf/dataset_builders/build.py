@@ -1,4 +1,4 @@
-"""Samples -> checked records: what all `datasets/build_*.py` share.
+"""Dataset builder: samples -> checked records and `dataset.json`.
 
 A shard is read, checked and written in one pass, many at a time. Records appear in the
 output folder only once all masks were found right and all shards are written; a build
@@ -18,33 +18,33 @@ from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tfrecord_writer import shard_split
 from deeplab_tf.dataset_builders import dataset_json, workers
-from deeplab_tf.dataset_builders.resume import unfinished
-from deeplab_tf.dataset_builders.shard import Job, shards_of
-from deeplab_tf.dataset_builders.sources import Source
-from deeplab_tf.dataset_builders.work import WorkConfig
+from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
+from deeplab_tf.dataset_builders.resume import staged_build
+from deeplab_tf.dataset_builders.shard import ShardWriter, plan_shards
+from deeplab_tf.dataset_builders.sources import SampleSource
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
 
 
 def build(
-    splits: Mapping[str, Source],
+    splits: Mapping[str, SampleSource],
     spec: DatasetSpec,
     output_dir: str,
     *,
     shards: int = 4,
-    work: WorkConfig = WorkConfig(),
+    parallel: ParallelConfig = ParallelConfig(),
 ) -> DatasetSpec:
     """Writes the shards of each split and `dataset.json`.
 
     Args:
         splits: Samples of each split, in the order of the records.
-        spec: What the ids mean; the rest of the description is found here.
+        spec: What the ids mean; sizes, counts and checksums are added here.
         output_dir: Made if need be. Shards of the same splits are replaced.
         shards: Files a split.
-        work: In how many processes, or by Beam; the records are the same.
+        parallel: In how many processes, or by Beam; the records are the same.
 
     Returns:
-        The data set as described in `dataset.json`.
+        The data set as `dataset.json` describes it.
 
     Raises:
         InputError: A file is missing, damaged, or breaks the label contract; or the
@@ -53,31 +53,36 @@ def build(
     """
     folder = check_writable("output_dir", output_dir)
     _check_splits(splits)
-    parts = {
-        split: shards_of(split, len(source), shards) for split, source in splits.items()
+    plan = {
+        split: plan_shards(split, len(source), shards)
+        for split, source in splits.items()
     }
-    everything = [shard for part in parts.values() for shard in part]
-    with unfinished(folder, _fingerprint(splits, spec, shards)) as place:
-        beside = _beside(folder, spec, splits)
-        whole = set(place.whole(everything))
-        if whole:
+    planned = [shard for some in plan.values() for shard in some]
+    with staged_build(folder, _fingerprint(splits, spec, shards)) as staged:
+        others = _spec_of_other_splits(folder, spec, splits)
+        finished = set(staged.finished_shards(planned))
+        if finished:
             logging.info(
                 "%s: keeping %d of %d shards of a build that was cut short",
                 folder,
-                len(whole),
-                len(everything),
+                len(finished),
+                len(planned),
             )
-        job = Job(splits=splits, spec=spec, folder=place.folder)
-        rest = [shard for shard in everything if shard not in whole]
-        workers.make(job, rest, work, kept=sum(map(len, whole)))
-        spec = dataset_json.merged(dataset_json.described(job, parts), beside)
-        place.publish(spec)
+        writer = ShardWriter(splits=splits, spec=spec, folder=staged.folder)
+        missing = [shard for shard in planned if shard not in finished]
+        workers.write_shards(
+            writer, missing, parallel, finished=sum(map(len, finished))
+        )
+        spec = dataset_json.describe(writer, plan)
+        if others:
+            spec = dataset_json.merge_splits(spec, others)
+        staged.publish(spec)
     for split, source in splits.items():
         logging.info("%s: %d images of %s", folder, len(source), split)
     return spec
 
 
-def _check_splits(splits: Mapping[str, Source]) -> None:
+def _check_splits(splits: Mapping[str, SampleSource]) -> None:
     for split, source in splits.items():
         if not re.fullmatch(r"\w+", split):
             raise InputError(
@@ -88,12 +93,12 @@ def _check_splits(splits: Mapping[str, Source]) -> None:
             raise InputError(f"split {split}: no images")
 
 
-def _beside(
-    folder: Path, spec: DatasetSpec, splits: Mapping[str, Source]
+def _spec_of_other_splits(
+    folder: Path, spec: DatasetSpec, splits: Mapping[str, SampleSource]
 ) -> DatasetSpec | None:
-    """What describes other splits in the folder, which stay; None without such."""
+    """Describes the splits in the folder that stay; None without such."""
     before = spec_.load(folder)
-    _check_described(folder, before)
+    _check_all_described(folder, before)
     if before is None:
         return None
     if before.name != spec.name:
@@ -109,11 +114,11 @@ def _beside(
             f"--output_dir={folder}: its split {stay[0]} has other classes, by its "
             f"{spec_.FILE_NAME}; choose another folder"
         )
-    return dataset_json.restricted(before, stay) if stay else None
+    return dataset_json.select_splits(before, stay) if stay else None
 
 
-def _check_described(folder: Path, before: DatasetSpec | None) -> None:
-    """Raises an InputError where shards are of who knows what, which none may take."""
+def _check_all_described(folder: Path, before: DatasetSpec | None) -> None:
+    """Raises an InputError where shards lie there that no `dataset.json` describes."""
     if before and not (before.shards or before.split_sizes):
         return  # It was written by hand, and is of all that is there.
     unknown = [
@@ -136,7 +141,9 @@ def _describes(spec: DatasetSpec | None, split: str, shard: str) -> bool:
     return shard in spec.shards if spec.shards else split in spec.split_sizes
 
 
-def _fingerprint(splits: Mapping[str, Source], spec: DatasetSpec, shards: int) -> str:
+def _fingerprint(
+    splits: Mapping[str, SampleSource], spec: DatasetSpec, shards: int
+) -> str:
     """Changes with whatever the bytes of the records follow from."""
     facts = (
         dataset_json.VERSION,

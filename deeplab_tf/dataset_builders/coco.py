@@ -1,4 +1,4 @@
-"""COCO's annotations: polygons and run lengths of objects -> masks of class ids.
+"""COCO: polygons and run-length encoded objects -> masks of class ids.
 
 What is on top: a smaller object hides a larger one, so that the cup on a table stays;
 of two equal ones the later in the file. Crowds (`iscrowd`), which are drawn loosely
@@ -17,17 +17,16 @@ import numpy as np
 from absl import logging
 
 from deeplab_tf.data import image_files
-from deeplab_tf.dataset_builders import outlines
-from deeplab_tf.dataset_builders.outlines import Size
 from deeplab_tf.dataset_builders.sources import Pair, Sample
 from deeplab_tf.errors import FlagError, InputError
 
 Json = dict[str, Any]
+Size = tuple[int, int]  # Height, width.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Classes:
-    """Which class a category is.
+class CategoryMap:
+    """Categories of COCO -> classes.
 
     Attributes:
         names: Of the classes; the first is what no object covers.
@@ -39,8 +38,8 @@ class Classes:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Annotated:
-    """A source of photographs and their objects.
+class CocoSource:
+    """Samples of photographs and their annotated objects.
 
     Attributes:
         file: Annotations, as `instances_train2017.json`.
@@ -52,7 +51,7 @@ class Annotated:
 
     file: Path
     pairs: Sequence[Pair]
-    classes: Classes
+    classes: CategoryMap
     ignore_label: int = 255
     table: np.ndarray | None = None
 
@@ -65,28 +64,28 @@ class Annotated:
         Raises:
             InputError: An image is missing or damaged, or an object is not drawn.
         """
-        content = read(self.file)
+        annotations = read_annotations(self.file)
         for pair in self.pairs[start:stop]:
             encoded, image_format, size = image_files.encode_image(pair.image)
-            facts = content.images[pair.name]
+            facts = annotations.images[pair.name]
             yield Sample(
                 name=pair.name.replace("/", "_"),
                 image=encoded,
                 image_format=image_format,
                 size=size,
-                label=self._mask(content.objects.get(facts["id"], ()), facts),
+                label=self._mask(annotations.objects.get(facts["id"], ()), facts),
                 origin=f"{self.file} image {facts['id']} ({facts['file_name']})",
             )
 
     def identity(self) -> str:
         """Changes with the annotations, the photographs and the classes."""
-        found = hashlib.sha256(self.file.read_bytes())
-        found.update(repr((self.classes, self.ignore_label)).encode())
+        sha256 = hashlib.sha256(self.file.read_bytes())
+        sha256.update(repr((self.classes, self.ignore_label)).encode())
         for pair in self.pairs:
             status = pair.image.stat()
             facts = (pair.name, str(pair.image), status.st_size, status.st_mtime_ns)
-            found.update(repr(facts).encode())
-        return found.hexdigest()
+            sha256.update(repr(facts).encode())
+        return sha256.hexdigest()
 
     def _mask(self, objects: Sequence[Json], facts: Json) -> np.ndarray:
         size = int(facts["height"]), int(facts["width"])
@@ -94,18 +93,18 @@ class Annotated:
         for is_crowd in (1, 0):
             some = [one for one in objects if bool(one.get("iscrowd")) == is_crowd]
             # Drawn twice: hundreds of objects of a large photograph fill the memory.
-            for one in sorted(some, key=lambda one: -self._drawn(one, size).sum()):
+            for one in sorted(some, key=lambda one: -self._pixels(one, size).sum()):
                 own = self.classes.ids[one["category_id"]]
-                mask[self._drawn(one, size)] = self.ignore_label if is_crowd else own
+                mask[self._pixels(one, size)] = self.ignore_label if is_crowd else own
         return mask
 
-    def _drawn(self, one: Json, size: Size) -> np.ndarray:
+    def _pixels(self, one: Json, size: Size) -> np.ndarray:
         where = f"{self.file}: annotation {one.get('id')}"
-        return outlines.drawn(one.get("segmentation"), size, where)
+        return rasterize(one.get("segmentation"), size, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Content:
+class Annotations:
     """A file of annotations.
 
     Attributes:
@@ -120,8 +119,8 @@ class Content:
 
 
 @functools.lru_cache(maxsize=2)  # Of training and validation, once a process.
-def read(file: Path) -> Content:
-    """Reads annotations.
+def read_annotations(file: Path) -> Annotations:
+    """Reads and checks a file as `instances_train2017.json`.
 
     Raises:
         InputError: No such file, or not one of objects, or two of its things have one
@@ -149,14 +148,16 @@ def read(file: Path) -> Content:
         raise InputError(f"{file}: {error} is missing; not COCO's objects") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: not COCO's objects ({error})") from None
-    return Content(categories=categories, images=photos, objects=objects)
+    return Annotations(categories=categories, images=photos, objects=objects)
 
 
-def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
+def choose_classes(
+    annotations: Annotations, wanted: Sequence[str], file: Path
+) -> CategoryMap:
     """Which class each category is: 1, 2, ... by order of id, or as the names wanted.
 
     Args:
-        content: Of the file.
+        annotations: Of the file.
         wanted: Names of the classes, the background first; other categories become
             background. Empty: all categories.
         file: That errors name.
@@ -165,8 +166,8 @@ def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
         InputError: A wanted class is no category, the first one is, or two categories
             have one name.
     """
-    by_name = {name: number for number, name in content.categories.items()}
-    if len(by_name) < len(content.categories):
+    by_name = {name: number for number, name in annotations.categories.items()}
+    if len(by_name) < len(annotations.categories):
         raise InputError(f"{file}: two categories have one name")
     names = tuple(wanted) or ("background", *by_name)
     if wanted and names[0] in by_name and names[0] != "background":
@@ -181,31 +182,53 @@ def classes(content: Content, wanted: Sequence[str], file: Path) -> Classes:
                 f"--class_names: {name} is no category of {file}; it has "
                 f"{', '.join(by_name)}"
             )
-    ids = dict.fromkeys(content.categories, 0)
+    ids = dict.fromkeys(annotations.categories, 0)
     ids |= {by_name[name]: i for i, name in enumerate(names[1:], 1)}
     if left := [name for name, number in by_name.items() if not ids[number]]:
         logging.info("%s: categories that are %s: %s", file, names[0], ", ".join(left))
-    return Classes(names=names, ids=ids)
+    return CategoryMap(names=names, ids=ids)
 
 
-def pairs(content: Content, folders: Sequence[Path]) -> list[Pair]:
+def find_images(annotations: Annotations, folders: Sequence[Path]) -> list[Pair]:
     """The photographs of annotations, in their order.
 
     Args:
-        content: Of the file.
+        annotations: Of the file.
         folders: Where an image may lie; the first that has it counts.
 
     Raises:
         InputError: An image is not there.
     """
-    found = []
-    for name, facts in content.images.items():
+    pairs = []
+    for name, facts in annotations.images.items():
         places = [folder / facts["file_name"] for folder in folders]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             raise InputError(f"{places[0]}: no such image; the annotations list it")
-        found.append(Pair(name=name, image=path, label=None))
-    return found
+        pairs.append(Pair(name=name, image=path, label=None))
+    return pairs
+
+
+def rasterize(segmentation: Any, size: Size, where: str) -> np.ndarray:
+    """Pixels of an object, bool `[H, W]`.
+
+    Args:
+        segmentation: Polygons `[[x, y, x, y, ...], ...]`, or run lengths (RLE) down the
+            columns, `{"size": [H, W], "counts": ...}`, as numbers or packed in a text.
+        size: Of the image.
+        where: What errors name.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if not segmentation:
+        raise InputError(f"{where} has no segmentation; a box alone says no pixels")
+    try:
+        if isinstance(segmentation, list):
+            return _fill_polygons(segmentation, size)
+        return _decode_rle(segmentation["counts"], segmentation["size"], size)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{where} cannot be drawn: {error}") from None
 
 
 def _stem(file_name: str) -> str:
@@ -213,11 +236,11 @@ def _stem(file_name: str) -> str:
 
 
 def _by_id(file: Path, what: str, some: Iterable[Json]) -> dict[int, Json]:
-    found: dict[int, Json] = {}
+    by_id: dict[int, Json] = {}
     for one in some:
-        if found.setdefault(one["id"], one) is not one:
+        if by_id.setdefault(one["id"], one) is not one:
             raise InputError(f"{file}: two {what} have the id {one['id']}")
-    return found
+    return by_id
 
 
 def _check_image(file: Path, one: Json) -> None:
@@ -237,3 +260,55 @@ def _check_object(
                 f"{file}: annotation {one.get('id')} has {key} {one[key]}, which is "
                 "not there"
             )
+
+
+def _fill_polygons(polygons: list[list[float]], size: Size) -> np.ndarray:
+    try:
+        from pycocotools import mask as coco_mask
+    except ImportError:
+        raise InputError(
+            "polygons of COCO need pycocotools: pip install 'deeplab-tf[coco]'"
+        ) from None
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError(f"a polygon of {len(polygon)} numbers; x, y, x, y, x, y")
+    points = [[float(value) for value in polygon] for polygon in polygons]
+    rle = coco_mask.merge(coco_mask.frPyObjects(points, *size))
+    return coco_mask.decode(rle).astype(bool)
+
+
+def _decode_rle(counts: list[int] | str, shape: Size, size: Size) -> np.ndarray:
+    """Not by pycocotools: 2.0.11 returns memory as it was where runs are too short."""
+    if tuple(shape) != size:
+        raise ValueError(
+            f"it is {shape[1]}x{shape[0]}, its image {size[1]}x{size[0]} (width x "
+            "height)"
+        )
+    lengths = np.array(_unpack_counts(counts) if isinstance(counts, str) else counts)
+    pixels = size[0] * size[1]
+    if lengths.min() < 0 or lengths.sum() != pixels:
+        raise ValueError(f"runs of {lengths.sum()} pixels, of {pixels} in the image")
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths).reshape(size[::-1]).T
+
+
+def _unpack_counts(text: str) -> list[int]:
+    """Run lengths out of COCO's packed form.
+
+    A number is written five bits a letter, from the lowest; a letter's sixth bit says
+    that more follow, and the last one's fifth is the sign. From the fourth number on,
+    it is the difference to the last but one.
+    """
+    counts: list[int] = []
+    number = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number = shift = 0
+    return counts

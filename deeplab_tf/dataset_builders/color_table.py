@@ -1,4 +1,4 @@
-"""Masks in colours: which class each colour means, and the masks' reader."""
+"""Color table: masks in colors (RGB) -> class ids."""
 
 import dataclasses
 import re
@@ -12,19 +12,19 @@ from deeplab_tf.data.labels import heuristics
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import FlagError, InputError
 
-IGNORED = "ignore"  # The name of colours that count nowhere.
+IGNORED = "ignore"  # The name of colors that count nowhere.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorTable:
-    """What the colours of masks mean, and their reader.
+    """Reads masks in colors.
 
     Attributes:
         file: The table's file, which errors name.
-        names: Of each colour; one name may have several.
+        names: Of each color; one name may have several.
         colors: RGB.
         classes: Names in the order of their ids.
-        ignore_label: Id of colours that are named "ignore".
+        ignore_label: Id of colors that are named "ignore".
     """
 
     file: str
@@ -35,10 +35,10 @@ class ColorTable:
 
     @property
     def palette(self) -> tuple[Color, ...]:
-        """Of each class, its first colour."""
+        """Of each class, its first color."""
         return tuple(self.colors[self.names.index(name)] for name in self.classes)
 
-    def ordered(self, classes: tuple[str, ...]) -> "ColorTable":
+    def reorder(self, classes: tuple[str, ...]) -> "ColorTable":
         """The same table with ids by another order of the classes.
 
         Raises:
@@ -55,7 +55,7 @@ class ColorTable:
         """Reads a mask: ids `[H, W]`, uint8.
 
         Raises:
-            InputError: It has colours that the table has not; names one.
+            InputError: It has colors that the table has not; names one.
         """
         image = image_files.open_mask(path)
         if "A" in image.getbands():
@@ -64,19 +64,19 @@ class ColorTable:
         codes, known = _codes(pixels), _codes(np.array(self.colors, np.uint8))
         order = np.argsort(known)
         place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
-        found = order[place]
-        unknown = known[found] != codes
+        nearest = order[place]
+        unknown = known[nearest] != codes
         if unknown.any():
-            raise InputError(self._unknown(path, pixels, unknown))
-        return self._ids()[found]
+            raise InputError(self._unknown_color(path, pixels, unknown))
+        return self._ids()[nearest]
 
     def _ids(self) -> np.ndarray:
-        """Id of each colour."""
+        """Id of each color."""
         by_name = {name: i for i, name in enumerate(self.classes)}
         by_name[IGNORED] = self.ignore_label
         return np.array([by_name[name] for name in self.names], np.uint8)
 
-    def _unknown(self, path: Path, pixels: np.ndarray, where: np.ndarray) -> str:
+    def _unknown_color(self, path: Path, pixels: np.ndarray, where: np.ndarray) -> str:
         if heuristics.is_photograph(pixels):
             return (
                 f"{path}: a photograph, where a mask should be; are images and masks "
@@ -86,37 +86,39 @@ class ColorTable:
         color = colors[counts.argmax()]
         away = np.abs(np.array(self.colors, int) - color).sum(axis=1)
         nearest = int(away.argmin())
-        said = (
-            f"{path}: colour {_said(color)}, {counts.max() / where.size:.2%} of its "
-            f"pixels, is not in {self.file}; nearest is {_said(self.colors[nearest])}, "
-            f"{self.names[nearest]}"
+        message = (
+            f"{path}: colour {_format_color(color)}, {counts.max() / where.size:.2%} "
+            f"of its pixels, is not in {self.file}; nearest is "
+            f"{_format_color(self.colors[nearest])}, {self.names[nearest]}"
         )
         if len(colors) > 1:
-            said += f"; so of {len(colors)} colours, {where.mean():.2%} of its pixels"
+            message += (
+                f"; so of {len(colors)} colours, {where.mean():.2%} of its pixels"
+            )
         if len(colors) > 2 * len(self.colors):
             return (
-                f"{said}. So many come from smoothing, resizing or JPEG compression: "
-                "save masks as PNG, drawn without them"
+                f"{message}. So many come from smoothing, resizing or JPEG "
+                "compression: save masks as PNG, drawn without them"
             )
-        return f"{said}. Add it to the table, as {IGNORED} if it counts nowhere"
+        return f"{message}. Add it to the table, as {IGNORED} if it counts nowhere"
 
 
-def read_table(file: Path, ignore_label: int = 255) -> ColorTable:
-    """Reads a table: a colour and its name a line, in either order.
+def read_color_table(file: Path, ignore_label: int = 255) -> ColorTable:
+    """Reads a table: a color and its name a line, in either order.
 
     A line is `128 64 128 road`, `road,128,64,128`, `#804080 road` or as CVAT writes it,
     `road:128,64,128::`; a heading and lines that begin with `#` and a blank are left
-    out. Ids follow the lines; a name that comes again is the same class; colours named
+    out. Ids follow the lines; a name that comes again is the same class; colors named
     "ignore" count nowhere.
 
     Raises:
-        InputError: No such file, or a line that is no colour and name.
+        InputError: No such file, or a line that is no color and name.
     """
-    entries = list(_entries(file))
+    entries = list(_read_entries(file))
     colors = [color for color, _ in entries]
     for i, color in enumerate(colors):
         if color in colors[:i]:
-            raise InputError(f"{file}: colour {_said(color)} is there twice")
+            raise InputError(f"{file}: colour {_format_color(color)} is there twice")
     names = tuple(name for _, name in entries)
     classes = tuple(dict.fromkeys(name for name in names if name != IGNORED))
     return ColorTable(
@@ -128,7 +130,7 @@ def read_table(file: Path, ignore_label: int = 255) -> ColorTable:
     )
 
 
-def _entries(file: Path) -> Iterator[tuple[Color, str]]:
+def _read_entries(file: Path) -> Iterator[tuple[Color, str]]:
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except (FileNotFoundError, IsADirectoryError):
@@ -138,7 +140,7 @@ def _entries(file: Path) -> Iterator[tuple[Color, str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or re.match(r"#(?![0-9a-fA-F]{6}\b)", line.strip()):
             continue
-        entry = _entry(line.strip())
+        entry = _parse_entry(line.strip())
         if entry:
             yield entry
         elif number > 1 or re.search(r"\d", line):  # The first may be a heading.
@@ -148,7 +150,7 @@ def _entries(file: Path) -> Iterator[tuple[Color, str]]:
             )
 
 
-def _entry(line: str) -> tuple[Color, str] | None:
+def _parse_entry(line: str) -> tuple[Color, str] | None:
     part, end = r"[\s,;:]+", r"[\s,;:]*$"
     digits = part.join([r"(\d{1,3})"] * 3)
     if match := re.match(rf"#([0-9a-fA-F]{{6}}){part}(.+?){end}", line):
@@ -177,5 +179,5 @@ def _codes(colors: np.ndarray) -> np.ndarray:
     return colors.astype(np.int32) @ np.array([65536, 256, 1])
 
 
-def _said(color: Color | np.ndarray) -> str:
+def _format_color(color: Color | np.ndarray) -> str:
     return " ".join(str(int(value)) for value in color)

@@ -1,4 +1,4 @@
-"""What `dataset.json` says of a build, from the summaries of its shards."""
+"""`dataset.json` of a build, from the summaries of its shards."""
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,19 +11,24 @@ from deeplab_tf.data import tfrecord_writer
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import SCHEMA, DatasetSpec
-from deeplab_tf.dataset_builders.shard import Job, Shard, Summary, checksum
+from deeplab_tf.dataset_builders.shard import (
+    Shard,
+    ShardSummary,
+    ShardWriter,
+    split_checksum,
+)
 from deeplab_tf.errors import InputError
 
 VERSION = f"deeplab_tf {deeplab_tf.__version__}"
 _BY_SPLIT = ("split_sizes", "pixel_counts", "id_mapping", "checksums")
 
 
-def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
-    """The data set, all of whose shards are made.
+def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
+    """Describes the data set, all of whose shards are written.
 
     Args:
-        job: What was made.
-        parts: Shards of each split.
+        writer: That wrote them.
+        plan: Shards of each split.
 
     Raises:
         InputError: The masks break the label contract, a shard could not be read, or
@@ -31,23 +36,23 @@ def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
     """
     total, pixels, checksums = LabelStatistics(), {}, {}
     shards: dict[str, str] = {}
-    for split, part in parts.items():
+    for split, planned in plan.items():
         tally = LabelStatistics()
-        checksums[split] = checksum(_digests(job, part, tally, shards))
+        checksums[split] = split_checksum(_digests(writer, planned, tally, shards))
         total.add(tally)
         if tally.masks:
             counts = (
-                tally.pixels.get(label, 0) for label in range(job.spec.num_classes)
+                tally.pixels.get(label, 0) for label in range(writer.spec.num_classes)
             )
             pixels[split] = tuple(counts)
-    contract.check_statistics(total, job.spec)
-    tables = {split: source.table for split, source in job.splits.items()}
+    contract.check_statistics(total, writer.spec)
+    tables = {split: source.table for split, source in writer.splits.items()}
     return dataclasses.replace(
-        job.spec,
-        split_sizes={split: len(source) for split, source in job.splits.items()},
+        writer.spec,
+        split_sizes={split: len(source) for split, source in writer.splits.items()},
         pixel_counts=pixels,
         id_mapping={
-            split: mapping_text(table)
+            split: format_label_map(table)
             for split, table in tables.items()
             if table is not None
         },
@@ -59,12 +64,15 @@ def described(job: Job, parts: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
 
 
 def _digests(
-    job: Job, part: Sequence[Shard], tally: LabelStatistics, shards: dict[str, str]
+    writer: ShardWriter,
+    planned: Sequence[Shard],
+    tally: LabelStatistics,
+    shards: dict[str, str],
 ) -> Iterator[str]:
-    """Yields those of a split's records; adds up masks and checksums of shards."""
+    """Yields digests of a split's records; fills the tally and SHA-256 of shards."""
     names: set[str] = set()
-    for shard in part:
-        summary = Summary.load(job.folder / shard.name)
+    for shard in planned:
+        summary = ShardSummary.load(writer.folder / shard.name)
         if summary.error:
             raise InputError(summary.error)
         for name in summary.names:
@@ -76,19 +84,17 @@ def _digests(
         yield from summary.digests
 
 
-def merged(spec: DatasetSpec, beside: DatasetSpec | None) -> DatasetSpec:
+def merge_splits(spec: DatasetSpec, others: DatasetSpec) -> DatasetSpec:
     """A data set with the splits of another, which lie in the same folder."""
-    if beside is None:
-        return spec
     facts: dict[str, Any] = {
-        name: {**getattr(spec, name), **getattr(beside, name)}
+        name: {**getattr(spec, name), **getattr(others, name)}
         for name in (*_BY_SPLIT, "shards")
     }
     return dataclasses.replace(spec, **facts)
 
 
-def restricted(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
-    """What a data set's description says of some of its splits."""
+def select_splits(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
+    """A data set with some of its splits alone."""
     facts: dict[str, Any] = {
         name: {
             key: value for key, value in getattr(spec, name).items() if key in splits
@@ -103,12 +109,12 @@ def restricted(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
     return dataclasses.replace(spec, shards=shards, **facts)
 
 
-def mapping_text(table: np.ndarray) -> str:
+def format_label_map(table: np.ndarray) -> str:
     """A table of ids as `--label_map` writes it: "7:0,8:1", and "*:255" for others."""
     ids = np.arange(len(table))
     changed = np.flatnonzero(table != ids)
     others = np.bincount(table).argmax()
-    told = np.flatnonzero(table != others)
-    if len(changed) <= len(told):
+    kept = np.flatnonzero(table != others)
+    if len(changed) <= len(kept):
         return ",".join(f"{i}:{table[i]}" for i in changed)
-    return ",".join([*(f"{i}:{table[i]}" for i in told), f"*:{others}"])
+    return ",".join([*(f"{i}:{table[i]}" for i in kept), f"*:{others}"])

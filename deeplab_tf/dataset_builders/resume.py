@@ -1,8 +1,9 @@
-"""Where a build's shards wait until all are done, and how they then appear.
+"""Resume and publish: shards wait in a staging folder until all of them are done.
 
-The hidden folder `.building` keeps finished shards over a kill. Nothing in the output
-folder changes before the last one is whole. Then the old shards go, `dataset.json` and
-the new ones come; between, shards are missing by their names, which readers refuse.
+That hidden folder, `.building`, keeps finished shards over a kill. Nothing in the
+output folder changes before the last one is whole. Then the old shards go,
+`dataset.json` and the new ones come; between, shards are missing by their names, which
+readers refuse.
 """
 
 import contextlib
@@ -17,8 +18,8 @@ from absl import logging
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import tfrecord_writer
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.dataset_builders.shard import Shard, Summary, sha256
-from deeplab_tf.dataset_builders.work import ProcessDied
+from deeplab_tf.dataset_builders.parallel_config import WorkerLost
+from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, file_sha256
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import LOCK, alone, flush, write_whole
 
@@ -26,44 +27,47 @@ _MANIFEST = "manifest.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unfinished:
-    """A build that is not done.
+class StagedBuild:
+    """A build that is not published.
 
     Attributes:
         output: Folder of the records.
         folder: `.building` in it.
-        made: Folders that were made for it, innermost first.
+        created: Folders that were made for it, innermost first.
     """
 
     output: Path
     folder: Path
-    made: tuple[Path, ...] = ()
+    created: tuple[Path, ...] = ()
 
-    def whole(self, shards: Sequence[Shard]) -> list[Shard]:
-        """The shards that are finished, here or, if it was cut short, in the output."""
-        found = [shard for shard in shards if self._is_whole(shard.name)]
-        names = {name for shard in found for name in (shard.name, _summary(shard))}
-        if len(found) == len(shards):
-            names.add(spec_.FILE_NAME)  # `finish` needs it as long as this is not done.
+    def finished_shards(self, shards: Sequence[Shard]) -> list[Shard]:
+        """The shards that are whole, here or, if `publish` was cut short, in `output`.
+
+        Removes everything else from the staging folder.
+        """
+        finished = [shard for shard in shards if self._is_finished(shard.name)]
+        names = {name for shard in finished for name in (shard.name, _summary(shard))}
+        if len(finished) == len(shards):
+            names.add(spec_.FILE_NAME)  # `resume_publish` needs it.
         for path in self.folder.iterdir():
             if path.name not in names | {_MANIFEST}:
                 path.unlink()
-        return found
+        return finished
 
-    def _is_whole(self, name: str) -> bool:
+    def _is_finished(self, name: str) -> bool:
         try:
-            wanted = Summary.load(self.folder / name).sha256
+            wanted = ShardSummary.load(self.folder / name).sha256
         except (OSError, ValueError, KeyError, TypeError):
             return False
         paths = (self.folder / name, self.output / name)
-        return any(path.exists() and sha256(path) == wanted for path in paths)
+        return any(path.exists() and file_sha256(path) == wanted for path in paths)
 
     def publish(self, spec: DatasetSpec) -> None:
         """Puts `dataset.json` and the shards that it lists in the place of the old."""
         spec.save(self.folder)
         self._move(spec)
 
-    def finish(self) -> bool:
+    def resume_publish(self) -> bool:
         """Goes on with a `publish` that was cut short; False where there was none."""
         spec = spec_.load(self.folder)
         if spec:
@@ -92,61 +96,63 @@ class Unfinished:
         shutil.rmtree(self.folder)
         (self.output / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Somebody else put something there.
-            for folder in self.made:
+            for folder in self.created:
                 folder.rmdir()
 
 
 @contextlib.contextmanager
-def unfinished(output: Path, fingerprint: str) -> Iterator[Unfinished]:
-    """The build that an output folder awaits; it outlives anything but bad input.
+def staged_build(output: Path, fingerprint: str) -> Iterator[StagedBuild]:
+    """Opens or resumes the build of a folder; it outlives anything but bad input.
 
     Args:
         output: Made if need be.
-        fingerprint: Of what is built; an unfinished build of something else is dropped.
+        fingerprint: Of what is built; a staged build of something else is dropped.
 
     Raises:
         InputError: Another process builds in this folder.
     """
-    made = tuple(path for path in (output, *output.parents) if not path.exists())
+    created = tuple(path for path in (output, *output.parents) if not path.exists())
     output.mkdir(parents=True, exist_ok=True)
     with alone(output, flag="output_dir", doing="building"):
-        build = _opened(output, fingerprint, made)
+        build = _open_staging(output, fingerprint, created)
         try:
             yield build
-        except ProcessDied:
+        except WorkerLost:
             raise
         except InputError:
             build.discard()
             raise
 
 
-def _opened(output: Path, fingerprint: str, made: tuple[Path, ...]) -> Unfinished:
+def _open_staging(
+    output: Path, fingerprint: str, created: tuple[Path, ...]
+) -> StagedBuild:
     folder = output / tfrecord_writer.UNFINISHED
-    manifest = _manifest(folder)
-    earlier = Unfinished(
-        output=output, folder=folder, made=(*map(Path, manifest.made),)
+    manifest = _load_manifest(folder)
+    earlier = StagedBuild(
+        output=output, folder=folder, created=(*map(Path, manifest.created),)
     )
     if manifest.fingerprint == fingerprint:
         return earlier
-    if earlier.finish():
+    if earlier.resume_publish():
         logging.info("%s: an earlier build, cut short at its end, is complete", output)
     elif manifest.fingerprint:
         logging.info("%s: the unfinished build there is of other data; anew", output)
-        made = earlier.made
+        created = earlier.created
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    manifest = _Manifest(fingerprint=fingerprint, made=list(map(str, made)))
+    manifest = _Manifest(fingerprint=fingerprint, created=list(map(str, created)))
     write_whole(folder / _MANIFEST, json.dumps(dataclasses.asdict(manifest)))
-    return Unfinished(output=output, folder=folder, made=made)
+    return StagedBuild(output=output, folder=folder, created=created)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Manifest:
     fingerprint: str = ""
-    made: Sequence[str] = ()
+    created: Sequence[str] = ()
 
 
-def _manifest(folder: Path) -> _Manifest:
+def _load_manifest(folder: Path) -> _Manifest:
     try:
         return _Manifest(**json.loads((folder / _MANIFEST).read_text()))
     except (OSError, ValueError, TypeError):

@@ -1,7 +1,7 @@
-"""A shard: read, checked and written in one pass, wherever that happens.
+"""Shard writer: samples read, checked and written in one pass, in any process.
 
-It appears under its name once it is whole and on the disk; beside it, a summary tells
-what is in it, so that nothing needs to be kept in memory, nor read twice.
+A shard appears under its name once it is whole and on the disk; beside it, a summary
+tells what is in it, so that nothing needs to be kept in memory, nor read twice.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from deeplab_tf.data import image_files, tfrecord_writer
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.dataset_builders.sources import Sample, Source
+from deeplab_tf.dataset_builders.sources import Sample, SampleSource
 from deeplab_tf.files import flush
 
 
@@ -50,7 +50,7 @@ class Shard:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Summary:
+class ShardSummary:
     """What is in a shard.
 
     Attributes:
@@ -70,55 +70,60 @@ class Summary:
     def save(self, path: Path) -> None:
         """Writes the summary of the shard at `path`."""
         facts = dataclasses.asdict(self) | {"tally": self.tally.to_json()}
-        with _own_name(_beside(path)) as unfinished:
+        with _unique_name(_summary_path(path)) as unfinished:
             unfinished.write_text(json.dumps(facts))
             flush(unfinished)
-            unfinished.replace(_beside(path))
+            unfinished.replace(_summary_path(path))
 
     @classmethod
-    def load(cls, path: Path) -> "Summary":
+    def load(cls, path: Path) -> "ShardSummary":
         """Reads the summary of the shard at `path`."""
-        facts = json.loads(_beside(path).read_text())
+        facts = json.loads(_summary_path(path).read_text())
         return cls(**facts | {"tally": LabelStatistics.from_json(facts["tally"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """What a worker must know to make any shard.
+class ShardWriter:
+    """Writes any shard of a build; can be pickled.
 
     Attributes:
-        splits: Where the samples come from.
+        splits: Where the samples of each split come from.
         spec: What their ids mean.
         folder: Where the shards go.
     """
 
-    splits: Mapping[str, Source]
+    splits: Mapping[str, SampleSource]
     spec: DatasetSpec
     folder: Path
 
-    def make(self, shard: Shard, tick: Callable[[], object] = lambda: None) -> None:
+    def write(
+        self, shard: Shard, on_sample: Callable[[], object] = lambda: None
+    ) -> None:
         """Writes a shard and its summary; the latter alone where a mask is wrong.
 
         Args:
             shard: Which one.
-            tick: Called after each sample.
+            on_sample: Called after each sample.
 
         Raises:
             InputError: A sample is missing or damaged.
             OSError: The disk is full.
         """
-        path, summary = self.folder / shard.name, Summary()
+        path, summary = self.folder / shard.name, ShardSummary()
         samples = self.splits[shard.split].samples(shard.start, shard.stop)
-        with _own_name(path) as unfinished:
-            records = self._records(samples, summary, tick)
-            found = tfrecord_writer.write_shard(records, unfinished)
+        with _unique_name(path) as unfinished:
+            records = self._records(samples, summary, on_sample)
+            sha256 = tfrecord_writer.write_shard(records, unfinished)
             if not summary.tally.wrong.count:
                 unfinished.replace(path)
-                summary.sha256 = found
+                summary.sha256 = sha256
         summary.save(path)
 
     def _records(
-        self, samples: Iterable[Sample], summary: Summary, tick: Callable[[], object]
+        self,
+        samples: Iterable[Sample],
+        summary: ShardSummary,
+        on_sample: Callable[[], object],
     ) -> Iterator[tfrecord_writer.Record]:
         """Yields records up to the first wrong mask, and counts all of them."""
         for sample in samples:
@@ -128,52 +133,52 @@ class Job:
                     LabelStatistics.of_mask(sample.origin, sample.label, self.spec)
                 )
             if not summary.tally.wrong.count:
-                record = _record(sample)
+                record = _encode(sample)
                 summary.names.append(record.name)
-                summary.digests.append(digest(record.name, record.image, record.label))
+                summary.digests.append(record_digest(record))
                 yield record
-            tick()
+            on_sample()
 
 
-def shards_of(split: str, samples: int, shards: int) -> list[Shard]:
+def plan_shards(split: str, num_samples: int, num_shards: int) -> list[Shard]:
     """Divides a split as the official builders do; no shard is empty."""
-    per_shard = -(-samples // shards)
-    starts = range(0, samples, per_shard)
+    per_shard = -(-num_samples // num_shards)
+    starts = range(0, num_samples, per_shard)
     return [
         Shard(
             split=split,
             index=index,
             count=len(starts),
             start=start,
-            stop=min(start + per_shard, samples),
+            stop=min(start + per_shard, num_samples),
         )
         for index, start in enumerate(starts)
     ]
 
 
-def digest(name: str, image: bytes, label: bytes) -> str:
-    """SHA-256 of a record's content, whatever shard it lies in."""
-    found = hashlib.sha256()
-    for part in (name.encode(), image, label):
-        found.update(len(part).to_bytes(8, "little") + part)
-    return found.hexdigest()
+def record_digest(record: tfrecord_writer.Record) -> str:
+    """SHA-256 of a record's name, image and mask, whatever shard it lies in."""
+    sha256 = hashlib.sha256()
+    for content in (record.name.encode(), record.image, record.label):
+        sha256.update(len(content).to_bytes(8, "little") + content)
+    return sha256.hexdigest()
 
 
-def checksum(digests: Iterable[str]) -> str:
+def split_checksum(digests: Iterable[str]) -> str:
     """SHA-256 of a split: of its records' digests, in their order."""
-    found = hashlib.sha256()
-    for one in digests:
-        found.update(bytes.fromhex(one))
-    return found.hexdigest()
+    sha256 = hashlib.sha256()
+    for digest in digests:
+        sha256.update(bytes.fromhex(digest))
+    return sha256.hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """Of a file."""
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(sample: Sample) -> tfrecord_writer.Record:
+def _encode(sample: Sample) -> tfrecord_writer.Record:
     label = b""
     if sample.label is not None:
         label = image_files.png(sample.label.astype(np.uint8))
@@ -187,8 +192,8 @@ def _record(sample: Sample) -> tfrecord_writer.Record:
 
 
 @contextlib.contextmanager
-def _own_name(path: Path) -> Iterator[Path]:
-    """A name that no other has: a Beam runner may let two workers make one shard."""
+def _unique_name(path: Path) -> Iterator[Path]:
+    """A name of its own: a Beam runner may let two workers write one shard."""
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         yield unfinished
@@ -196,5 +201,5 @@ def _own_name(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def _summary_path(path: Path) -> Path:
     return path.with_suffix(".json")

@@ -1,4 +1,4 @@
-"""Where samples come from: image and mask files, or whatever else is a `Source`."""
+"""Sample sources: image and mask files, or whatever else is a `SampleSource`."""
 
 import dataclasses
 import hashlib
@@ -38,12 +38,12 @@ class Sample:
     origin: str
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """The samples of one split; can be pickled, and read from anywhere."""
 
     @property
     def table(self) -> np.ndarray | None:
-        """Id in the files -> id in the samples, which `dataset.json` tells of."""
+        """Id in the files -> id in the samples, as `dataset.json` keeps it."""
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -69,8 +69,8 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Files:
-    """A source of image files and mask files.
+class FileSource:
+    """Samples of image files and mask files.
 
     Attributes:
         pairs: In the order of the records.
@@ -114,11 +114,11 @@ class Files:
 
     def identity(self) -> str:
         """Changes with names, sizes and times of files, the table and the reader."""
-        found = hashlib.sha256(pickle.dumps((self.read_mask, self.table), protocol=5))
+        sha256 = hashlib.sha256(pickle.dumps((self.read_mask, self.table), protocol=5))
         for pair in self.pairs:
-            facts = (_record_name(pair), *map(_stamp, (pair.image, pair.label)))
-            found.update(repr(facts).encode())
-        return found.hexdigest()
+            facts = (_record_name(pair), *map(_file_facts, (pair.image, pair.label)))
+            sha256.update(repr(facts).encode())
+        return sha256.hexdigest()
 
     def _label(self, path: Path) -> np.ndarray:
         ids = self.read_mask(path)
@@ -139,22 +139,22 @@ def pairs_by_stem(image_dir: Path, label_dir: Path) -> list[Pair]:
         if stem in by_stem:
             raise InputError(f"{path} and {by_stem[stem]}: two masks of one name")
         by_stem[stem] = path
-    found = [
+    images = [
         (_stem(path, image_dir), path) for path in image_files.find_images(image_dir)
     ]
-    missing = [path for stem, path in found if stem not in by_stem]
+    missing = [path for stem, path in images if stem not in by_stem]
     if missing:
         first, stem = missing[0], _stem(missing[0], image_dir)
         raise InputError(
             f"{first}: no mask {label_dir / stem}.png; so of {len(missing)} of "
-            f"{len(found)} images"
+            f"{len(images)} images"
         )
-    pairs = [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in found]
-    _warn_of_left(by_stem, {pair.name for pair in pairs}, image_dir)
+    pairs = [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in images]
+    _warn_of_unused_masks(by_stem, {pair.name for pair in pairs}, image_dir)
     return pairs
 
 
-def _warn_of_left(
+def _warn_of_unused_masks(
     masks: Mapping[str, Path], used: Container[str], image_dir: Path
 ) -> None:
     left = [stem for stem in masks if stem not in used]
@@ -182,8 +182,8 @@ def pairs_by_list(
     """
     pairs = []
     for stem in read_list(list_file):
-        image = _with_suffix(image_dir, stem, list_file)
-        label = _with_suffix(label_dir, stem, list_file) if label_dir else None
+        image = _find_listed(image_dir, stem, list_file)
+        label = _find_listed(label_dir, stem, list_file) if label_dir else None
         pairs.append(Pair(name=stem, image=image, label=label))
     return pairs
 
@@ -203,8 +203,10 @@ def read_list(list_file: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def divided(pairs: Sequence[Pair], fraction: float, seed: int) -> dict[str, list[Pair]]:
-    """Splits at random into "train" and a `fraction` for "val", at least one each."""
+def random_split(
+    pairs: Sequence[Pair], fraction: float, seed: int
+) -> dict[str, list[Pair]]:
+    """A random split into "train" and a `fraction` for "val", at least one each."""
     shuffled = sorted(pairs, key=lambda pair: pair.name)
     random.Random(seed).shuffle(shuffled)
     held = min(max(1, round(len(shuffled) * fraction)), len(shuffled) - 1)
@@ -220,8 +222,8 @@ def _record_name(pair: Pair) -> str:
     return pair.name.replace("/", "_")
 
 
-def _stamp(path: Path | None) -> tuple[str, int, int] | None:
-    """What changes when a file does; its absence is told by whoever reads it."""
+def _file_facts(path: Path | None) -> tuple[str, int, int] | None:
+    """What changes when a file does; whoever reads it raises where it is not there."""
     if path is None or not path.exists():
         return None
     status = path.stat()
@@ -232,7 +234,7 @@ def _stem(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _with_suffix(folder: Path, stem: str, list_file: Path) -> Path:
+def _find_listed(folder: Path, stem: str, list_file: Path) -> Path:
     for suffix in image_files.SUFFIXES:
         for name in (stem + suffix, stem + suffix.upper()):
             if (folder / name).is_file():

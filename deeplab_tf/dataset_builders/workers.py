@@ -1,4 +1,4 @@
-"""Shards made in parallel, a process a core, as far as processes gain time.
+"""Worker processes: shards written in parallel, as far as processes gain time.
 
 They are spawned, not forked: a source may use TensorFlow, which hangs when forked.
 """
@@ -17,115 +17,132 @@ from typing import Any
 from tqdm import tqdm
 
 from deeplab_tf.dataset_builders import beam
-from deeplab_tf.dataset_builders.shard import Job, Shard
-from deeplab_tf.dataset_builders.work import ProcessDied, WorkConfig
+from deeplab_tf.dataset_builders.parallel_config import ParallelConfig, WorkerLost
+from deeplab_tf.dataset_builders.shard import Shard, ShardWriter
 
 _START = 1.5  # Seconds until a process is at work.
-_FEW, _TRIED = 64, 8  # Samples not worth a process; samples read to learn their cost.
+_FEW, _TIMED = 64, 8  # Samples not worth a process; samples read to learn their cost.
 _POLL = 0.2  # Seconds between looks at how far the processes are.
 
-Tick = Callable[[int], Any]  # Told how many samples more are done.
 
-
-class _Stopped(Exception):
+class _Canceled(Exception):
     """Another shard failed."""
 
 
-def make(job: Job, shards: Sequence[Shard], work: WorkConfig, *, kept: int) -> None:
-    """Makes shards and shows how far it is.
+def write_shards(
+    writer: ShardWriter,
+    shards: Sequence[Shard],
+    parallel: ParallelConfig,
+    *,
+    finished: int,
+) -> None:
+    """Writes shards, with a progress bar.
 
     Args:
-        job: What there is to make.
+        writer: What there is to write.
         shards: Those that are not there yet.
-        work: How.
-        kept: Samples in shards that are there already.
+        parallel: Processes, or Beam.
+        finished: Samples in shards that are there already.
 
     Raises:
         InputError: A sample is missing or damaged; the other shards are left as they
             are.
-        ProcessDied: One was killed, or a Beam pipeline broke.
+        WorkerLost: A process was killed, or a Beam pipeline broke.
     """
-    if work.beam_runner:
-        beam.make(job, shards, work)
+    if parallel.beam_runner:
+        beam.write_shards(writer, shards, parallel)
         return
-    total = kept + sum(map(len, shards))
+    total = finished + sum(map(len, shards))
     with tqdm(
-        None, "building", total, unit=" images", initial=kept, disable=None
+        None, "building", total, unit=" images", initial=finished, disable=None
     ) as bar:
-        workers = _worth(job, shards, work.processes)
-        if workers < 2:
+        processes = choose_processes(writer, shards, parallel.processes)
+        if processes < 2:
             for shard in shards:
-                job.make(shard, bar.update)
+                writer.write(shard, bar.update)
         else:
-            _in_processes(job, shards, workers, bar.update)
+            _write_in_processes(writer, shards, processes, bar.update)
 
 
-def _worth(job: Job, shards: Sequence[Shard], processes: int | None) -> int:
-    """Processes to use: those that were asked for, or those that gain time."""
-    most = min(processes or os.cpu_count() or 1, len(shards))
+def choose_processes(
+    writer: ShardWriter, shards: Sequence[Shard], wanted: int | None
+) -> int:
+    """Number of processes: the one wanted, or, by default, what gains time."""
+    most = min(wanted or os.cpu_count() or 1, len(shards))
     samples = sum(map(len, shards))
-    if processes or most < 2 or samples < _FEW:
-        return most if processes else 1
+    if wanted or most < 2 or samples < _FEW:
+        return most if wanted else 1
     first = shards[0]
-    some = job.splits[first.split].samples(first.start, first.stop)
+    some = writer.splits[first.split].samples(first.start, first.stop)
     begin = time.perf_counter()
-    tried = sum(1 for _ in itertools.islice(some, _TRIED))
-    seconds = (time.perf_counter() - begin) / tried * samples
+    timed = sum(1 for _ in itertools.islice(some, _TIMED))
+    seconds = (time.perf_counter() - begin) / timed * samples
     return most if seconds * (1 - 1 / most) > _START else 1
 
 
-def _in_processes(job: Job, shards: Sequence[Shard], workers: int, tick: Tick) -> None:
+def _write_in_processes(
+    writer: ShardWriter,
+    shards: Sequence[Shard],
+    processes: int,
+    progress: Callable[[int], object],
+) -> None:
+    """Calls `progress` with the number of samples that are new since the last time."""
     context = multiprocessing.get_context("spawn")
-    shared = job, context.Value("q", 0), context.Event()
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=shared)
+    count, canceled = context.Value("q", 0), context.Event()
+    pool = ProcessPoolExecutor(
+        processes,
+        context,
+        initializer=_init_worker,
+        initargs=(writer, count, canceled),
+    )
     try:
-        waiting = {pool.submit(_make, shard) for shard in shards}
-        told = 0
+        waiting = {pool.submit(_write_shard, shard) for shard in shards}
+        shown = 0
         while waiting:
             ready, waiting = wait(waiting, _POLL, FIRST_EXCEPTION)
-            done = shared[1].value
-            tick(done - told)
-            told = done
+            now = count.value
+            progress(now - shown)
+            shown = now
             for future in ready:
                 future.result()
     except BrokenProcessPool:
-        raise ProcessDied(
+        raise WorkerLost(
             "a process died at its work, as when memory is short; run the command "
             "again with fewer --processes: it goes on with the shards that are done"
         ) from None
     finally:
-        shared[2].set()
+        canceled.set()
         pool.shutdown(cancel_futures=True)
 
 
-# In a process.
+# In a worker process.
 
-_shared: tuple[Job, Any, Any]  # Set once, since a source may be large.
+_worker: tuple[ShardWriter, Any, Any]  # Set once, since a source may be large.
 
 
-def _begin(job: Job, done: Any, stopped: Any) -> None:
-    global _shared
-    _shared = job, done, stopped
+def _init_worker(writer: ShardWriter, count: Any, canceled: Any) -> None:
+    global _worker
+    _worker = writer, count, canceled
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # A source may use TensorFlow.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to tell of.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """So that nobody writes on when the builder was killed."""
+def _exit_with_parent() -> None:
+    """Ends this process when the builder was killed, so that nobody writes on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _make(shard: Shard) -> None:
-    _shared[0].make(shard, _tick)
+def _write_shard(shard: Shard) -> None:
+    _worker[0].write(shard, _count_sample)
 
 
-def _tick() -> None:
-    _, done, stopped = _shared
-    if stopped.is_set():
-        raise _Stopped
-    with done.get_lock():
-        done.value += 1
+def _count_sample() -> None:
+    _, count, canceled = _worker
+    if canceled.is_set():
+        raise _Canceled
+    with count.get_lock():
+        count.value += 1

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""HTML: the report as one file that needs nothing else."""
 
 import base64
 import importlib.resources
@@ -8,13 +8,13 @@ from typing import Any
 import jinja2
 
 from deeplab_tf.data.spec import Color
-from deeplab_tf.dataset_report.report import Remark, Report, Split
+from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
 
-_PICTURED, _LISTED = 60, 1000  # Remarks with a picture, and remarks in all.
+_PICTURED, _LISTED = 60, 1000  # Issues with a picture, and issues in all.
 
 
-def html(report: Report) -> str:
-    """The page."""
+def html(report: DatasetReport) -> str:
+    """Renders the page."""
     folder = importlib.resources.files(__package__)
     environment = jinja2.Environment(
         autoescape=True,
@@ -26,27 +26,27 @@ def html(report: Report) -> str:
     return template.render(
         report=report,
         spec=report.spec,
-        faults=_remarks(report.faults),
-        doubts=_remarks(report.doubts),
+        faults=_issues(report.faults),
+        doubts=_issues(report.doubts),
         splits=[_split(split) for split in report.splits.values()],
         classes=_classes(report),
     )
 
 
-def _remarks(remarks: Sequence[Remark]) -> dict[str, Any]:
+def _issues(issues: Sequence[Issue]) -> dict[str, Any]:
     """Those with pictures, those without, and how many are left out."""
-    pictured = [remark for remark in remarks if remark.picture][:_PICTURED]
+    pictured = [issue for issue in issues if issue.picture][:_PICTURED]
     shown = set(map(id, pictured))
-    plain = [remark for remark in remarks if id(remark) not in shown]
+    plain = [issue for issue in issues if id(issue) not in shown]
     return {
-        "count": len(remarks),
-        "pictured": [(remark, _data(remark.picture)) for remark in pictured],
+        "count": len(issues),
+        "pictured": [(issue, _data_url(issue.picture)) for issue in pictured],
         "plain": plain[:_LISTED],
         "more": max(0, len(plain) - _LISTED),
     }
 
 
-def _split(split: Split) -> dict[str, Any]:
+def _split(split: SplitReport) -> dict[str, Any]:
     sizes = sorted(split.sizes, key=lambda size: size[0] * size[1])
     return {
         "name": split.name,
@@ -61,11 +61,11 @@ def _split(split: Split) -> dict[str, Any]:
             for size, count in split.sizes.most_common(3)
         ],
         "kinds": len(sizes),
-        "shown": [(entry, _data(picture)) for entry, picture in split.shown],
+        "shown": [(entry, _data_url(picture)) for entry, picture in split.shown],
     }
 
 
-def _classes(report: Report) -> list[dict[str, Any]]:
+def _classes(report: DatasetReport) -> list[dict[str, Any]]:
     """Of each class, and of the ignore label: share of pixels and number of images."""
     spec = report.spec
     rows = [(i, name, spec.palette[i]) for i, name in enumerate(spec.classes)]
@@ -84,7 +84,7 @@ def _classes(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _share(split: Split, label: int) -> dict[str, Any]:
+def _share(split: SplitReport, label: int) -> dict[str, Any]:
     tally = split.tally
     total = sum(tally.pixels.values())
     share = tally.pixels.get(label, 0) / total if total else 0.0
@@ -95,7 +95,7 @@ def _share(split: Split, label: int) -> dict[str, Any]:
     }
 
 
-def _data(picture: bytes) -> str:
+def _data_url(picture: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(picture).decode()
 
 

@@ -1,16 +1,16 @@
-"""What a check found."""
+"""Dataset report: splits, faults and doubts."""
 
 import dataclasses
 from collections import Counter
 
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.dataset_report.reading import Entry
+from deeplab_tf.dataset_report.scan import RecordEntry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Remark:
-    """Something wrong, or in doubt.
+class Issue:
+    """A fault, or a doubt.
 
     Attributes:
         where: Split, shard, record and name; or a split, or a shard, alone.
@@ -27,7 +27,7 @@ class Remark:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Split:
+class SplitReport:
     """What is in a split.
 
     Attributes:
@@ -48,12 +48,12 @@ class Split:
     tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
     sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     is_whole: bool = True
-    shown: list[tuple[Entry, bytes]] = dataclasses.field(default_factory=list)
+    shown: list[tuple[RecordEntry, bytes]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(kw_only=True)
-class Report:
-    """All that was found.
+class DatasetReport:
+    """What a check found.
 
     Attributes:
         folder: Of the records.
@@ -65,9 +65,9 @@ class Report:
 
     folder: str
     spec: DatasetSpec
-    splits: dict[str, Split] = dataclasses.field(default_factory=dict)
-    faults: list[Remark] = dataclasses.field(default_factory=list)
-    doubts: list[Remark] = dataclasses.field(default_factory=list)
+    splits: dict[str, SplitReport] = dataclasses.field(default_factory=dict)
+    faults: list[Issue] = dataclasses.field(default_factory=list)
+    doubts: list[Issue] = dataclasses.field(default_factory=list)
 
     def total(self) -> LabelStatistics:
         """What all masks hold."""

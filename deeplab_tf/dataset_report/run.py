@@ -1,13 +1,12 @@
-"""Checks a folder of records: a line for each fault, and a page."""
+"""Check of a folder of records: a line for each fault, and a page."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import logging
 
 from deeplab_tf.dataset_report import html
 from deeplab_tf.dataset_report.gather import gather
-from deeplab_tf.dataset_report.report import Report
+from deeplab_tf.dataset_report.report import DatasetReport
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, write_whole
 
@@ -18,8 +17,8 @@ def check(
     dataset: str | None = None,
     path: str | None = None,
     images: int = 24,
-) -> Report:
-    """Checks records, tells what was found, and writes a page of it.
+) -> DatasetReport:
+    """Checks records, logs what is wrong, and writes a page of it.
 
     Args:
         folder: Of the shards.
@@ -28,7 +27,7 @@ def check(
         images: How many of each split the page shows.
 
     Returns:
-        What was found.
+        What the records hold, and doubts about them.
 
     Raises:
         InputError: There are no records, or something is wrong with them.
@@ -36,25 +35,22 @@ def check(
     target = Path(path or Path(folder) / "check.html")
     check_writable("page", str(target.parent))
     report = gather(folder, dataset, images)
-    for remark in report.faults:
-        logging.error("%s", remark)
-    for remark in report.doubts:
-        logging.warning("%s", remark)
+    for issue in report.faults:
+        logging.error("%s", issue)
+    for issue in report.doubts:
+        logging.warning("%s", issue)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, html.html(report))
     for split in report.splits.values():
-        logging.info("%s: %s", split.name, counted(split.records, "record"))
+        logging.info("%s: %s", split.name, _count(split.records, "record"))
     if report.faults:
-        faults = counted(len(report.faults), "fault")
+        faults = _count(len(report.faults), "fault")
         raise InputError(f"{folder}: {faults}; {target} shows them")
-    logging.info("%s: no faults, %s; %s", folder, _said(report.doubts), target)
+    doubts = _count(len(report.doubts), "doubt") if report.doubts else "no doubts"
+    logging.info("%s: no faults, %s; %s", folder, doubts, target)
     return report
 
 
-def _said(doubts: Sequence[object]) -> str:
-    return counted(len(doubts), "doubt") if doubts else "no doubts"
-
-
-def counted(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     """`1 fault`, `2 faults`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -6,13 +6,16 @@ python -m tests.dataset_builders.slow_builder OUTPUT_DIR PROCESSES
 import sys
 
 from deeplab_tf import dataset_builders
-from tests.dataset_builders.drawn import SPEC, Drawn
+from tests.dataset_builders.synthetic import SPEC, SyntheticSource
 
 if __name__ == "__main__":
     dataset_builders.build(
-        {"train": Drawn(pause=0.03), "val": Drawn(pause=0.03, count=3)},
+        {
+            "train": SyntheticSource(pause=0.1),
+            "val": SyntheticSource(pause=0.1, count=3),
+        },
         SPEC,
         sys.argv[1],
         shards=3,
-        work=dataset_builders.WorkConfig(processes=int(sys.argv[2])),
+        parallel=dataset_builders.ParallelConfig(processes=int(sys.argv[2])),
     )

@@ -2,13 +2,12 @@
 
 import json
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.dataset_builders import coco, outlines
+from deeplab_tf.dataset_builders import coco
 from deeplab_tf.errors import FlagError, InputError
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -47,15 +46,15 @@ def annotated(tmp_path):
         facts["images"][0] |= dict(first_image)
         file = tmp_path / "instances.json"
         file.write_text(json.dumps(facts))
-        coco.read.cache_clear()
+        coco.read_annotations.cache_clear()
         (tmp_path / "deep").mkdir(exist_ok=True)
         for one in facts["images"]:
             Image.new("RGB", (8, 6)).save(tmp_path / one["file_name"])
-        content = coco.read(file)
-        source = coco.Annotated(
+        annotations = coco.read_annotations(file)
+        source = coco.CocoSource(
             file=file,
-            pairs=coco.pairs(content, [tmp_path]),
-            classes=coco.classes(content, wanted, file),
+            pairs=coco.find_images(annotations, [tmp_path]),
+            classes=coco.choose_classes(annotations, wanted, file),
         )
         return source
 
@@ -116,15 +115,15 @@ def test_crowds_count_nowhere_but_under_an_object(annotated):
 
 
 def test_run_lengths_are_read_packed_or_not(rng):
-    from pycocotools import mask as drawing
+    from pycocotools import mask as coco_mask
 
     for size in ((1, 1), (40, 30), (75, 200)):
         pixels = np.kron(rng.integers(0, 2, size), np.ones((3, 5), np.int64))
-        packed = drawing.encode(np.asfortranarray(pixels.astype(np.uint8)))
+        packed = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
         packed["counts"] = packed["counts"].decode()
         for one in (packed, runs(pixels)):
-            found = outlines.drawn(one, pixels.shape, "it")
-            np.testing.assert_array_equal(found, pixels)
+            decoded = coco.rasterize(one, pixels.shape, "it")
+            np.testing.assert_array_equal(decoded, pixels)
 
 
 def test_an_object_of_several_polygons_is_their_union(annotated):
@@ -218,17 +217,19 @@ def test_objects_are_not_in_memory_all_at_once(annotated, monkeypatch):
     class Watched(np.ndarray):
         pass
 
-    def drawn(*args):
-        found = outlines.drawn(*args).view(Watched)
-        seen.append(weakref.ref(found))
+    plain = coco.rasterize
+
+    def rasterize(*args):
+        pixels = plain(*args).view(Watched)
+        seen.append(weakref.ref(pixels))
         alive.append(sum(one() is not None for one in seen))
-        return found
+        return pixels
 
     objects = [
         {"category_id": 3, "segmentation": square(0, i, 6, i + 1)} for i in range(8)
     ]
     source = annotated(objects)
-    monkeypatch.setattr(coco, "outlines", SimpleNamespace(drawn=drawn))
+    monkeypatch.setattr(coco, "rasterize", rasterize)
     np.testing.assert_array_equal(first(source), np.ones((6, 8)))
     assert max(alive) <= 2
 
@@ -246,15 +247,15 @@ def test_a_file_of_something_else_is_told(tmp_path, text, message):
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        coco.read(path)
+        coco.read_annotations(path)
 
 
 def test_an_image_that_is_not_there_is_told(tmp_path):
-    content = coco.Content(
+    annotations = coco.Annotations(
         categories={1: "cat"}, images={"a": {"file_name": "a.jpg"}}, objects={}
     )
     with pytest.raises(InputError, match=r"a\.jpg: no such image; the annotations"):
-        coco.pairs(content, [tmp_path])
+        coco.find_images(annotations, [tmp_path])
 
 
 def test_the_identity_follows_annotations_and_classes(annotated):

@@ -1,10 +1,10 @@
-"""Masks in colours, and the tables that tell what the colours mean."""
+"""Masks in colors, and the tables that tell what the colors mean."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.dataset_builders.color_table import read_table
+from deeplab_tf.dataset_builders.color_table import read_color_table
 from deeplab_tf.errors import InputError
 
 TABLE = "128 64 128 road\n0 0 142 car\n0 0 0 ignore\n"
@@ -15,7 +15,7 @@ def table(tmp_path):
     def write(text=TABLE, **options):
         path = tmp_path / "colors.txt"
         path.write_text(text)
-        return read_table(path, **options)
+        return read_color_table(path, **options)
 
     return write
 
@@ -52,21 +52,21 @@ def test_names_may_have_blanks_and_numbers(table):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
-def test_colours_become_ids(table, tmp_path, mode):
+def test_colors_become_ids(table, tmp_path, mode):
     pixels = [[(0, 0, 142), (128, 64, 128)], [(0, 0, 0), (0, 0, 142)]]
     path = save(tmp_path / "a.png", pixels, mode)
     np.testing.assert_array_equal(table()(path), [[1, 0], [255, 1]])
     np.testing.assert_array_equal(table(ignore_label=9)(path), [[1, 0], [9, 1]])
 
 
-def test_a_name_of_several_colours_is_one_class(table, tmp_path):
+def test_a_name_of_several_colors_is_one_class(table, tmp_path):
     read = table("1 1 1 car\n2 2 2 tree\n3 3 3 car\n")
     assert (read.classes, read.palette) == (("car", "tree"), ((1, 1, 1), (2, 2, 2)))
     path = save(tmp_path / "a.png", [[(3, 3, 3), (2, 2, 2), (1, 1, 1)]])
     np.testing.assert_array_equal(read(path), [[0, 1, 0]])
 
 
-def test_an_unknown_colour_is_named_with_its_share_and_the_nearest(table, tmp_path):
+def test_an_unknown_color_is_named_with_its_share_and_the_nearest(table, tmp_path):
     pixels = np.full((10, 10, 3), (128, 64, 128), np.uint8)
     pixels[0, :3] = (0, 0, 140)
     path = save(tmp_path / "a.png", pixels)
@@ -79,7 +79,7 @@ def test_an_unknown_colour_is_named_with_its_share_and_the_nearest(table, tmp_pa
     )
 
 
-def test_smoothed_colours_are_said_to_be_smoothed(table, tmp_path):
+def test_smoothed_colors_are_said_to_be_smoothed(table, tmp_path):
     pixels = np.full((40, 40, 3), (128, 64, 128), np.uint8)
     pixels[10:30, 10:30] = (0, 0, 142)
     small = Image.fromarray(pixels).resize((23, 23), Image.Resampling.BICUBIC)
@@ -126,7 +126,7 @@ def test_a_table_that_cannot_be_meant_is_refused(table, text, message):
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError, match=r"--color_table=.*no such file"):
-        read_table(tmp_path / "colors.txt")
+        read_color_table(tmp_path / "colors.txt")
     (tmp_path / "colors.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"colors\.txt: not a text file"):
-        read_table(tmp_path / "colors.txt")
+        read_color_table(tmp_path / "colors.txt")

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine: cuts, checksums, and no server at all."""
+"""Downloads from a server on this machine, and unpacking beside the archive."""
 
 import hashlib
 import http.server
@@ -7,15 +7,17 @@ import shutil
 import socket
 import tarfile
 import threading
+import zipfile
 
 import numpy as np
 import pytest
 
-from deeplab_tf.dataset_builders import archives, download
+from deeplab_tf.dataset_builders import download
 from deeplab_tf.dataset_builders.download import Archive
 from deeplab_tf.errors import FlagError, InputError
 
 PHOTO = np.random.default_rng(0).bytes(300_001)
+INSIDE = ("VOCdevkit/VOC2012/a.jpg", PHOTO)
 
 
 class Server:
@@ -73,13 +75,26 @@ def _no_waiting(monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda _: None)
 
 
-def tar(**members):
+def tar(mode, *members):
+    """A tar file of (name, content), or of links, whose content is a text."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as file:
-        for name, content in members.items():
+    with tarfile.open(fileobj=stream, mode=mode) as file:
+        for name, content in members:
             info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, content
+                file.addfile(info)
+            else:
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def zipped(*members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name, content in members:
+            file.writestr(name, content)
     return stream.getvalue()
 
 
@@ -90,7 +105,7 @@ def sha256(content):
 @pytest.fixture
 def archive(server):
     """A tar file on the server that holds VOCdevkit/VOC2012/a.jpg."""
-    server.files["/set.tgz"] = content = tar(**{"VOCdevkit/VOC2012/a.jpg": PHOTO})
+    server.files["/set.tgz"] = content = tar("w:gz", INSIDE)
     return Archive(
         urls=(f"{server.url}/set.tgz",),
         holds="VOCdevkit/VOC2012",
@@ -156,7 +171,7 @@ def test_cuts_without_progress_end_it_and_keep_what_came(server, archive, tmp_pa
 
 
 def test_a_wrong_checksum_unpacks_nothing(server, archive, tmp_path):
-    server.files["/set.tgz"] = other = tar(**{"VOCdevkit/VOC2012/a.jpg": b"x"})
+    server.files["/set.tgz"] = other = tar("w:gz", (INSIDE[0], b"x"))
     message = f"set.tgz: its SHA256 is {sha256(other)[7:]}, not {archive.digest[7:]}"
     with pytest.raises(InputError, match=message):
         download.fetch({archive: tmp_path})
@@ -231,13 +246,13 @@ def test_a_disk_that_is_too_small_is_told_before(
 def test_a_flag_tells_where_archives_are_unpacked(tmp_path):
     layout = "VOCdevkit/VOC2012/JPEGImages"
     given = str(tmp_path / layout)
-    assert download.root("image_folder", given, layout) == tmp_path
-    assert str(download.root("image_folder", f"./{layout}", layout)) == "."
+    assert download.unpack_folder("image_folder", given, layout) == tmp_path
+    assert str(download.unpack_folder("image_folder", f"./{layout}", layout)) == "."
     with pytest.raises(FlagError, match=r"--image_folder=photos: with --download it"):
-        download.root("image_folder", "photos", layout)
+        download.unpack_folder("image_folder", "photos", layout)
 
 
-KNOWN = [value for value in vars(archives).values() if isinstance(value, Archive)]
+KNOWN = [value for value in vars(download).values() if isinstance(value, Archive)]
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.urls[0])
@@ -248,3 +263,46 @@ def test_published_archives_are_described_as_they_are_used(known):
         kind, digest = known.digest.split(":")
         assert len(digest) == 2 * hashlib.new(kind).digest_size
         int(digest, 16)
+
+
+# Unpacking
+
+
+@pytest.mark.parametrize(
+    "content", [tar("w", INSIDE), tar("w:gz", INSIDE), zipped(INSIDE)]
+)
+def test_an_archive_lands_beside_itself(tmp_path, content):
+    archive = tmp_path / "set"
+    archive.write_bytes(content)
+    assert not download.is_unpacked(archive, "VOCdevkit/VOC2012")
+    download.unpack(archive, "VOCdevkit/VOC2012")
+    assert (tmp_path / "VOCdevkit/VOC2012/a.jpg").read_bytes() == PHOTO
+    assert download.is_unpacked(archive, "VOCdevkit/VOC2012")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["VOCdevkit", "set"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tar("w", ("../outside.txt", b"x")), "it would write elsewhere"),
+        (tar("w", ("VOCdevkit", "/tmp"), INSIDE), "it would write elsewhere"),
+        (tar("w", ("VOCdevkit", "../.."), INSIDE), "it would write elsewhere"),
+        (zipped(("a/../../outside.txt", b"x")), "it would write elsewhere"),
+        (zipped(("/outside.txt", b"x")), "it would write elsewhere"),
+        (zipped(("a\\..\\..\\outside.txt", b"x")), "it would write elsewhere"),
+        (tar("w", ("other/a.jpg", b"x")), "it holds no VOCdevkit/VOC2012"),
+        (b"<html>moved</html>", "a damaged archive"),
+        (tar("w", INSIDE)[:200_000], "a damaged archive"),
+        (tar("w:gz", INSIDE)[:-40], "a damaged archive"),
+        (tar("w:gz", INSIDE)[:400] + b"x" * 400, "a damaged archive"),
+        (zipped(INSIDE).replace(PHOTO, PHOTO[::-1]), "a damaged archive"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, content, message):
+    archive = tmp_path / "data" / "set.tgz"
+    archive.parent.mkdir()
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match=rf"set\.tgz: {message}"):
+        download.unpack(archive, "VOCdevkit/VOC2012")
+    assert not download.is_unpacked(archive, "VOCdevkit/VOC2012")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dataset_builders.built import contents, undisturbed
+from tests.dataset_builders.builds import contents, undisturbed
 from tests.recorded import ROOT
 
 __all__ = ["undisturbed"]  # A fixture.
@@ -58,12 +58,12 @@ def living_groups():
 @pytest.fixture(scope="module")
 def timed(tmp_path_factory):
     """Builds of one and of two processes: seconds and bytes."""
-    found = {}
+    builds = {}
     for processes in (1, 2):
         folder = tmp_path_factory.mktemp("timed")
         seconds, _ = run_builder(folder, processes)
-        found[processes] = seconds, contents(folder)
-    return found
+        builds[processes] = seconds, contents(folder)
+    return builds
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_any_number_of_processes_writes_the_same_bytes(timed, undisturbed, proce
     assert timed[processes][1] == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_builder_killed_at_ten_random_moments_leaves_no_trace(
     timed, tmp_path, rng, undisturbed, processes

@@ -15,11 +15,17 @@ import pytest
 
 from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.labels import contract
-from deeplab_tf.dataset_builders import Files, Pair, WorkConfig, dataset_json, shard
-from deeplab_tf.dataset_builders.shard import Summary
+from deeplab_tf.dataset_builders import (
+    FileSource,
+    Pair,
+    ParallelConfig,
+    dataset_json,
+    shard,
+)
+from deeplab_tf.dataset_builders.shard import ShardSummary
 from deeplab_tf.errors import InputError
-from tests.dataset_builders.built import TWO, build, contents, names, undisturbed
-from tests.dataset_builders.drawn import SPEC, Drawn
+from tests.dataset_builders.builds import TWO, build, contents, names, undisturbed
+from tests.dataset_builders.synthetic import SPEC, SyntheticSource
 
 __all__ = ["undisturbed"]  # A fixture.
 
@@ -50,11 +56,11 @@ def cut_short(monkeypatch, folder, **splits):
             build(folder, **splits)
 
 
-def kept(caplog):
+def resume_message(caplog):
     """What the log said of an earlier build; forgotten then."""
-    (found,) = [text for text in caplog.messages if "images of" not in text]
+    (message,) = [text for text in caplog.messages if "images of" not in text]
     caplog.clear()
-    return found
+    return message
 
 
 def test_a_build_goes_on_with_the_shards_that_are_done(
@@ -64,7 +70,7 @@ def test_a_build_goes_on_with_the_shards_that_are_done(
     assert contents(tmp_path) == {}
     caplog.clear()
     build(tmp_path)
-    assert kept(caplog) == (
+    assert resume_message(caplog) == (
         f"{tmp_path}: keeping 3 of 6 shards of a build that was cut short"
     )
     assert contents(tmp_path) == undisturbed
@@ -81,14 +87,14 @@ def test_a_finished_shard_that_changed_is_made_again(
     shards[1].with_suffix(".json").write_text("{")
     caplog.clear()
     build(tmp_path)
-    assert "keeping 1 of 6 shards" in kept(caplog)
+    assert "keeping 1 of 6 shards" in resume_message(caplog)
     assert contents(tmp_path) == undisturbed
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"train": Drawn(seed=1), "val": Drawn(count=3)},
+        {"train": SyntheticSource(seed=1), "val": SyntheticSource(count=3)},
         {"shards": 2},
         {"spec": dataclasses.replace(SPEC, ignore_label=254)},
     ],
@@ -103,7 +109,7 @@ def test_an_unfinished_build_of_something_else_is_dropped(
     cut_short(monkeypatch, tmp_path / "records")
     caplog.clear()
     build(tmp_path / "records", **change)
-    assert "of other data; anew" in kept(caplog)
+    assert "of other data; anew" in resume_message(caplog)
     assert contents(tmp_path / "records") == contents(tmp_path / "fresh")
 
 
@@ -111,7 +117,7 @@ def test_files_that_change_are_another_source(tmp_path):
     image, mask = tmp_path / "a.png", tmp_path / "a_mask.png"
     image.write_bytes(image_files.png(np.zeros((2, 2, 3), np.uint8)))
     mask.write_bytes(image_files.png(np.zeros((2, 2), np.uint8)))
-    files = Files(pairs=[Pair(name="a", image=image, label=mask)])
+    files = FileSource(pairs=[Pair(name="a", image=image, label=mask)])
     first = files.identity()
     assert dataclasses.replace(files).identity() == first
     mapped = dataclasses.replace(files, table=contract.id_table({0: 1}))
@@ -130,8 +136,8 @@ def state(folder, builds):
         ]
     except InputError:
         return None
-    found = contents(folder)
-    read = {name: found[name] for name in ("dataset.json", *shards)}
+    files = contents(folder)
+    read = {name: files[name] for name in ("dataset.json", *shards)}
     return next(name for name, build in builds.items() if read == build)
 
 
@@ -141,7 +147,12 @@ def test_no_moment_of_the_last_step_leaves_two_builds_mixed(
 ):
     """Cut short before each change of the output folder, which has an older build."""
     folder = tmp_path / "older"
-    build(folder, shards=shards, train=Drawn(seed=1), val=Drawn(seed=1, count=3))
+    build(
+        folder,
+        shards=shards,
+        train=SyntheticSource(seed=1),
+        val=SyntheticSource(seed=1, count=3),
+    )
     builds = {"older": contents(folder), "newer": undisturbed}
     assert builds["older"] != undisturbed
     seen = []
@@ -188,26 +199,31 @@ def test_a_build_cut_short_at_its_end_is_completed_before_another_begins(
     with pytest.raises(InputError, match="a build was cut short there: run its comm"):
         tfrecord.find_shards(str(tmp_path), "val")
     with monkeypatch.context() as patch:
-        interrupted(patch, dataset_json, "described", 0)
+        interrupted(patch, dataset_json, "describe", 0)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path)
     caplog.clear()
     with pytest.raises(InputError, match="a damaged image"):
-        build(tmp_path, train=Drawn(damaged=(9,)))
-    assert "cut short at its end, is complete" in kept(caplog)
+        build(tmp_path, train=SyntheticSource(damaged=(9,)))
+    assert "cut short at its end, is complete" in resume_message(caplog)
     assert contents(tmp_path) == undisturbed
 
 
 def test_what_was_cut_short_at_its_end_is_described_beside_the_next(
     tmp_path, monkeypatch
 ):
-    build(tmp_path, shards=2, train=Drawn(seed=1), val=Drawn(seed=1, count=3))
+    build(
+        tmp_path,
+        shards=2,
+        train=SyntheticSource(seed=1),
+        val=SyntheticSource(seed=1, count=3),
+    )
     with monkeypatch.context() as patch:
         steps = iter(range(100))
         patch.setattr(os, "unlink", stopping(os.unlink, tmp_path, steps, 3))
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path)
-    spec = build(tmp_path, train=Drawn(seed=2))
+    spec = build(tmp_path, train=SyntheticSource(seed=2))
     assert spec.split_sizes == {"train": 24, "val": 3}
     assert spec.shards.keys() == contents(tmp_path).keys() - {"dataset.json"}
 
@@ -220,7 +236,7 @@ def test_a_full_disk_leaves_the_old_build_and_the_finished_shards(
         error = OSError(28, "No space left on device", "shard")
         interrupted(patch, tfrecord_writer, "write_shard", 2, error)
         with pytest.raises(OSError, match="No space left"):
-            build(tmp_path, train=Drawn(seed=1))
+            build(tmp_path, train=SyntheticSource(seed=1))
     assert contents(tmp_path / ".building").keys() >= {
         "train-00000-of-00003.tfrecord",
         "train-00001-of-00003.tfrecord",
@@ -240,7 +256,7 @@ def test_an_error_of_another_kind_leaves_the_finished_shards(
             build(tmp_path)
     caplog.clear()
     build(tmp_path)
-    assert "keeping 2 of 6 shards" in kept(caplog)
+    assert "keeping 2 of 6 shards" in resume_message(caplog)
     assert contents(tmp_path) == undisturbed
 
 
@@ -268,7 +284,7 @@ def test_a_pipeline_that_breaks_is_one_line_and_what_is_done_stays(
     beam.side_effect = RuntimeError("Traceback\n  File\nOSError: [Errno 28] disk\n")
     said = r"^--beam_runner=FlinkRunner: OSError: \[Errno 28\] disk; the same command"
     with pytest.raises(InputError, match=said):
-        build(tmp_path, WorkConfig(beam_runner="FlinkRunner"))
+        build(tmp_path, ParallelConfig(beam_runner="FlinkRunner"))
     assert len(list((tmp_path / ".building").glob("*.tfrecord"))) == 3
 
 
@@ -277,21 +293,24 @@ def test_bad_input_that_breaks_a_pipeline_is_told_as_it_is(tmp_path, beam):
     wrapped.__cause__ = InputError("a.jpg: no such file")
     beam.side_effect = wrapped
     with pytest.raises(InputError, match=r"^a\.jpg: no such file$"):
-        build(tmp_path / "records", WorkConfig(beam_runner="FlinkRunner"))
+        build(tmp_path / "records", ParallelConfig(beam_runner="FlinkRunner"))
     assert not (tmp_path / "records").exists()
 
 
 def test_two_workers_may_make_one_shard(tmp_path, monkeypatch):
     """The second writes its summary while the first has not finished its own."""
-    path, others = tmp_path / "train-00000-of-00001.tfrecord", [Summary(names=["a"])]
+    path, others = (
+        tmp_path / "train-00000-of-00001.tfrecord",
+        [ShardSummary(names=["a"])],
+    )
 
     def flush(_):
         if others:
             others.pop().save(path)
 
     monkeypatch.setattr(shard, "flush", flush)
-    Summary(names=["a"]).save(path)
-    assert Summary.load(path).names == ["a"]
+    ShardSummary(names=["a"]).save(path)
+    assert ShardSummary.load(path).names == ["a"]
     assert [file.suffix for file in tmp_path.iterdir()] == [".json"]
 
 
@@ -310,7 +329,7 @@ def small_disk(tmp_path):
 def test_a_disk_that_is_full_indeed(small_disk, caplog):
     build(small_disk)
     before = contents(small_disk)
-    large = {"train": Drawn(side=1000)}
+    large = {"train": SyntheticSource(side=1000)}
     with pytest.raises(OSError, match="No space left on device") as caught:
         build(small_disk, **large)
     assert ".building" in caught.value.filename
@@ -320,13 +339,13 @@ def test_a_disk_that_is_full_indeed(small_disk, caplog):
     subprocess.run(remount, check=True)
     caplog.clear()
     build(small_disk, **large)
-    assert "keeping 1 of 3 shards" in kept(caplog)
+    assert "keeping 1 of 3 shards" in resume_message(caplog)
     assert len(names(small_disk, "train")) == 24
 
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_told_of_and_what_is_done_stays(tmp_path):
     with pytest.raises(InputError, match="a process died at its work"):
-        build(tmp_path, TWO, train=Drawn(pause=0.02, deadly=(23,)))
+        build(tmp_path, TWO, train=SyntheticSource(pause=0.02, deadly=(23,)))
     done = list((tmp_path / ".building").glob("train-00000*.tfrecord"))
     assert len(done) == 1

@@ -14,8 +14,10 @@ from deeplab_tf.data import __main__ as command
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.tfrecord import Record
-from deeplab_tf.dataset_report import crossing, reading
+from deeplab_tf.dataset_report import __main__ as dataset_report
+from deeplab_tf.dataset_report import gather
 from deeplab_tf.dataset_report.run import check
+from deeplab_tf.dataset_report.scan import RecordEntry
 from deeplab_tf.errors import InputError
 from tests.recorded import ROOT
 
@@ -73,7 +75,7 @@ def write(folder, records, spec=SPEC):
 
 
 @pytest.fixture
-def told(monkeypatch, capsys, caplog):
+def run_check(monkeypatch, capsys, caplog):
     """Exit code of a command line, and the lines of errors and warnings."""
 
     def call(*args):
@@ -94,9 +96,9 @@ def told(monkeypatch, capsys, caplog):
     return call
 
 
-def test_right_records_have_no_faults(tmp_path, records, told):
+def test_right_records_have_no_faults(tmp_path, records, run_check):
     write(tmp_path, records)
-    assert told("check", str(tmp_path)) == (0, [])
+    assert run_check("check", str(tmp_path)) == (0, [])
     page = (tmp_path / "check.html").read_text()
     assert "No faults" in page
     assert page.count("data:image/jpeg;base64,") == 12 + 5
@@ -125,7 +127,7 @@ PLANTED = {
         "its label PNG has a palette, which TensorFlow does not read as class ids; "
         "build the records again with datasets/build_folder_data.py",
     ),
-    "colours": (
+    "colors": (
         lambda it: {"label": image_files.png(np.stack([blob(3)] * 3, axis=-1))},
         "its label PNG has colours, which TensorFlow does not read as class ids; "
         "build the records again with datasets/build_folder_data.py",
@@ -188,13 +190,13 @@ PLACE = "ERROR: train, train-00000-of-00002.tfrecord, record 3 ({}): "
 
 
 @pytest.mark.parametrize("what", PLANTED)
-def test_what_is_planted_is_found_and_named(tmp_path, records, told, what):
+def test_what_is_planted_is_found_and_named(tmp_path, records, run_check, what):
     change, message = PLANTED[what]
     before = records["train"][3]
     after = before.__class__(**vars(before) | change(before))
     records["train"][3] = after
     write(tmp_path, records)
-    code, lines = told("check", str(tmp_path))
+    code, lines = run_check("check", str(tmp_path))
     assert code == 1
     page = tmp_path / "check.html"
     assert lines == [
@@ -214,13 +216,13 @@ def flip(path, index, where):
 
 
 def test_a_flipped_bit_is_found_and_the_records_behind_it_are_read(
-    tmp_path, records, told
+    tmp_path, records, run_check
 ):
     change, message = PLANTED["ids that are no classes"]
     records["train"][3] = Record(**vars(records["train"][3]) | change(None))
     write(tmp_path, records)
     flip(tmp_path / "train-00000-of-00002.tfrecord", 1, 500)
-    code, lines = told("check", str(tmp_path))
+    code, lines = run_check("check", str(tmp_path))
     assert code == 1
     assert lines[:-1] == [
         "ERROR: train, train-00000-of-00002.tfrecord, record 1: its checksum is wrong; "
@@ -229,7 +231,7 @@ def test_a_flipped_bit_is_found_and_the_records_behind_it_are_read(
     ]
 
 
-def test_ten_faults_at_once_are_ten(tmp_path, records, told):
+def test_ten_faults_at_once_are_ten(tmp_path, records, run_check):
     chosen = list(PLANTED)[:8]
     for index, what in enumerate(chosen):
         before = records["train"][index]
@@ -238,7 +240,7 @@ def test_ten_faults_at_once_are_ten(tmp_path, records, told):
     records["val"][2] = Record(**vars(records["val"][2]) | {"image": same.image})
     write(tmp_path, records)
     flip(tmp_path / "val-00001-of-00002.tfrecord", 1, 300)
-    code, lines = told("check", str(tmp_path))
+    code, lines = run_check("check", str(tmp_path))
     assert code == 1
     assert len(lines) == 11
     assert lines[-1].startswith(f"ERROR: {tmp_path}: 10 faults; ")
@@ -256,12 +258,12 @@ def test_ten_faults_at_once_are_ten(tmp_path, records, told):
     ) in lines
 
 
-def test_a_shard_that_is_cut_off_or_missing_is_told(tmp_path, records, told):
+def test_a_shard_that_is_cut_off_or_missing_is_told(tmp_path, records, run_check):
     write(tmp_path, records)
     cut = tmp_path / "train-00001-of-00002.tfrecord"
     cut.write_bytes(cut.read_bytes()[:-50])
     (tmp_path / "val-00000-of-00002.tfrecord").unlink()
-    _, lines = told("check", str(tmp_path))
+    _, lines = run_check("check", str(tmp_path))
     assert lines[:-1] == [
         "ERROR: train, train-00001-of-00002.tfrecord: cut off within record 5; copy or "
         "build it again",
@@ -270,7 +272,7 @@ def test_a_shard_that_is_cut_off_or_missing_is_told(tmp_path, records, told):
     ]
 
 
-def test_what_dataset_json_says_is_compared(tmp_path, records, told):
+def test_what_dataset_json_says_is_compared(tmp_path, records, run_check):
     shard = "val-00001-of-00002.tfrecord"
     write(tmp_path, records)
     hashes = {
@@ -282,7 +284,7 @@ def test_what_dataset_json_says_is_compared(tmp_path, records, told):
         "shards": hashes | {shard: 64 * "0"},
     }
     DatasetSpec(**vars(SPEC) | said).save(tmp_path)
-    _, lines = told("check", str(tmp_path))
+    _, lines = run_check("check", str(tmp_path))
     assert lines[:-1] == [
         "ERROR: test: no shards test-*; it has train, val",
         "ERROR: val: 5 records, and dataset.json says 6",
@@ -291,7 +293,7 @@ def test_what_dataset_json_says_is_compared(tmp_path, records, told):
     ]
 
 
-def test_what_dataset_json_does_not_list_is_told(tmp_path, records, told, rng):
+def test_what_dataset_json_does_not_list_is_told(tmp_path, records, run_check, rng):
     records["extra"] = [record(200 + i, rng) for i in range(3)]
     write(tmp_path, records)
     first = tmp_path / "train-00000-of-00002.tfrecord"
@@ -300,7 +302,7 @@ def test_what_dataset_json_does_not_list_is_told(tmp_path, records, told, rng):
         "shards": {first.name: hashlib.sha256(first.read_bytes()).hexdigest()},
     }
     DatasetSpec(**vars(SPEC) | said).save(tmp_path)
-    _, lines = told("check", str(tmp_path))
+    _, lines = run_check("check", str(tmp_path))
     assert lines[:-1] == [
         f"ERROR: {name}: dataset.json does not list it; is it of another data set?"
         for name in (
@@ -312,7 +314,7 @@ def test_what_dataset_json_does_not_list_is_told(tmp_path, records, told, rng):
     ]
 
 
-def test_what_is_only_suspicious_is_no_fault(tmp_path, records, told):
+def test_what_is_only_suspicious_is_no_fault(tmp_path, records, run_check):
     changes = {
         "label": image_files.png(np.full(SIZE, 1, np.uint8)),
         "image": jpeg(np.full((*SIZE, 3), 9, np.uint8)),
@@ -323,7 +325,7 @@ def test_what_is_only_suspicious_is_no_fault(tmp_path, records, told):
         name="own", classes=(*SPEC.classes, "yak"), palette=distinct_colors(6)
     )
     write(tmp_path, records, spec)
-    code, lines = told("check", str(tmp_path))
+    code, lines = run_check("check", str(tmp_path))
     place = PLACE.format("photo_3").replace("ERROR", "WARNING")
     assert code == 0
     assert lines == [
@@ -373,9 +375,9 @@ def test_a_split_without_masks_may_be_one(tmp_path, records, rng):
     ],
 )
 def test_splits_that_share_images_on_purpose_are_not_compared(one, other, apart):
-    duplicates = crossing.Duplicates()
+    duplicates = gather.DuplicateFinder()
     entries = [
-        reading.Entry(
+        RecordEntry(
             split=split,
             shard="",
             index=0,
@@ -385,8 +387,8 @@ def test_splits_that_share_images_on_purpose_are_not_compared(one, other, apart)
         )
         for split in (one, other)
     ]
-    duplicates.faults_and_doubts(entries[0])
-    faults, doubts = duplicates.faults_and_doubts(entries[1])
+    duplicates.compare(entries[0])
+    faults, doubts = duplicates.compare(entries[1])
     assert bool(faults + doubts) == apart
     assert bool(doubts) == (one == other)
 
@@ -420,20 +422,23 @@ def test_the_page_needs_nothing_else(tmp_path, records):
 
 @pytest.mark.slow
 def test_the_command_is_a_process_with_an_exit_code(tmp_path, records):
-    def call(*args):
-        command = [sys.executable, "-m", "deeplab_tf.data", *args]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
     write(tmp_path, records)
-    assert call("check", str(tmp_path)).returncode == 0
     (tmp_path / "val-00000-of-00002.tfrecord").unlink()
-    done = call("check", str(tmp_path))
+    command = [sys.executable, "-m", "deeplab_tf.data", "check", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
     assert "ERROR: val: 1 shards val-*, of 2 by their names" in done.stderr
-    assert "--dataset_dir" in call("--help").stdout
 
 
-@pytest.mark.slow
+def test_the_report_is_a_command_itself(tmp_path, records, monkeypatch):
+    write(tmp_path, records)
+    page = tmp_path / "page.html"
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path), f"--page={page}"])
+    dataset_report.main()
+    assert page.exists()
+
+
+@pytest.mark.nightly
 def test_many_records_are_read_in_processes(tmp_path, records, monkeypatch):
     changes = {"label": image_files.png(np.full(SIZE, 9, np.uint8))}
     records["train"] = records["train"][:4] * 80
@@ -456,8 +461,10 @@ def test_many_records_are_read_in_processes(tmp_path, records, monkeypatch):
         (["check", "{}"], 1, "{}: no records in it; they are called *-of-*"),
     ],
 )
-def test_commands_that_cannot_be_meant_say_why(tmp_path, told, args, code, message):
+def test_commands_that_cannot_be_meant_say_why(
+    tmp_path, run_check, args, code, message
+):
     args = [arg.format(tmp_path) for arg in args]
-    found = told(*args)
-    assert found == (code, [f"ERROR: {message.format(tmp_path)}"])
+    expected = code, [f"ERROR: {message.format(tmp_path)}"]
+    assert run_check(*args) == expected
     assert not list(tmp_path.iterdir())

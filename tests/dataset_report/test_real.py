@@ -50,6 +50,7 @@ def test_nothing_is_wrong_with_voc(voc, tmp_path):
     assert counts == tuple(tally.pixels.get(i, 0) for i in range(21))
 
 
+@pytest.mark.nightly
 def test_nothing_is_wrong_with_camvid(shared, builder, tmp_path):
     source = shared / "data" / "camvid"
     if not source.is_dir():
@@ -68,7 +69,7 @@ def test_nothing_is_wrong_with_camvid(shared, builder, tmp_path):
 
 
 def read(folder, split):
-    found = []
+    records = []
     for path in tfrecord.find_shards(str(folder), split):
         for serialized in tfrecord.read(path):
             features = tf.train.Example.FromString(serialized).features.feature
@@ -85,8 +86,8 @@ def read(folder, split):
                 features[f"image/{side}"].int64_list.value[0]
                 for side in ("height", "width")
             )
-            found.append(Record(image_format="jpeg", size=(height, width), **texts))
-    return found
+            records.append(Record(image_format="jpeg", size=(height, width), **texts))
+    return records
 
 
 def ids(record):
@@ -126,6 +127,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.nightly
 def test_ten_and_one_planted_faults_are_found_and_named(voc, tmp_path, caplog):
     splits = {split: read(voc, split) for split in ("train", "val")}
     train, val = splits["train"], splits["val"]

@@ -43,9 +43,9 @@ def build(builder, root, tmp_path):
 def test_the_official_ids_are_kept_and_0_is_ignored(build, root):
     records = build()
     for split, folder in (("train", "training"), ("val", "validation")):
-        found = trees.examples(records, split)
-        assert len(found) == 3
-        for i, features in enumerate(found, start=1):
+        examples = trees.examples(records, split)
+        assert len(examples) == 3
+        for i, features in enumerate(examples, start=1):
             image = root / "images" / folder / f"ADE_{split}_{i:08d}.jpg"
             trees.assert_record(features, image, IDS)
     facts = trees.described(records)

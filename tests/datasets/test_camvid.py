@@ -81,8 +81,8 @@ def test_folders_are_splits_in_the_order_of_names(build, root, rng, layout):
     image = write(root, rng, layout)
     records = build()
     for split, stems in STEMS.items():
-        found = trees.examples(records, split)
-        for features, stem in zip(found, sorted(stems), strict=True):
+        examples = trees.examples(records, split)
+        for features, stem in zip(examples, sorted(stems), strict=True):
             trees.assert_record(features, image(split, stem), EXPECTED)
     facts = trees.described(records)
     assert facts["classes"] == list(camvid.SPEC.classes)
@@ -101,7 +101,7 @@ def test_lists_of_segnet_order_the_records(build, root, rng):
 
 @pytest.fixture
 def original(root, rng):
-    """Masks of all 32 colours, a row each."""
+    """Masks of all 32 colors, a row each."""
     colors = trees.bands(32, 9, range(32))
     for stem in (stem for stems in STEMS.values() for stem in stems):
         trees.write_photo(
@@ -113,7 +113,7 @@ def original(root, rng):
 
 
 @pytest.mark.parametrize("lists", ["of SegNet", "of stems"])
-def test_32_colours_become_11_classes(build, original, tmp_path, lists):
+def test_32_colors_become_11_classes(build, original, tmp_path, lists):
     folder = tmp_path / "lists"
     folder.mkdir()
     for split, stems in STEMS.items():
@@ -129,7 +129,7 @@ def test_32_colours_become_11_classes(build, original, tmp_path, lists):
             np.testing.assert_array_equal(trees.label(features), expected)
 
 
-def test_another_colour_is_named(original):
+def test_another_color_is_named(original):
     mask = original / "LabeledApproved_full" / "0016E5_07959_L.png"
     pixels = np.asarray(Image.open(mask)).copy()
     pixels[3, 4] = 1, 2, 3

@@ -82,8 +82,8 @@ def test_a_licence_plate_of_16_bits_is_ignored(build, root, rng):
     ids = LABEL_IDS.astype(np.uint16)
     ids[ids == 255] = 65535  # -1, as 16 bits have it.
     write(root, "val", "gtFine", "labelIds", ids, rng)
-    found = trees.examples(build(), "val_fine")
-    np.testing.assert_array_equal(trees.label(found[0]), EXPECTED)
+    examples = trees.examples(build(), "val_fine")
+    np.testing.assert_array_equal(trees.label(examples[0]), EXPECTED)
 
 
 def test_ids_beyond_the_last_one_are_refused(build, root, rng):
@@ -97,8 +97,8 @@ def test_ids_beyond_the_last_one_are_refused(build, root, rng):
 def test_training_ids_are_read_where_they_were_made_before(build, root, rng):
     for folder in ("train", "val"):
         write(root, folder, "gtFine", "labelTrainIds", EXPECTED, rng)
-    found = trees.examples(build(label_ids="read"), "train_fine")
-    np.testing.assert_array_equal(trees.label(found[0]), EXPECTED)
+    examples = trees.examples(build(label_ids="read"), "train_fine")
+    np.testing.assert_array_equal(trees.label(examples[0]), EXPECTED)
 
 
 def test_label_ids_are_not_read_as_training_ids(build, root, rng):
@@ -116,9 +116,9 @@ def test_fine_and_coarse_annotations_make_the_coarse_splits(build):
     val = sorted(CITIES["val"])
     assert trees.names(records, "trainval_coarse") == [*fine, *val, *extra]
     assert trees.names(records, "trainval_fine") == [*fine, *val]
-    found = trees.examples(records, "train_coarse")
-    np.testing.assert_array_equal(trees.label(found[0]), EXPECTED)
-    np.testing.assert_array_equal(trees.label(found[-1]), EXPECTED[:24])
+    examples = trees.examples(records, "train_coarse")
+    np.testing.assert_array_equal(trees.label(examples[0]), EXPECTED)
+    np.testing.assert_array_equal(trees.label(examples[-1]), EXPECTED[:24])
 
 
 def test_dummies_of_the_test_images_are_left_out(build):

@@ -128,8 +128,8 @@ def test_folders_are_splits_if_asked(builder, own, rng):
     places = in_split_folders(own, rng)
     write_photo(own / "images" / "test" / "9.jpg", photo(rng, 8, 10))
     records = build(builder, own, split_by_folder=True, **places)
-    found = {split: names(records, split) for split in ("train", "val", "test")}
-    assert found == {"train": ["0", "1", "2"], "val": ["0", "1"], "test": ["9"]}
+    by_split = {split: names(records, split) for split in ("train", "val", "test")}
+    assert by_split == {"train": ["0", "1", "2"], "val": ["0", "1"], "test": ["9"]}
     (test,) = examples(records, "test")
     assert test["image/segmentation/class/encoded"] == b""
 
@@ -318,7 +318,7 @@ def in_colors(own):
     return {"color_table": str(table), "class_names": ()}
 
 
-def test_masks_in_colours_are_read_by_a_table(builder, own):
+def test_masks_in_colors_are_read_by_a_table(builder, own):
     before = np.asarray(Image.open(own / "masks" / "photo_9.png"))
     write_list(own / "train.txt", ["photo_9"])
     write_list(own / "val.txt", ["photo_1"])
@@ -354,7 +354,7 @@ def annotations(own, file, stems):
         ],
     }
     (own / file).write_text(json.dumps(facts))
-    coco.read.cache_clear()
+    coco.read_annotations.cache_clear()
     return str(own / file)
 
 
@@ -547,7 +547,7 @@ def replaced(path, suffix, pixels):
 # What happens to a photograph of 10 x 8 pixels and its mask.
 DAMAGES = {
     "missing mask": lambda image, mask: mask.unlink(),
-    "colours": lambda image, mask: Image.fromarray(STILL[..., :3]).save(mask),
+    "colors": lambda image, mask: Image.fromarray(STILL[..., :3]).save(mask),
     "alpha": lambda image, mask: Image.fromarray(STILL).save(mask),
     "photograph": lambda image, mask: mask.write_bytes(image.read_bytes()),
     "JPEG": lambda image, mask: replaced(mask, ".jpg", STILL[..., 0]),
@@ -584,7 +584,7 @@ SIZES = "save the mask at the image's size, resized without interpolation"
             "missing mask",
             "photos/photo_4.JPG: no mask {}/masks/photo_4.png; so of 1 of 10 images",
         ),
-        ("colours", "masks/photo_4.png: a mask of colours (RGB); " + ONE_ID),
+        ("colors", "masks/photo_4.png: a mask of colours (RGB); " + ONE_ID),
         ("alpha", "masks/photo_4.png: a mask of colours (RGBA); " + ONE_ID),
         (
             "photograph",
@@ -679,7 +679,7 @@ def contents(folder):
 
 def test_records_of_an_earlier_build_stay_where_a_new_one_fails(builder, own):
     before = contents(build(builder, own))
-    damage(own, "colours")
+    damage(own, "colors")
     with pytest.raises(InputError):
         build(builder, own)
     assert contents(own / "records") == before

@@ -92,8 +92,8 @@ def test_the_classes_are_the_published_ones():
 def test_459_labels_become_60_by_name(build, root, mat, caplog):
     records = build(mat / "trainval")
     for split, stems in (("train", TRAIN), ("val", VAL)):
-        found = trees.examples(records, split)
-        for features, stem in zip(found, stems, strict=True):
+        examples = trees.examples(records, split)
+        for features, stem in zip(examples, stems, strict=True):
             image = root / "JPEGImages" / f"{stem}.jpg"
             trees.assert_record(features, image, EXPECTED)
     facts = trees.described(records)

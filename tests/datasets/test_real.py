@@ -72,7 +72,7 @@ def test_camvid_is_the_same_by_its_builder_and_as_a_folder(builder, camvid_root)
     assert counts == trees.described(camvid_root / "folder")["pixel_counts"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_camvid_has_the_published_pixels(builder, shared, tmp_path):
     segnet = builder("camvid")
     root = shared / "data" / "camvid"

@@ -10,7 +10,7 @@ from PIL import Image
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import tfrecord
-from deeplab_tf.dataset_builders.work import WorkConfig
+from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
 from deeplab_tf.errors import FlagError, InputError
 from tests import pets
 from tests.data.tfds.test_tfds import folder, stored
@@ -33,7 +33,7 @@ def build(builder, folder, output, **changes):
 
 
 def test_records_are_those_of_a_folder_of_the_same_files(builder, folder, tmp_path):
-    found = build(builder, folder, tmp_path / "tfds", splits=("train", "val=test"))
+    spec = build(builder, folder, tmp_path / "tfds", splits=("train", "val=test"))
     for name, split in (("train", "train"), ("val", "test")):
         lines = "\n".join(stored(folder, split))
         (tmp_path / f"{name}.txt").write_text(lines)
@@ -52,8 +52,8 @@ def test_records_are_those_of_a_folder_of_the_same_files(builder, folder, tmp_pa
         )
     )
     expected = specs.load(tmp_path / "folder")
-    assert found == expected
-    assert found.split_sizes == {"train": 12, "val": 5}
+    assert spec == expected
+    assert spec.split_sizes == {"train": 12, "val": 5}
     for split in ("train", "val"):
         for path in tfrecord.find_shards(str(tmp_path / "folder"), split):
             other = path.replace("/folder/", "/tfds/")
@@ -62,8 +62,8 @@ def test_records_are_those_of_a_folder_of_the_same_files(builder, folder, tmp_pa
 
 def test_slices_become_splits(builder, folder, tmp_path):
     splits = ("train=train[:75%]", "val=train[75%:]")
-    found = build(builder, folder, tmp_path, splits=splits)
-    assert found.split_sizes == {"train": 9, "val": 3}
+    spec = build(builder, folder, tmp_path, splits=splits)
+    assert spec.split_sizes == {"train": 9, "val": 3}
     names = [
         tfrecord.parse_example(record)["name"].numpy().decode()
         for split in ("train", "val")
@@ -73,17 +73,17 @@ def test_slices_become_splits(builder, folder, tmp_path):
     assert names == stored(folder, "train")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_processes_change_nothing(builder, folder, tmp_path):
     one = build(builder, folder, tmp_path / "one")
-    two = WorkConfig(processes=2)
-    assert build(builder, folder, tmp_path / "two", work=two) == one
+    two = ParallelConfig(processes=2)
+    assert build(builder, folder, tmp_path / "two", parallel=two) == one
 
 
 def test_without_splits_all_are_written(builder, folder, tmp_path):
-    found = build(builder, folder, tmp_path, name="mine")
-    assert found.split_sizes == {"train": 12, "test": 5}
-    assert found.name == "mine"
+    spec = build(builder, folder, tmp_path, name="mine")
+    assert spec.split_sizes == {"train": 12, "test": 5}
+    assert spec.name == "mine"
 
 
 def test_a_mask_that_breaks_the_contract_is_named(builder, folder, tmp_path):
@@ -126,7 +126,7 @@ def prepared(folder, masks):
     pets.prepare(OtherPets, folder, folder / "tfds")
 
 
-def test_masks_in_colours_name_no_flag_that_this_builder_has_not(builder, tmp_path):
+def test_masks_in_colors_name_no_flag_that_this_builder_has_not(builder, tmp_path):
     prepared(tmp_path, lambda ids: np.stack([ids * 60] * 3, -1))
     with pytest.raises(InputError) as e:
         build(builder, tmp_path, tmp_path / "records", dataset="other_pets")
@@ -139,9 +139,9 @@ def test_ids_of_16_bits_become_classes(builder, folder, tmp_path):
     wide = TfdsConfig(
         class_names=pets.CLASSES, tfds_label_map=("1000:1", "2000:0", "3000:255")
     )
-    found = build(builder, tmp_path, tmp_path / "wide", dataset="other_pets", tfds=wide)
+    spec = build(builder, tmp_path, tmp_path / "wide", dataset="other_pets", tfds=wide)
     expected = build(builder, folder, tmp_path / "plain")
-    assert found.pixel_counts == expected.pixel_counts
+    assert spec.pixel_counts == expected.pixel_counts
 
 
 @pytest.mark.parametrize("split", ["train[:80%]", "a=train,a=test", "=train"])

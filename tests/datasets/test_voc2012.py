@@ -88,9 +88,9 @@ def test_each_list_is_a_split_of_the_palette_masks(build, devkit):
         *(f"val-{i:05d}-of-00002.tfrecord" for i in range(2)),
     ]
     for split, stems in (("train", TRAIN), ("val", VAL)):
-        found = trees.examples(records, split)
-        assert len(found) == len(stems)
-        for features, stem in zip(found, stems, strict=True):
+        examples = trees.examples(records, split)
+        assert len(examples) == len(stems)
+        for features, stem in zip(examples, stems, strict=True):
             image = devkit / "JPEGImages" / f"{stem}.jpg"
             trees.assert_record(features, image, ids_of(stem))
     facts = trees.described(records)
@@ -119,10 +119,10 @@ def test_grey_masks_are_taken_where_they_are_there(build, devkit):
 
 def test_train_aug_is_sbd_and_train_without_val(build, devkit, sbd, caplog):
     records = build(sbd_dir=str(sbd))
-    found = trees.examples(records, "train_aug")
+    examples = trees.examples(records, "train_aug")
     stems = sorted([*TRAIN, *SBD_ALONE])
     assert trees.names(records, "train_aug") == stems
-    for features, stem in zip(found, stems, strict=True):
+    for features, stem in zip(examples, stems, strict=True):
         # The mask of VOC wins over that of SBD, as for 2007_000032.
         ids = ids_of(stem) if stem in TRAIN else sbd_ids_of(stem)
         trees.assert_record(features, devkit / "JPEGImages" / f"{stem}.jpg", ids)
@@ -131,8 +131,8 @@ def test_train_aug_is_sbd_and_train_without_val(build, devkit, sbd, caplog):
 
 
 def test_val_keeps_its_own_masks_beside_those_of_sbd(build, sbd):
-    found = trees.examples(build(sbd_dir=str(sbd)), "trainval_aug")
-    by_name = {features["image/filename"].decode(): features for features in found}
+    examples = trees.examples(build(sbd_dir=str(sbd)), "trainval_aug")
+    by_name = {features["image/filename"].decode(): features for features in examples}
     np.testing.assert_array_equal(trees.label(by_name[VAL[0]]), ids_of(VAL[0]))
 
 
@@ -148,11 +148,11 @@ def test_a_ready_folder_of_png_masks_does_as_well(build, devkit):
     for stem in [*TRAIN, *VAL, *SBD_ALONE]:
         trees.write_mask(folder / f"{stem}.png", sbd_ids_of(stem))
     records = build(sbd_dir=str(folder))
-    found = trees.examples(records, "train_aug")
+    examples = trees.examples(records, "train_aug")
     assert trees.names(records, "train_aug") == sorted([*TRAIN, *SBD_ALONE])
-    np.testing.assert_array_equal(trees.label(found[0]), ids_of(TRAIN[0]))
-    np.testing.assert_array_equal(trees.label(found[2]), ids_of(TRAIN[2]))
-    np.testing.assert_array_equal(trees.label(found[3]), sbd_ids_of(SBD_ALONE[0]))
+    np.testing.assert_array_equal(trees.label(examples[0]), ids_of(TRAIN[0]))
+    np.testing.assert_array_equal(trees.label(examples[2]), ids_of(TRAIN[2]))
+    np.testing.assert_array_equal(trees.label(examples[3]), sbd_ids_of(SBD_ALONE[0]))
 
 
 def test_a_list_of_paths_is_taken_as_it_is(build, devkit, sbd):

@@ -54,11 +54,11 @@ def write_list(path, lines):
 def examples(folder, split):
     """Features of each record, in order, read without the package."""
     shards = sorted(str(path) for path in folder.glob(f"{split}-*.tfrecord"))
-    found = []
+    records = []
     for serialized in tf.data.TFRecordDataset(shards).as_numpy_iterator():
         features = tf.train.Example.FromString(serialized).features.feature
-        found.append({key: _value(feature) for key, feature in features.items()})
-    return found
+        records.append({key: _value(feature) for key, feature in features.items()})
+    return records
 
 
 def _value(feature):

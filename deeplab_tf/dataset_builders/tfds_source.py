@@ -1,4 +1,4 @@
-"""A split of a prepared data set of tensorflow_datasets, as `building` takes it."""
+"""TFDS: a split of a prepared data set of tensorflow_datasets, as a sample source."""
 
 import dataclasses
 import hashlib
@@ -15,8 +15,8 @@ from deeplab_tf.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TfdsSamples:
-    """A `sources.Source`.
+class TfdsSource:
+    """A `sources.SampleSource`.
 
     Each image and mask is a file for a moment, so that they are read and checked just
     as those of a folder are.
@@ -29,18 +29,18 @@ class TfdsSamples:
 
     @property
     def table(self) -> np.ndarray | None:
-        """See `sources.Source`."""
+        """See `sources.SampleSource`."""
         return self.records.table
 
     def __len__(self) -> int:
         return self.records.count()
 
     def samples(self, start: int, stop: int) -> Iterator[Sample]:
-        """See `sources.Source`."""
+        """See `sources.SampleSource`."""
         part = self.records.select(start, stop)
         with tempfile.TemporaryDirectory() as folder:
-            found = corrupt_records.read_batches(part.in_order(), part)
-            for index, sample in enumerate(found):
+            samples = corrupt_records.read_batches(part.in_order(), part)
+            for index, sample in enumerate(samples):
                 yield self._sample(sample, part.where(index), Path(folder))
 
     def _sample(
@@ -70,16 +70,16 @@ class TfdsSamples:
         )
 
     def identity(self) -> str:
-        """See `sources.Source`."""
+        """See `sources.SampleSource`."""
         data = self.records.data
         info = data.builder.info
-        found = hashlib.sha256(
+        sha256 = hashlib.sha256(
             repr((info.full_name, data.features, self.records.slices)).encode()
         )
-        found.update(b"" if self.table is None else self.table.tobytes())
+        sha256.update(b"" if self.table is None else self.table.tobytes())
         for split in sorted({part.split for part in self.records.slices}):
             for path in map(Path, info.splits[split].filepaths):
                 status = path.stat()
                 facts = (path.name, status.st_size, status.st_mtime_ns)
-                found.update(repr(facts).encode())
-        return found.hexdigest()
+                sha256.update(repr(facts).encode())
+        return sha256.hexdigest()

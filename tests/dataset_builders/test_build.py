@@ -1,4 +1,4 @@
-"""Building: what is written, what is told of it, and what is refused."""
+"""Dataset builder: what is written, what describes it, and what is refused."""
 
 import dataclasses
 import hashlib
@@ -16,13 +16,13 @@ from PIL import Image
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.labels import contract
-from deeplab_tf.dataset_builders import Files, Pair, WorkConfig, workers
-from deeplab_tf.dataset_builders.dataset_json import mapping_text, restricted
-from deeplab_tf.dataset_builders.shard import shards_of
+from deeplab_tf.dataset_builders import FileSource, Pair, ParallelConfig, workers
+from deeplab_tf.dataset_builders.dataset_json import format_label_map, select_splits
+from deeplab_tf.dataset_builders.shard import plan_shards
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import alone
-from tests.dataset_builders.built import ONE, TWO, build, contents, names, undisturbed
-from tests.dataset_builders.drawn import SPEC, Drawn
+from tests.dataset_builders.builds import ONE, TWO, build, contents, names, undisturbed
+from tests.dataset_builders.synthetic import SPEC, SyntheticSource
 from tests.recorded import ROOT
 
 __all__ = ["undisturbed"]  # A fixture.
@@ -32,7 +32,7 @@ __all__ = ["undisturbed"]  # A fixture.
 
 
 def test_samples_are_written_in_order_and_shards_are_as_equal_as_can_be(tmp_path):
-    build(tmp_path, shards=4, train=Drawn(count=10))
+    build(tmp_path, shards=4, train=SyntheticSource(count=10))
     assert names(tmp_path, "train") == [f"photo_{i}" for i in range(10)]
     shards = tfrecord.find_shards(str(tmp_path), "train")
     assert [tfrecord.count(shard) for shard in shards] == [3, 3, 3, 1]
@@ -43,36 +43,36 @@ def test_samples_are_written_in_order_and_shards_are_as_equal_as_can_be(tmp_path
 
 
 def test_records_hold_what_the_source_gave(tmp_path):
-    source = Drawn(count=2)
+    source = SyntheticSource(count=2)
     build(tmp_path, train=source)
     for i, shard in enumerate(tfrecord.find_shards(str(tmp_path), "train")):
         (record,) = tfrecord.read(shard)
         parsed = tfrecord.parse_example(record)
         for key, wanted in zip(("image", "label"), source.arrays(i), strict=True):
-            found = Image.open(io.BytesIO(parsed[key].numpy()))
-            np.testing.assert_array_equal(np.asarray(found), wanted)
+            pixels = np.asarray(Image.open(io.BytesIO(parsed[key].numpy())))
+            np.testing.assert_array_equal(pixels, wanted)
 
 
 def test_beam_writes_the_same_bytes(tmp_path, undisturbed):
     pytest.importorskip("apache_beam")
-    build(tmp_path, WorkConfig(beam_runner="DirectRunner"))
+    build(tmp_path, ParallelConfig(beam_runner="DirectRunner"))
     assert contents(tmp_path) == undisturbed
 
 
 def test_beam_tells_of_bad_files_as_processes_do(tmp_path):
     pytest.importorskip("apache_beam")
-    direct = WorkConfig(beam_runner="DirectRunner")
+    direct = ParallelConfig(beam_runner="DirectRunner")
     with pytest.raises(InputError, match=r"^photo_9\.jpg: a damaged image$"):
-        build(tmp_path / "records", direct, train=Drawn(damaged=(9,)))
+        build(tmp_path / "records", direct, train=SyntheticSource(damaged=(9,)))
     with pytest.raises(InputError, match=r"^mask_3\.png: ids 9 .* in 2 of 24 masks"):
-        build(tmp_path / "records", direct, train=Drawn(wrong=(3, 20)))
+        build(tmp_path / "records", direct, train=SyntheticSource(wrong=(3, 20)))
     assert not (tmp_path / "records").exists()
 
 
 def test_without_beam_its_flag_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(FlagError, match=r"pip install 'deeplab-tf\[beam\]'"):
-        build(tmp_path / "records", WorkConfig(beam_runner="DirectRunner"))
+        build(tmp_path / "records", ParallelConfig(beam_runner="DirectRunner"))
     assert not (tmp_path / "records").exists()
 
 
@@ -83,9 +83,9 @@ def test_without_beam_its_flag_says_what_to_install(tmp_path, monkeypatch):
         ({"beam_options": ("--x=1",)}, "--beam_options needs --beam_runner"),
     ],
 )
-def test_work_that_cannot_be_meant_says_why(settings, message):
+def test_settings_that_cannot_be_meant_say_why(settings, message):
     with pytest.raises(FlagError, match=message):
-        WorkConfig(**settings)
+        ParallelConfig(**settings)
 
 
 @pytest.mark.parametrize(
@@ -99,25 +99,26 @@ def test_processes_are_started_where_they_gain_time(
     clock = iter((0.0, 8 * seconds_a_sample))
     monkeypatch.setattr(workers.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(workers.os, "cpu_count", lambda: 8)
-    source = Drawn(count=samples)
-    job = workers.Job(splits={"train": source}, spec=SPEC, folder=Path())
-    parts = shards_of("train", samples, 3)
-    assert workers._worth(job, parts, None) == processes
-    assert workers._worth(job, parts, 2) == 2
+    source = SyntheticSource(count=samples)
+    writer = workers.ShardWriter(splits={"train": source}, spec=SPEC, folder=Path())
+    planned = plan_shards("train", samples, 3)
+    assert workers.choose_processes(writer, planned, None) == processes
+    assert workers.choose_processes(writer, planned, 2) == 2
 
 
 def test_builders_start_without_tensorflow():
     check = (
-        "import deeplab_tf.building.build, sys; sys.exit('tensorflow' in sys.modules)"
+        "import deeplab_tf.dataset_builders.build, sys; "
+        "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
-# What is told of it
+# dataset.json
 
 
 def test_the_description_tells_all_that_was_found(tmp_path):
-    source = Drawn(count=5)
+    source = SyntheticSource(count=5)
     spec = build(tmp_path, shards=2, train=source)
     assert spec_.load(tmp_path) == spec
     facts = json.loads((tmp_path / "dataset.json").read_text())
@@ -137,24 +138,24 @@ def test_the_description_tells_all_that_was_found(tmp_path):
 
 def test_the_checksum_is_of_names_and_bytes_and_not_of_shards(tmp_path):
     whole = hashlib.sha256()
-    for sample in Drawn(count=5).samples(0, 5):
+    for sample in SyntheticSource(count=5).samples(0, 5):
         one = hashlib.sha256()
         for part in (sample.name.encode(), sample.image, image_files.png(sample.label)):
             one.update(len(part).to_bytes(8, "little") + part)
         whole.update(one.digest())
     for shards in (1, 2, 5):
-        spec = build(tmp_path, shards=shards, train=Drawn(count=5))
+        spec = build(tmp_path, shards=shards, train=SyntheticSource(count=5))
         assert spec.checksums == {"train": whole.hexdigest()}
 
 
 def test_the_mapping_of_ids_is_told_as_its_flag_is_written(tmp_path):
-    assert mapping_text(contract.id_table({255: 1, 7: 0})) == "7:0,255:1"
+    assert format_label_map(contract.id_table({255: 1, 7: 0})) == "7:0,255:1"
     cityscapes = contract.id_table({7: 0, 8: 1, 255: 255}, others=255)
-    assert mapping_text(cityscapes) == "7:0,8:1,*:255"
+    assert format_label_map(cityscapes) == "7:0,8:1,*:255"
     image, mask = tmp_path / "a.png", tmp_path / "a_mask.png"
     image.write_bytes(image_files.png(np.zeros((2, 3, 3), np.uint8)))
     mask.write_bytes(image_files.png(np.array([[0, 7, 2]] * 2, np.uint8)))
-    files = Files(
+    files = FileSource(
         pairs=[Pair(name="a", image=image, label=mask)], table=contract.id_table({7: 1})
     )
     spec = build(tmp_path / "records", train=files)
@@ -172,7 +173,7 @@ def test_a_description_of_an_earlier_version_is_read(tmp_path):
 def test_a_description_is_restricted_by_whole_names():
     shards = {f"{split}-00000-of-00001.tfrecord": "0" for split in ("a", "a-b")}
     spec = dataclasses.replace(SPEC, shards=shards, split_sizes={"a": 1, "a-b": 2})
-    kept = restricted(spec, ["a"])
+    kept = select_splits(spec, ["a"])
     assert kept.split_sizes == {"a": 1}
     assert kept.shards == {"a-00000-of-00001.tfrecord": "0"}
 
@@ -187,7 +188,7 @@ def test_a_description_of_a_later_version_is_refused(tmp_path):
 def test_splits_that_are_not_built_stay_and_stay_described(tmp_path):
     build(tmp_path)
     before = contents(tmp_path)
-    spec = build(tmp_path, shards=2, train=Drawn(seed=1))
+    spec = build(tmp_path, shards=2, train=SyntheticSource(seed=1))
     assert spec.split_sizes == {"train": 24, "val": 3}
     assert spec.shards.keys() == contents(tmp_path).keys() - {"dataset.json"}
     kept = {name: data for name, data in before.items() if name.startswith("val-")}
@@ -195,7 +196,7 @@ def test_splits_that_are_not_built_stay_and_stay_described(tmp_path):
     assert kept.items() <= contents(tmp_path).items()
     other = dataclasses.replace(SPEC, classes=("ground", "cat", "cow"))
     with pytest.raises(InputError, match="its split val has other classes"):
-        build(tmp_path, spec=other, train=Drawn())
+        build(tmp_path, spec=other, train=SyntheticSource())
 
 
 def official(folder, *names):
@@ -238,34 +239,42 @@ def test_a_description_that_lists_no_shards_is_of_all_its_splits(tmp_path, split
 def test_a_split_whose_name_would_be_misread_is_refused(tmp_path, split):
     said = rf"^{re.escape(split) or 'no folder'} as a split, by its folder or list: let"
     with pytest.raises(InputError, match=said):
-        build(tmp_path / "records", **{"train": Drawn(), split: Drawn(count=3)})
+        build(
+            tmp_path / "records",
+            **{"train": SyntheticSource(), split: SyntheticSource(count=3)},
+        )
     assert not (tmp_path / "records").exists()
 
 
 def test_wrong_masks_of_all_shards_are_counted_and_the_first_is_named(tmp_path):
-    splits = {"train": Drawn(wrong=(3, 4, 20)), "val": Drawn(count=3)}
+    splits = {
+        "train": SyntheticSource(wrong=(3, 4, 20)),
+        "val": SyntheticSource(count=3),
+    }
     with pytest.raises(InputError, match=r"^mask_3\.png: ids 9 .* so in 3 of 27 masks"):
         build(tmp_path / "records", **splits)
     assert not (tmp_path / "records").exists()
 
 
-@pytest.mark.parametrize("work", [ONE, pytest.param(TWO, marks=pytest.mark.slow)])
-def test_a_damaged_file_is_named_and_the_old_build_stays(tmp_path, undisturbed, work):
+@pytest.mark.parametrize("parallel", [ONE, pytest.param(TWO, marks=pytest.mark.slow)])
+def test_a_damaged_file_is_named_and_the_old_build_stays(
+    tmp_path, undisturbed, parallel
+):
     build(tmp_path)
     with pytest.raises(InputError, match=r"^photo_9\.jpg: a damaged image$"):
-        build(tmp_path, work, train=Drawn(damaged=(9,), seed=1))
+        build(tmp_path, parallel, train=SyntheticSource(damaged=(9,), seed=1))
     assert contents(tmp_path) == undisturbed
 
 
 def test_two_samples_of_one_name_are_found_in_different_shards(tmp_path):
     with pytest.raises(InputError, match="split train: two images of one name, same"):
-        build(tmp_path / "records", train=Drawn(count=2, name="same"))
+        build(tmp_path / "records", train=SyntheticSource(count=2, name="same"))
     assert not (tmp_path / "records").exists()
 
 
 def test_an_empty_split_is_named(tmp_path):
     with pytest.raises(InputError, match="split train: no images"):
-        build(tmp_path, train=Drawn(count=0))
+        build(tmp_path, train=SyntheticSource(count=0))
 
 
 def test_a_folder_that_another_builder_writes_is_left_alone(tmp_path):

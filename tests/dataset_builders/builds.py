@@ -1,4 +1,4 @@
-"""Builds of drawn samples, and what they left: for tests of building itself."""
+"""Builds of synthetic samples, and what they left: for tests of building itself."""
 
 from pathlib import Path
 
@@ -6,15 +6,17 @@ import pytest
 
 from deeplab_tf import dataset_builders
 from deeplab_tf.data import tfrecord
-from deeplab_tf.dataset_builders import WorkConfig
-from tests.dataset_builders.drawn import SPEC, Drawn
+from deeplab_tf.dataset_builders import ParallelConfig
+from tests.dataset_builders.synthetic import SPEC, SyntheticSource
 
-ONE, TWO = WorkConfig(processes=1), WorkConfig(processes=2)
+ONE, TWO = ParallelConfig(processes=1), ParallelConfig(processes=2)
 
 
-def build(folder, work=ONE, *, shards=3, spec=SPEC, **splits):
-    splits = splits or {"train": Drawn(), "val": Drawn(count=3)}
-    return dataset_builders.build(splits, spec, str(folder), shards=shards, work=work)
+def build(folder, parallel=ONE, *, shards=3, spec=SPEC, **splits):
+    splits = splits or {"train": SyntheticSource(), "val": SyntheticSource(count=3)}
+    return dataset_builders.build(
+        splits, spec, str(folder), shards=shards, parallel=parallel
+    )
 
 
 def contents(folder):

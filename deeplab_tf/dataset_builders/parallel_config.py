@@ -1,4 +1,4 @@
-"""How a builder works: settings that all of them have, and how that may end."""
+"""Parallel building: the settings that all builders have, and how it may end."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from deeplab_tf.errors import FlagError, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WorkConfig:
+class ParallelConfig:
     """Processes, or an Apache Beam pipeline."""
 
     processes: int | None = flag(
@@ -26,5 +26,5 @@ class WorkConfig:
             raise FlagError("--beam_options needs --beam_runner")
 
 
-class ProcessDied(InputError):
-    """What worked ended for no reason of its own; the same command may go on."""
+class WorkerLost(InputError):
+    """A worker process or a pipeline died; the same command goes on where it was."""

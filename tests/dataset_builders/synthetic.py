@@ -1,4 +1,4 @@
-"""A source that draws its samples, for tests of building itself."""
+"""Synthetic samples, for tests of building itself."""
 
 import dataclasses
 import os
@@ -12,14 +12,14 @@ from deeplab_tf.dataset_builders import Sample
 from deeplab_tf.errors import InputError
 
 SPEC = DatasetSpec(
-    name="drawn",
+    name="synthetic",
     classes=("ground", "cat", "dog"),
     palette=((0, 0, 0), (200, 0, 0), (0, 200, 0)),
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Drawn:
+class SyntheticSource:
     """Samples of 6x8 pixels; those numbered in the settings are as these say.
 
     Attributes:
