@@ -20,7 +20,7 @@ from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import flag
 from deeplab_tf.models.build import build
-from deeplab_tf.models.layers import custom
+from deeplab_tf.models.layers import batch_norm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     for size in config.sizes:
         fused = _step(size, config.batch_size)
         composed_call = keras.layers.BatchNormalization.call
-        with mock.patch.object(custom.FrozenableBatchNorm, "call", composed_call):
+        with mock.patch.object(batch_norm.FrozenableBatchNorm, "call", composed_call):
             composed = _step(size, config.batch_size)
         pairs = [(_seconds(composed), _seconds(fused)) for _ in range(config.rounds)]
         logging.info(

@@ -10,7 +10,8 @@ from keras import layers
 from torch import nn
 from torch.nn import functional
 
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm, ResizeLike
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
+from deeplab_tf.models.layers.resize import ResizeLike
 
 
 class Graph(nn.Module):

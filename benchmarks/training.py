@@ -30,7 +30,7 @@ from deeplab_tf.config import (
 )
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
-from deeplab_tf.models.layers.custom import ResizeLike
+from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.training.setup import make_trainer
 
 _STRIDES = {"mobilenet_v2": (4,), "xception_65": (4,)}

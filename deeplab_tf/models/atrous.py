@@ -7,14 +7,14 @@ from typing import NamedTuple
 from deeplab_tf.errors import FlagError
 
 
-class Step(NamedTuple):
+class StrideRate(NamedTuple):
     """How a convolution moves over its input: stride, and rate between its taps."""
 
     stride: int = 1
     rate: int = 1
 
 
-def plan(strides: Sequence[int], output_stride: int) -> list[Step]:
+def plan(strides: Sequence[int], output_stride: int) -> list[StrideRate]:
     """Turns strides beyond the output stride into rates of all that follows.
 
     Reference: Chen et al. 2017, section 3.1, https://arxiv.org/abs/1706.05587.
@@ -24,22 +24,23 @@ def plan(strides: Sequence[int], output_stride: int) -> list[Step]:
         output_stride: Wanted input size over feature size.
 
     Returns:
-        A step for each. A layer that loses its stride keeps the rate of its input.
+        One pair for each. A layer that loses its stride keeps its input's rate.
 
     Raises:
         FlagError: The strides cannot make that output stride.
     """
-    steps, stride, rate = [], 1, 1
+    stride_rates, stride, rate = [], 1, 1
     for nominal in strides:
         if stride * nominal <= output_stride:
-            steps.append(Step(nominal, rate))
+            stride_rates.append(StrideRate(nominal, rate))
             stride *= nominal
         else:
-            steps.append(Step(1, rate))  # It sees what it saw; what follows, farther.
+            # It sees what it saw; what follows, farther.
+            stride_rates.append(StrideRate(1, rate))
             rate *= nominal
     if stride != output_stride:
         raise FlagError(
             f"--output_stride={output_stride}: this network reaches {stride} at most "
             f"(of {math.prod(strides)})"
         )
-    return steps
+    return stride_rates

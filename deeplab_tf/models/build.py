@@ -16,7 +16,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
-from deeplab_tf.models.layers.drop_path import Dropping
+from deeplab_tf.models.layers.dropout import DropPathSchedule
 from deeplab_tf.models.multi_scale import on_a_pyramid
 from deeplab_tf.models.weight_names import layers_of, scope
 
@@ -28,7 +28,7 @@ def build(
     input_size: tuple[int | None, int | None] = (None, None),
     frozen_batch_norm: bool = False,
     replicas: int = 1,
-    dropping: Dropping | None = None,
+    drop_path: DropPathSchedule | None = None,
     training_form: bool = False,
 ) -> keras.Model:
     """A network from images to logits.
@@ -39,7 +39,7 @@ def build(
         input_size: Height, width; None for any.
         frozen_batch_norm: Train with the moving statistics as they are.
         replicas: Devices over which a training batch is spread.
-        dropping: Of paths in the cells of a NAS network, in training.
+        drop_path: Schedule of paths in the cells of a NAS network, in training.
         training_form: The graph that learns, where it differs from the one that
             predicts with the same weights; auxiliary logits are outputs, too.
 
@@ -51,7 +51,7 @@ def build(
         FlagError: An unknown variant, or settings that cannot be had together.
     """
     backbone = find_backbone(config)
-    if dropping and not backbone.has_paths:
+    if drop_path and not backbone.has_paths:
         raise FlagError(
             f"--drop_path_keep_prob: {config.model_variant} has no paths to drop, a "
             "NAS network has; leave it at 1"
@@ -65,7 +65,7 @@ def build(
     training = {
         "frozen": frozen_batch_norm,
         "replicas": replicas,
-        "dropping": dropping,
+        "drop_path": drop_path,
         "training_form": training_form,
     }
     make = functools.partial(_network, config, num_classes, training)

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.layers.custom import ResizeTo
+from deeplab_tf.models.layers.resize import ResizeTo
 
 
 def on_a_pyramid(

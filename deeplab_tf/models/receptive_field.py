@@ -18,8 +18,9 @@ from deeplab_tf.compat import source_layer
 from deeplab_tf.models.heads.crf_rnn import MeanField
 from deeplab_tf.models.heads.dilation import GroupedUpscore
 from deeplab_tf.models.heads.pspnet import BinMeans
-from deeplab_tf.models.layers.custom import Clip, CropLike, ResizeLike, ResizeTo
+from deeplab_tf.models.layers.blocks import Clip
 from deeplab_tf.models.layers.reflect_pad import Mirror
+from deeplab_tf.models.layers.resize import CropLike, ResizeLike, ResizeTo
 from deeplab_tf.models.layers.unpooling import (
     LocalResponseNorm,
     PoolWithIndices,

@@ -10,7 +10,7 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads.dilation import GroupedUpscore
-from deeplab_tf.models.layers.custom import ResizeTo
+from deeplab_tf.models.layers.resize import ResizeTo
 from deeplab_tf.models.receptive_field import receptive_field
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)

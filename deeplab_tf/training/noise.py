@@ -12,7 +12,7 @@ import zlib
 
 import tensorflow as tf
 
-from deeplab_tf.models.layers.dropout import drawn_by
+from deeplab_tf.models.layers.dropout import noise_from
 
 
 def numbered(
@@ -24,7 +24,7 @@ def numbered(
         numbers: Of the images, int64 `[N]`.
         seed: Of the run.
     """
-    return drawn_by(functools.partial(_noise, numbers, seed))
+    return noise_from(functools.partial(_noise, numbers, seed))
 
 
 def _noise(

@@ -49,7 +49,7 @@ def make_trainer(
             input_size=config.augment.train_crop_size,
             frozen_batch_norm=not config.fine_tune_batch_norm,
             replicas=strategy.num_replicas_in_sync,
-            dropping=lr_schedules.dropping(config, optimizer.iterations),
+            drop_path=lr_schedules.drop_path_schedule(config, optimizer.iterations),
             training_form=True,
         )
     weights = gradients.learning(weights_by_name(model), config.optimizer)

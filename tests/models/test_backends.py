@@ -16,7 +16,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import crf_rnn_networks
 from deeplab_tf.models.layers import backend_ops
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from tests.models.families import FAMILIES
 from tests.models.on_backend import LEARNING
 from tests.recorded import ROOT

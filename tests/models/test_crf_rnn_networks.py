@@ -10,7 +10,7 @@ import tensorflow as tf
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads.crf_rnn_networks import HEADS
-from deeplab_tf.models.layers.custom import BilinearKernel
+from deeplab_tf.models.layers.initializers import BilinearKernel
 from deeplab_tf.models.weight_names import weights_by_name
 from tests.golden.weight_rule import weight
 from tests.recorded import assert_all_learn

@@ -88,7 +88,7 @@ def test_rates_of_cascaded_blocks_go_on_to_double(output_stride, third, others):
     config = cascade(output_stride=output_stride, multi_grid=(1, 2, 1))
     _, _, blocks = resnet.plan(resnet.cascaded(resnet.R50, 3), config)
     expected = [[third] * 6, *([rate, 2 * rate, rate] for rate in others)]
-    assert [[step.rate for step in block] for block in blocks[2:]] == expected
+    assert [[unit.rate for unit in block] for block in blocks[2:]] == expected
 
 
 @pytest.mark.parametrize(("blocks", "output_stride"), [(0, 32), (1, 64), (3, 256)])

@@ -9,13 +9,13 @@ import tensorflow as tf
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones import vgg
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import dilation
 from deeplab_tf.models.heads.dilation import HEADS, GroupedUpscore
 from deeplab_tf.models.layers.blocks import Style, biased_conv
-from deeplab_tf.models.layers.custom import IdentityMaps
+from deeplab_tf.models.layers.initializers import IdentityMaps
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.losses import total
 from tests.recorded import assert_all_learn, assign_rule_weights
@@ -248,10 +248,10 @@ def small_net(x, dense):
         x = layers.Cropping2D(((0, 1), (0, 1)))(vgg._dense_pool(x, 1, name="pool"))
     else:
         x = vgg._pooled(x, vgg.Pool(2, 2, 0, 0), name="pool")
-    step = Step(1, rates[1]) if dense else Step(2, 1)
-    x = biased_conv(x, 4, 3, style=style, step=step, name="b")
-    x = biased_conv(x, 5, 3, style=style, step=Step(1, rates[2]), name="c")
-    return biased_conv(x, 2, 2, style=style, step=Step(1, rates[3]), name="d")
+    at = StrideRate(1, rates[1]) if dense else StrideRate(2, 1)
+    x = biased_conv(x, 4, 3, style=style, at=at, name="b")
+    x = biased_conv(x, 5, 3, style=style, at=StrideRate(1, rates[2]), name="c")
+    return biased_conv(x, 2, 2, style=style, at=StrideRate(1, rates[3]), name="d")
 
 
 @pytest.mark.parametrize(

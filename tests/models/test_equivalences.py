@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf import resize
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import Style, biased_conv
 
 
@@ -14,7 +14,12 @@ def convolution(rate, kernel_size=3):
     """An atrous convolution of two channels to four, its bias other than 0."""
     images = keras.Input((None, None, 2))
     x = biased_conv(
-        images, 4, kernel_size, style=Style(), step=Step(1, rate), name="conv"
+        images,
+        4,
+        kernel_size,
+        style=Style(),
+        at=StrideRate(1, rate),
+        name="conv",
     )
     model = keras.Model(images, x)
     model.get_layer("conv").bias.assign([0.1, -0.2, 0.3, 0.4])

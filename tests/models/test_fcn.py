@@ -11,7 +11,8 @@ from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads.fcn import HEADS
-from deeplab_tf.models.layers.custom import BilinearKernel, CropLike
+from deeplab_tf.models.layers.initializers import BilinearKernel
+from deeplab_tf.models.layers.resize import CropLike
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.losses import total
 from tests.recorded import assign_rule_weights

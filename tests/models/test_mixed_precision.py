@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.models.build import build
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.layers.unpooling import Unpool
 from deeplab_tf.models.mixed_precision import dtype_policy
 from tests.models.families import FAMILIES, cut_short

@@ -7,7 +7,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
-from deeplab_tf.models.layers.custom import CropLike, ResizeLike
+from deeplab_tf.models.layers.resize import CropLike, ResizeLike
 from deeplab_tf.models.receptive_field import fields, receptive_field
 
 

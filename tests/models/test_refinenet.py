@@ -10,7 +10,8 @@ import tensorflow as tf
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import refinenet
-from deeplab_tf.models.layers.blocks import Style, normal
+from deeplab_tf.models.layers.blocks import Style
+from deeplab_tf.models.layers.initializers import normal
 from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assign_rule_weights
 

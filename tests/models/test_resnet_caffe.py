@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
@@ -92,7 +92,7 @@ def test_a_block_without_its_stride_is_dilated_whole(variant):
 def test_a_multi_grid_multiplies_the_rates_of_the_last_block():
     config = ModelConfig(output_stride=16, multi_grid=(1, 2, 4))
     *_, last = resnet_caffe.plan((3, 4, 6, 3), config)
-    assert last == [Step(1, 2), Step(1, 4), Step(1, 8)]
+    assert last == [StrideRate(1, 2), StrideRate(1, 4), StrideRate(1, 8)]
     config = ModelConfig(output_stride=16, multi_grid=(1, 2))
     with pytest.raises(FlagError, match="--multi_grid=1,2: 3 rates are needed"):
         resnet_caffe.plan((3, 4, 6, 3), config)

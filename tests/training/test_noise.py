@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.models.layers.drop_path import DropPath
-from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.layers.dropout import Dropout, DropPath
 from deeplab_tf.training.noise import numbered
 
 SHAPE = (5, 7, 3)

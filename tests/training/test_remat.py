@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 from deeplab_tf.models.build import build
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
-from deeplab_tf.models.layers.drop_path import DropPath
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
+from deeplab_tf.models.layers.dropout import DropPath
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.training import remat, remat_cuts
 from deeplab_tf.training.remat_cuts import Made

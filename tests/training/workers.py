@@ -70,7 +70,7 @@ def _trainer(strategy, frozen):
     from keras import layers
 
     from deeplab_tf.config import OptimizerConfig
-    from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+    from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
     from tests.training.trainers import trainer_of
 
     keras.utils.set_random_seed(0)

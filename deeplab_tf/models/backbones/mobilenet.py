@@ -14,7 +14,7 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import (
     Activation,
     Features,
@@ -25,8 +25,8 @@ from deeplab_tf.models.layers.blocks import (
     depthwise_conv,
     global_mean,
     quick_sigmoid,
-    truncated_normal,
 )
+from deeplab_tf.models.layers.initializers import truncated_normal
 
 STYLE = Style(
     epsilon=1e-3,
@@ -93,17 +93,17 @@ def features(
             "--multi_grid: a ResNet or Xception has it, a MobileNet has not"
         )
     strides = [2, *(block.stride for block in network.blocks)]
-    root, *steps = atrous.plan(strides, config.output_stride)
+    root, *stride_rates = atrous.plan(strides, config.output_stride)
     outer = dataclasses.replace(style, activation=network.activation)
     width = functools.partial(_width, config=config, divisor=network.divisor)
     filters = width(network.root)
     name = f"{network.scope}.Conv"
-    x = conv(images, filters, 3, style=outer, step=root, name=name)
+    x = conv(images, filters, 3, style=outer, at=root, name=name)
     found: Features = {}
-    for i, (block, step) in enumerate(zip(network.blocks, steps, strict=True)):
+    for i, (block, at) in enumerate(zip(network.blocks, stride_rates, strict=True)):
         name = f"{network.scope}.expanded_conv" + (f"_{i}" if i else "")
         block = block._replace(filters=width(block.filters))
-        x, wide = _inverted_residual(x, block, step=step, style=style, name=name)
+        x, wide = _inverted_residual(x, block, at=at, style=style, name=name)
         if i in network.taps:
             found[network.taps[i]] = wide
     if network.last:
@@ -113,7 +113,7 @@ def features(
 
 
 def _inverted_residual(
-    x: Tensor, block: Block, *, step: Step, style: Style, name: str
+    x: Tensor, block: Block, *, at: StrideRate, style: Style, name: str
 ) -> tuple[Tensor, Tensor]:
     """The block's output, and what its depthwise convolution gave."""
     style = dataclasses.replace(style, activation=block.activation)
@@ -121,20 +121,21 @@ def _inverted_residual(
     expanded = divisible(x.shape[-1] * block.expansion, 8)
     if block.expansion > 1:
         # Of a fused block, the convolution that expands has size and stride.
-        kernel_size, at = (block.kernel_size, step) if block.fused else (1, Step())
+        kernel_size = block.kernel_size if block.fused else 1
+        own = at if block.fused else StrideRate()
         wide = conv(
-            x, expanded, kernel_size, style=style, step=at, name=f"{name}.expand"
+            x, expanded, kernel_size, style=style, at=own, name=f"{name}.expand"
         )
     if not block.fused:
         wide = depthwise_conv(
-            wide, block.kernel_size, style=style, step=step, name=f"{name}.depthwise"
+            wide, block.kernel_size, style=style, at=at, name=f"{name}.depthwise"
         )
     inside = _squeezed(wide, style=style, name=name) if block.squeezed else wide
     x = conv(
         inside, block.filters, 1, style=style, name=f"{name}.project", activation=False
     )
     # A block that lost its stride to the rate adds its input, too.
-    same = step.stride == 1 and shortcut.shape[-1] == block.filters
+    same = at.stride == 1 and shortcut.shape[-1] == block.filters
     if same and block.residual:
         x = layers.Add(name=f"{name}.add")([x, shortcut])
     return x, wide

@@ -14,7 +14,7 @@ from keras import initializers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.backbones.nas_cell import Operation, Sum, cell
 from deeplab_tf.models.layers.blocks import (
@@ -26,7 +26,7 @@ from deeplab_tf.models.layers.blocks import (
     batch_norm,
     resize_like,
 )
-from deeplab_tf.models.layers.custom import ResizeTo
+from deeplab_tf.models.layers.resize import ResizeTo
 
 _CLASSIFIER = {8: 256, 16: 512, 32: 1024}  # Stride -> filters.
 _STEM = ((64, 2), (64, 1), (128, 2))  # Filters and strides.
@@ -116,13 +116,13 @@ def _as_of_a_classifier(
     for level, filters in _CLASSIFIER.items():
         if level <= stride:
             continue
-        step = Step(2, rate)
+        at = StrideRate(2, rate)
         if left <= 1:
             rate *= 2
-            step = Step(1, rate)
+            at = StrideRate(1, rate)
         left //= 2
         name = f"{scope}.downsample_os{level}"
-        x = bare_conv(x, filters, 3, style=style, name=f"{name}_conv", step=step)
+        x = bare_conv(x, filters, 3, style=style, name=f"{name}_conv", at=at)
         x = batch_norm(x, style=style, name=f"{name}_bn")
         x = activated(x, style=style, name=f"{name}.{style.activation}")
     name = f"{scope}.classification_head"
@@ -132,10 +132,10 @@ def _as_of_a_classifier(
 
 
 def _of_cell(style: Style, number: int, cells: int) -> Style:
-    if style.dropping is None:
+    if style.drop_path is None:
         return style
-    dropping = style.dropping.of_cell(number, cells)
-    return dataclasses.replace(style, dropping=dropping)
+    schedule = style.drop_path.of_cell(number, cells)
+    return dataclasses.replace(style, drop_path=schedule)
 
 
 def plan(levels: Sequence[int], remove_last_stride: bool) -> list[Place]:
@@ -174,7 +174,7 @@ def _stem(images: Tensor, style: Style, scope: str) -> tuple[Tensor, Tensor]:
     x = images
     for i, (filters, stride) in enumerate(_STEM):
         name = f"{scope}.conv{i}"
-        x = bare_conv(x, filters, 3, style=style, name=name, step=Step(stride))
+        x = bare_conv(x, filters, 3, style=style, name=name, at=StrideRate(stride))
         found.append(batch_norm(x, style=style, name=f"{name}_bn"))
         x = activated(found[-1], style=style, name=f"{name}.{style.activation}")
     return found[-2], found[-1]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from keras import layers
 
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import (
     Style,
     Tensor,
@@ -16,8 +16,8 @@ from deeplab_tf.models.layers.blocks import (
     batch_norm,
     padded,
 )
-from deeplab_tf.models.layers.custom import ResizeTo
-from deeplab_tf.models.layers.drop_path import DropPath
+from deeplab_tf.models.layers.dropout import DropPath
+from deeplab_tf.models.layers.resize import ResizeTo
 
 
 class Operation(NamedTuple):
@@ -93,9 +93,9 @@ def _path(
 ) -> Tensor:
     """The operation's result, which training may drop."""
     x = _made(x, operation, filters=filters, stride=stride, style=style, name=name)
-    if style.dropping is None or operation.kind == "identity":
+    if style.drop_path is None or operation.kind == "identity":
         return x
-    rate, progress = style.dropping
+    rate, progress = style.drop_path
     return DropPath(rate, progress, name=f"{name}.drop_path")(x)
 
 
@@ -121,23 +121,23 @@ def _made(
     if stride == 1:
         return x
     names = (f"{name}.1x1", f"{name}.bn_1")
-    return _conv(x, 1, filters=filters, style=style, names=names, step=Step(stride))
+    return _conv(x, 1, filters=filters, style=style, names=names, at=StrideRate(stride))
 
 
 def _separable_twice(
     x: Tensor, kernel_size: int, *, filters: int, stride: int, style: Style, name: str
 ) -> Tensor:
     """Twice ReLU, separable convolution, batch norm; the first has the stride."""
-    for i, step in enumerate((Step(stride), Step()), start=1):
+    for i, at in enumerate((StrideRate(stride), StrideRate()), start=1):
         suffix = f"{kernel_size}x{kernel_size}_{i}"
         scope = f"{name}.separable_{suffix}"
         x = activated(x, style=style, name=f"{scope}.{style.activation}")
-        x, padding = padded(x, kernel_size, style=style, step=step, name=scope)
+        x, padding = padded(x, kernel_size, style=style, at=at, name=scope)
         # One layer: no batch norm stands between its two convolutions.
         x = layers.SeparableConv2D(
             filters,
             kernel_size,
-            strides=step.stride,
+            strides=at.stride,
             padding=padding,
             use_bias=False,
             depthwise_initializer=style.depthwise(),
@@ -155,10 +155,8 @@ def _atrous(
     suffix = f"{kernel_size}x{kernel_size}"
     names = (f"{name}.atrous_{suffix}", f"{name}.bn_atr_{suffix}")
     if stride == 1:
-        step = Step(rate=2)
-        return _conv(
-            x, kernel_size, filters=filters, style=style, names=names, step=step
-        )
+        at = StrideRate(rate=2)
+        return _conv(x, kernel_size, filters=filters, style=style, names=names, at=at)
     # It resizes what the ReLU gave: the two do not commute.
     x = activated(x, style=style, name=f"{name}.{style.activation}")
     x = ResizeTo(1 / stride, name=f"{name}.resize")([x, x])
@@ -173,10 +171,10 @@ def _conv(
     filters: int,
     style: Style,
     names: tuple[str, str],
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
 ) -> Tensor:
     """ReLU, convolution and batch norm, these two in scopes of their own."""
     scope, norm = names
     x = activated(x, style=style, name=f"{scope}.{style.activation}")
-    x = bare_conv(x, filters, kernel_size, style=style, name=scope, step=step)
+    x = bare_conv(x, filters, kernel_size, style=style, name=scope, at=at)
     return batch_norm(x, style=style, name=norm)

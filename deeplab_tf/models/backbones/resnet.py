@@ -15,7 +15,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activated, conv
 
@@ -32,7 +32,7 @@ class Depth(NamedTuple):
     """A ResNet: the scope of its names, its unit and its blocks."""
 
     scope: str
-    unit: Callable[[Tensor, int, Step, Style, str], tuple[Tensor, Tensor]]
+    unit: Callable[[Tensor, int, StrideRate, Style, str], tuple[Tensor, Tensor]]
     blocks: tuple[Block, ...]
 
 
@@ -57,15 +57,15 @@ def features(
     """
     depth = cascaded(depth, config.cascade or 0)
     first, pool, blocks = plan(depth, config)
-    x = root(images, widths, step=first, style=style, scope=depth.scope)
+    x = root(images, widths, at=first, style=style, scope=depth.scope)
     name = f"{depth.scope}.pool1"
     x = layers.MaxPooling2D(3, pool.stride, padding="same", name=name)(x)
     found: Features = {}
-    for b, steps in enumerate(blocks, start=1):
-        for u, step in enumerate(steps, start=1):
+    for b, stride_rates in enumerate(blocks, start=1):
+        for u, at in enumerate(stride_rates, start=1):
             name = f"{depth.scope}.block{b}.unit_{u}"
-            x, tap = depth.unit(x, depth.blocks[b - 1].filters, step, style, name)
-            if b < 4 and u == len(steps) - 1:  # The last before the stride.
+            x, tap = depth.unit(x, depth.blocks[b - 1].filters, at, style, name)
+            if b < 4 and u == len(stride_rates) - 1:  # The last before the stride.
                 found[f"c{b + 1}"] = tap
     if config.cascade is not None:
         found["cascade"] = x
@@ -83,19 +83,21 @@ def cascaded(depth: Depth, count: int) -> Depth:
     return depth._replace(blocks=(*earlier, *copies, last))
 
 
-def plan(depth: Depth, config: ModelConfig) -> tuple[Step, Step, list[list[Step]]]:
-    """Steps of root, pooling and the units of each block.
+def plan(
+    depth: Depth, config: ModelConfig
+) -> tuple[StrideRate, StrideRate, list[list[StrideRate]]]:
+    """Strides and rates of root, pooling and the units of each block.
 
     The multi-grid multiplies the rates of the last block, and of cascaded ones: Chen et
     al. 2017, section 3.2.1, https://arxiv.org/abs/1706.05587.
     """
     strides = [[1] * (units - 1) + [stride] for units, _, stride in depth.blocks]
     nominal = [2, 2, *itertools.chain.from_iterable(strides)]
-    first, pool, *steps = atrous.plan(nominal, config.output_stride)
+    first, pool, *stride_rates = atrous.plan(nominal, config.output_stride)
     factors = grid(config, depth.blocks[-1].units)
     factors *= 1 + (config.cascade or 0)
-    grids = (1,) * (len(steps) - len(factors)) + factors
-    rest = iter(map(graded, steps, grids))
+    grids = (1,) * (len(stride_rates) - len(factors)) + factors
+    rest = iter(map(graded, stride_rates, grids))
     return first, pool, [[next(rest) for _ in block] for block in strides]
 
 
@@ -107,37 +109,37 @@ def grid(config: ModelConfig, units: int) -> tuple[int, ...]:
     return factors
 
 
-def graded(step: Step, factor: int) -> Step:
-    """The step at `factor` times its rate.
+def graded(at: StrideRate, factor: int) -> StrideRate:
+    """`at` with `factor` times its rate.
 
     Raises:
         FlagError: It strides, too.
     """
-    if step.stride > 1 and factor > 1:
+    if at.stride > 1 and factor > 1:
         raise FlagError(
             f"--multi_grid: a unit cannot stride and dilate {factor} times; take a "
             "smaller --output_stride"
         )
-    return Step(step.stride, step.rate * factor)
+    return StrideRate(at.stride, at.rate * factor)
 
 
 def root(
-    images: Tensor, widths: tuple[int, ...], *, step: Step, style: Style, scope: str
+    images: Tensor, widths: tuple[int, ...], *, at: StrideRate, style: Style, scope: str
 ) -> Tensor:
     """A 7x7 convolution of one width, or 3x3 ones of several; the first strides."""
     if len(widths) == 1:
-        return conv(images, *widths, 7, step=step, style=style, name=f"{scope}.conv1")
+        return conv(images, *widths, 7, at=at, style=style, name=f"{scope}.conv1")
     x = images
     for i, width in enumerate(widths, start=1):
-        x = conv(x, width, 3, step=step, style=style, name=f"{scope}.conv1_{i}")
-        step = Step()
+        x = conv(x, width, 3, at=at, style=style, name=f"{scope}.conv1_{i}")
+        at = StrideRate()
     return x
 
 
 def bottleneck(
     x: Tensor,
     filters: int,
-    step: Step,
+    at: StrideRate,
     style: Style,
     scope: str,
     *,
@@ -148,33 +150,34 @@ def bottleneck(
     The 3x3 has the stride or, if `early`, the first 1x1.
     """
     name, narrow = f"{scope}.bottleneck_v1", max(1, filters // 4)
-    first, second = Step(), step
+    first, second = StrideRate(), at
     if early:
-        first, second = Step(step.stride), Step(1, step.rate)
-    y = conv(x, narrow, 1, step=first, style=style, name=f"{name}.conv1")
-    y = conv(y, narrow, 3, step=second, style=style, name=f"{name}.conv2")
+        first, second = StrideRate(at.stride), StrideRate(1, at.rate)
+    y = conv(x, narrow, 1, at=first, style=style, name=f"{name}.conv1")
+    y = conv(y, narrow, 3, at=second, style=style, name=f"{name}.conv2")
     y = conv(y, filters, 1, style=style, name=f"{name}.conv3", activation=False)
-    return _added(x, y, step, style, name), y
+    return _added(x, y, at, style, name), y
 
 
 def lite_bottleneck(
-    x: Tensor, filters: int, step: Step, style: Style, scope: str
+    x: Tensor, filters: int, at: StrideRate, style: Style, scope: str
 ) -> tuple[Tensor, Tensor]:
     """Two 3x3 beside a shortcut, the unit of ResNet-18."""
     name = f"{scope}.lite_bottleneck_v1"
-    inner = Step(1, step.rate)
-    y = conv(x, filters, 3, step=inner, style=style, name=f"{name}.conv1")
+    inner = StrideRate(1, at.rate)
+    y = conv(x, filters, 3, at=inner, style=style, name=f"{name}.conv1")
     last = f"{name}.conv2"
-    y = conv(y, filters, 3, step=step, style=style, name=last, activation=False)
-    return _added(x, y, step, style, name), y
+    y = conv(y, filters, 3, at=at, style=style, name=last, activation=False)
+    return _added(x, y, at, style, name), y
 
 
-def _added(x: Tensor, y: Tensor, step: Step, style: Style, name: str) -> Tensor:
-    filters, stride, scope = y.shape[-1], Step(step.stride), f"{name}.shortcut"
+def _added(x: Tensor, y: Tensor, at: StrideRate, style: Style, name: str) -> Tensor:
+    filters, scope = y.shape[-1], f"{name}.shortcut"
     if x.shape[-1] != filters:
-        x = conv(x, filters, 1, step=stride, style=style, name=scope, activation=False)
-    elif stride.stride > 1:
-        x = layers.MaxPooling2D(1, stride.stride, name=scope)(x)
+        own = StrideRate(at.stride)
+        x = conv(x, filters, 1, at=own, style=style, name=scope, activation=False)
+    elif at.stride > 1:
+        x = layers.MaxPooling2D(1, at.stride, name=scope)(x)
     y = layers.Add(name=f"{name}.add")([x, y])
     return activated(y, style=style, name=f"{name}.relu")
 

@@ -15,7 +15,7 @@ from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models import atrous
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones import resnet
 from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, width
@@ -46,30 +46,32 @@ def features(
         late: The 3x3 of a unit has the stride.
     """
     channels = tuple(width(each, config) for each in root)
-    x = resnet.root(images, channels, step=Step(2), style=style, scope=scope)
+    x = resnet.root(images, channels, at=StrideRate(2), style=style, scope=scope)
     x = layers.ZeroPadding2D(1, name=f"{scope}.pool1.pad")(x)
     x = layers.MaxPooling2D(3, 2, name=f"{scope}.pool1")(x)
     found: Features = {}
-    for b, steps in enumerate(plan(units, config), start=1):
+    for b, stride_rates in enumerate(plan(units, config), start=1):
         filters = width(128 * 2**b, config)
-        for u, step in enumerate(steps, start=1):
+        for u, at in enumerate(stride_rates, start=1):
             name = f"{scope}.block{b}.unit_{u}"
-            x, _ = resnet.bottleneck(x, filters, step, style, name, early=not late)
+            x, _ = resnet.bottleneck(x, filters, at, style, name, early=not late)
         found[f"c{b + 1}"] = x
     return found
 
 
-def plan(units: tuple[int, ...], config: ModelConfig) -> list[list[Step]]:
-    """Steps of the units of each block.
+def plan(units: tuple[int, ...], config: ModelConfig) -> list[list[StrideRate]]:
+    """Strides and rates of the units of each block.
 
     A block that loses its stride dilates from its first unit on: Chen et al. 2016,
     section 3.1, https://arxiv.org/abs/1606.00915, and PSPNet, as released.
     """
     blocks = []
     planned = atrous.plan(_STRIDES, config.output_stride)
-    for count, stride, step in zip(units, _STRIDES[2:], planned[2:], strict=True):
-        rate = step.rate * stride // step.stride
-        blocks.append([Step(step.stride, rate), *[Step(1, rate)] * (count - 1)])
+    for count, stride, at in zip(units, _STRIDES[2:], planned[2:], strict=True):
+        rate = at.rate * stride // at.stride
+        blocks.append(
+            [StrideRate(at.stride, rate), *[StrideRate(1, rate)] * (count - 1)]
+        )
     grid = resnet.grid(config, units[-1])
     blocks[-1] = list(map(resnet.graded, blocks[-1], grid))
     return blocks

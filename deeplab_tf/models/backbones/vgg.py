@@ -12,7 +12,7 @@ from deeplab_tf.models.backbones.backbone import CAFFE_MEAN, Backbone
 from deeplab_tf.models.layers import unpooling
 from deeplab_tf.models.layers.blocks import (
     Features,
-    Step,
+    StrideRate,
     Style,
     Tensor,
     biased_conv,
@@ -84,13 +84,13 @@ def _with_indices(images: Tensor, config: ModelConfig, style: Style) -> Features
 def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
     """The trunk at any output stride: pools that keep the size dilate what follows."""
     x, found = images, {}
-    for block, step in enumerate(atrous.plan((2,) * 5, config.output_stride), start=1):
-        found[f"conv{block}"] = x = _block(x, block, config, style, rate=step.rate)
+    for block, at in enumerate(atrous.plan((2,) * 5, config.output_stride), start=1):
+        found[f"conv{block}"] = x = _block(x, block, config, style, rate=at.rate)
         name = f"vgg_16.pool{block}"
-        if step.stride > 1:
+        if at.stride > 1:
             x = _pooled(x, HALVE, name=name)
         else:
-            x = _dense_pool(x, step.rate, name=name)
+            x = _dense_pool(x, at.rate, name=name)
         found[f"pool{block}"] = x
     return found
 
@@ -105,7 +105,7 @@ def _block(
             width(filters, config),
             3,
             style=style,
-            step=Step(1, rate),
+            at=StrideRate(1, rate),
             activation=True,
             name=f"vgg_16.conv{block}.conv{block}_{i}",
         )

@@ -12,7 +12,7 @@ from keras import layers
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.layers.blocks import (
     Features,
@@ -21,8 +21,8 @@ from deeplab_tf.models.layers.blocks import (
     activated,
     conv,
     separable_conv,
-    truncated_normal,
 )
+from deeplab_tf.models.layers.initializers import truncated_normal
 
 
 class Module(NamedTuple):
@@ -53,23 +53,23 @@ def features(
 ) -> Features:
     """Features of an Xception; a tap is a pointwise convolution before its ReLU."""
     strides = [module.stride for module in modules]
-    root, *steps = atrous.plan([2, *strides], config.output_stride)
+    root, *stride_rates = atrous.plan([2, *strides], config.output_stride)
     name = f"{scope}.entry_flow.conv1"
     # Its padding stays, where that of the modules is given up for quantization.
     outer = dataclasses.replace(style, padding="fixed")
-    x = conv(images, 32, 3, step=root, style=outer, name=f"{name}_1")
+    x = conv(images, 32, 3, at=root, style=outer, name=f"{name}_1")
     x = conv(x, 64, 3, style=style, name=f"{name}_2")
     found: Features = {}
-    for module, step in zip(modules, steps, strict=True):
+    for module, at in zip(modules, stride_rates, strict=True):
         name = f"{scope}.{module.scope}.xception_module"
-        rates = _rates(module, step, config)
-        x, tap = _module(x, module, step.stride, rates, style=style, name=name)
+        rates = _rates(module, at, config)
+        x, tap = _module(x, module, at.stride, rates, style=style, name=name)
         if module.tap:
             found[module.tap] = tap
     return found | {"c5": x}
 
 
-def _rates(module: Module, step: Step, config: ModelConfig) -> tuple[int, ...]:
+def _rates(module: Module, at: StrideRate, config: ModelConfig) -> tuple[int, ...]:
     """Rates of the three convolutions; a multi-grid multiplies those of the last."""
     grid = config.multi_grid or (1, 1, 1)
     if len(grid) != 3:
@@ -77,7 +77,7 @@ def _rates(module: Module, step: Step, config: ModelConfig) -> tuple[int, ...]:
         raise FlagError(f"--multi_grid={given}: 3 rates are needed")
     if module.shortcut != "none":
         grid = (1, 1, 1)
-    return tuple(step.rate * factor for factor in grid)
+    return tuple(at.rate * factor for factor in grid)
 
 
 def _module(
@@ -94,17 +94,20 @@ def _module(
     inside = module.shortcut == "none"
     y, outputs = x, []
     for i, (filters, rate) in enumerate(zip(module.filters, rates, strict=True), 1):
-        scope, step = f"{name}.separable_conv{i}", Step(stride if i == 3 else 1, rate)
+        scope, at = (
+            f"{name}.separable_conv{i}",
+            StrideRate(stride if i == 3 else 1, rate),
+        )
         if not inside:
             y = activated(y, style=style, name=f"{scope}.{style.activation}")
         y = separable_conv(
-            y, filters, step=step, style=style, name=scope, activation=inside
+            y, filters, at=at, style=style, name=scope, activation=inside
         )
         outputs.append(y)
     if module.shortcut == "conv":
-        scope, step = f"{name}.shortcut", Step(stride)
+        scope, at = f"{name}.shortcut", StrideRate(stride)
         filters = module.filters[-1]
-        x = conv(x, filters, 1, step=step, style=style, name=scope, activation=False)
+        x = conv(x, filters, 1, at=at, style=style, name=scope, activation=False)
     if module.shortcut != "none":
         y = layers.Add(name=f"{name}.add")([x, y])
         if style.bounded:

@@ -9,7 +9,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.heads import dense_prediction_cell
 from deeplab_tf.models.layers.blocks import (
     Features,
@@ -50,11 +50,11 @@ def aspp(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     filters = config.aspp_convs_filters
     branches = [conv(x, filters, 1, style=style, name="aspp0")]
     for i, rate in enumerate(config.atrous_rates, start=1):
-        name, step = f"aspp{i}", Step(1, rate)
+        name, at = f"aspp{i}", StrideRate(1, rate)
         if config.aspp_with_separable_conv:
-            branch = separable_conv(x, filters, style=style, name=name, step=step)
+            branch = separable_conv(x, filters, style=style, name=name, at=at)
         else:
-            branch = conv(x, filters, 3, style=style, name=name, step=step)
+            branch = conv(x, filters, 3, style=style, name=name, at=at)
         branches.append(branch)
     gated = config.aspp_with_squeeze_and_excitation and config.add_image_level_feature
     if config.add_image_level_feature and not gated:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from keras import layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
 from deeplab_tf.models.heads.head import Head
 from deeplab_tf.models.layers.blocks import (
@@ -20,12 +20,12 @@ from deeplab_tf.models.layers.blocks import (
     Style,
     Tensor,
     biased_conv,
-    normal,
     resize_like,
     width,
 )
-from deeplab_tf.models.layers.custom import CropLike, ResizeTo
 from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.layers.initializers import normal
+from deeplab_tf.models.layers.resize import CropLike, ResizeTo
 from deeplab_tf.models.vgg_form import Form, Pool
 
 BASE, LARGE_FOV = Fc6(4, 4), Fc6(3, 12, 1024)
@@ -94,8 +94,8 @@ def _branch(
     x: Tensor, num_classes: int, config: ModelConfig, style: Style, tap: str
 ) -> Tensor:
     """3x3 and 1x1 convolutions to 128 channels, and a classifier."""
-    first = Step(_BRANCHES[tap]) if style.training_form else Step()
-    for i, (kernel_size, step) in enumerate(((3, first), (1, Step())), start=1):
+    first = StrideRate(_BRANCHES[tap]) if style.training_form else StrideRate()
+    for i, (kernel_size, at) in enumerate(((3, first), (1, StrideRate())), start=1):
         # Released with 0.005 for the 1x1 after pool4.
         spread = 0.005 if (tap, i) == ("pool4", 2) else 0.001
         x = biased_conv(
@@ -103,7 +103,7 @@ def _branch(
             width(128, config),
             kernel_size,
             style=dataclasses.replace(style, kernel=normal(spread), padding="fixed"),
-            step=step,
+            at=at,
             activation=True,
             name=f"msc.{tap}_{i}",
         )

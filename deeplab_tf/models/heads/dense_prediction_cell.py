@@ -11,7 +11,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import Style, Tensor, conv, separable_conv
 from deeplab_tf.models.layers.dropout import Dropout
 
@@ -47,8 +47,8 @@ def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
             continue
         # Of height and width, at output stride 16.
         rate = tuple(side * 16 // config.output_stride for side in branch["rate"])
-        step = Step(1, rate)  # type: ignore[arg-type]
-        found.append(separable_conv(source, filters, style=style, name=name, step=step))
+        at = StrideRate(1, rate)  # type: ignore[arg-type]
+        found.append(separable_conv(source, filters, style=style, name=name, at=at))
     x = layers.Concatenate(name=f"{SCOPE}.concat")(found)
     x = Dropout(0.1, name=f"{SCOPE}.dropout")(x)
     return conv(x, filters, 1, style=style, name=f"{SCOPE}.concat_projection")

@@ -15,16 +15,12 @@ import keras
 from keras import layers, ops
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
 from deeplab_tf.models.heads.head import Head
-from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, normal
-from deeplab_tf.models.layers.custom import (
-    BilinearKernel,
-    CropLike,
-    IdentityMaps,
-    ResizeTo,
-)
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv
+from deeplab_tf.models.layers.initializers import BilinearKernel, IdentityMaps, normal
+from deeplab_tf.models.layers.resize import CropLike, ResizeTo
 from deeplab_tf.models.vgg_form import Form, Pool
 
 
@@ -116,7 +112,7 @@ def context(x: Tensor, module: Context, style: Style) -> Tensor:
             times * num_classes,
             3,
             style=style,
-            step=Step(1, rate),
+            at=StrideRate(1, rate),
             activation=True,
             name=f"context.conv{i}",
         )

@@ -14,7 +14,8 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.heads.fully_connected import FC, Fc6, fully_connected
 from deeplab_tf.models.heads.head import Head, HeadFunction
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor
-from deeplab_tf.models.layers.custom import BilinearKernel, CropLike
+from deeplab_tf.models.layers.initializers import BilinearKernel
+from deeplab_tf.models.layers.resize import CropLike
 from deeplab_tf.models.vgg_form import HALVE, Form
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import Style, Tensor, biased_conv, width
 from deeplab_tf.models.layers.dropout import Dropout
 
@@ -39,14 +39,14 @@ def fully_connected(
         fc6: Which form.
         suffix: Of the names, where there are several.
     """
-    steps = ((6, fc6.kernel_size, Step(1, fc6.rate)), (7, 1, Step()))
-    for number, kernel_size, step in steps:
+    convolutions = ((6, fc6.kernel_size, StrideRate(1, fc6.rate)), (7, 1, StrideRate()))
+    for number, kernel_size, at in convolutions:
         x = biased_conv(
             x,
             width(fc6.filters, config),
             kernel_size,
             style=style,
-            step=step,
+            at=at,
             activation=True,
             name=f"vgg_16.fc{number}{suffix}",
         )

@@ -19,7 +19,7 @@ from deeplab_tf.models.layers.blocks import (
     biased_conv,
     resize_like,
 )
-from deeplab_tf.models.layers.custom import ResizeTo
+from deeplab_tf.models.layers.resize import ResizeTo
 
 KERNEL_SIZE = 15  # Of VOC, at a crop of 512.
 

@@ -19,11 +19,11 @@ from deeplab_tf.models.layers.blocks import (
     Tensor,
     biased_conv,
     conv,
-    normal,
     resize_like,
     width,
 )
 from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.layers.initializers import normal
 
 BINS = (6, 3, 2, 1)
 

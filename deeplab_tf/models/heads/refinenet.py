@@ -17,11 +17,11 @@ from deeplab_tf.models.layers.blocks import (
     Tensor,
     bare_conv,
     biased_conv,
-    normal,
     resize_like,
     width,
 )
 from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.models.layers.initializers import normal
 
 _FILTERS = {"c5": 512, "c4": 256, "c3": 256, "c2": 256}  # From coarse to fine.
 _DROPPED = ("c5", "c4")

@@ -9,15 +9,9 @@ import numpy as np
 from keras import initializers, layers
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.layers.blocks import (
-    Features,
-    Style,
-    Tensor,
-    biased_conv,
-    normal,
-    width,
-)
-from deeplab_tf.models.layers.custom import CropLike
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, biased_conv, width
+from deeplab_tf.models.layers.initializers import normal
+from deeplab_tf.models.layers.resize import CropLike
 
 _CROPS = {4: 4, 3: 16, 2: 40, 1: 88}  # What the way down and up again has lost.
 

@@ -1,43 +1,26 @@
-"""The layers that all networks are made of, named after the official scopes.
+"""Convolutions with batch norm and activation, named after the official scopes.
 
 A layer's name is its scope in the official checkpoints with `.` for `/`, since Keras
-forbids slashes; so every TF1 variable name follows from a layer (`models.names`).
+forbids slashes; so every TF1 variable name follows from a layer (`weight_names`).
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
-from keras import initializers, layers
+import keras
+from keras import initializers, layers, ops
 
 from deeplab_tf.config import ModelConfig
-from deeplab_tf.models.atrous import Step
-from deeplab_tf.models.layers.custom import (
-    Clip,
-    FrozenableBatchNorm,
-    ResizeLike,
-    Tensor,
-)
-from deeplab_tf.models.layers.drop_path import Dropping
+from deeplab_tf.models.atrous import StrideRate
+from deeplab_tf.models.layers.backend_ops import Tensor
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
+from deeplab_tf.models.layers.dropout import DropPathSchedule
+from deeplab_tf.models.layers.initializers import Initializer, truncated_normal, xavier
+from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.models.vgg_form import Form
 
 Features = dict[str, Tensor]
 Activation = Literal["relu", "relu6", "hard_swish"]
-Initializer = Callable[[], initializers.Initializer]
-
-# A fresh one for each layer: Keras repeats the values of a shared one.
-xavier: Initializer = initializers.GlorotUniform
-
-
-def truncated_normal(stddev: float) -> Initializer:
-    """Normal values within two standard deviations, which are not corrected for it."""
-    return functools.partial(initializers.TruncatedNormal, stddev=stddev)
-
-
-def normal(stddev: float) -> Initializer:
-    """Normal values."""
-    return functools.partial(initializers.RandomNormal, stddev=stddev)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +41,7 @@ class Style:
         frozen: Normalize by the moving statistics in training, too.
         fixed: Scale and offset of batch norm do not learn.
         replicas: Devices over which the batch is spread.
-        dropping: Of the paths of a cell, in training.
+        drop_path: Schedule of the paths of a cell, in training.
         training_form: Build the graph that learns, where it is another.
         vgg_form: Of VGG-16, where a head brings one.
     """
@@ -74,7 +57,7 @@ class Style:
     frozen: bool = False
     fixed: bool = False
     replicas: int = 1
-    dropping: Dropping | None = None
+    drop_path: DropPathSchedule | None = None
     training_form: bool = False
     vgg_form: Form | None = None
 
@@ -90,11 +73,11 @@ def conv(
     *,
     style: Style,
     name: str,
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
     activation: bool = True,
 ) -> Tensor:
     """Convolution, batch norm and, unless declined, activation."""
-    x = bare_conv(x, filters, kernel_size, style=style, name=name, step=step)
+    x = bare_conv(x, filters, kernel_size, style=style, name=name, at=at)
     return normalized(x, style=style, name=name, activation=activation)
 
 
@@ -105,11 +88,11 @@ def bare_conv(
     *,
     style: Style,
     name: str,
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
 ) -> Tensor:
     """Convolution without bias."""
     return _convolved(
-        x, filters, kernel_size, style=style, name=name, step=step, use_bias=False
+        x, filters, kernel_size, style=style, name=name, at=at, use_bias=False
     )
 
 
@@ -119,15 +102,15 @@ def depthwise_conv(
     *,
     style: Style,
     name: str,
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
     activation: bool = True,
 ) -> Tensor:
     """Depthwise convolution, batch norm and, unless declined, activation."""
-    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
+    x, padding = padded(x, kernel_size, style=style, at=at, name=name)
     x = layers.DepthwiseConv2D(
         kernel_size,
-        strides=step.stride,
-        dilation_rate=step.rate,
+        strides=at.stride,
+        dilation_rate=at.rate,
         padding=padding,
         use_bias=False,
         depthwise_initializer=style.depthwise(),
@@ -142,7 +125,7 @@ def separable_conv(
     *,
     style: Style,
     name: str,
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
     activation: bool = True,
 ) -> Tensor:
     """3x3 depthwise, then 1x1 pointwise, each with batch norm and activation.
@@ -150,7 +133,7 @@ def separable_conv(
     Reference: Chen et al. 2018, section 3.1, https://arxiv.org/abs/1802.02611.
     """
     x = depthwise_conv(
-        x, 3, style=style, name=f"{name}_depthwise", step=step, activation=activation
+        x, 3, style=style, name=f"{name}_depthwise", at=at, activation=activation
     )
     style = dataclasses.replace(style, kernel=style.pointwise)
     return conv(
@@ -179,6 +162,29 @@ def batch_norm(x: Tensor, *, style: Style, name: str, offset: float = 0.0) -> Te
     )(x)
 
 
+@keras.saving.register_keras_serializable("deeplab_tf")
+class Clip(layers.Layer):
+    """Values between `-bound` and `bound`.
+
+    Args:
+        bound: More than 0.
+        **settings: Of a layer.
+    """
+
+    def __init__(self, bound: float, **settings: Any):
+        super().__init__(**settings)
+        self.bound = bound
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.clip(inputs, -self.bound, self.bound)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"bound": self.bound}
+
+
 def activated(x: Tensor, *, style: Style, name: str) -> Tensor:
     """The activation of the style."""
     if style.activation == "hard_swish":
@@ -194,12 +200,12 @@ def biased_conv(
     *,
     style: Style,
     name: str,
-    step: Step = Step(),
+    at: StrideRate = StrideRate(),
     activation: bool = False,
 ) -> Tensor:
     """Convolution with a bias, without batch norm and, unless asked for, activation."""
     x = _convolved(
-        x, filters, kernel_size, style=style, name=name, step=step, use_bias=True
+        x, filters, kernel_size, style=style, name=name, at=at, use_bias=True
     )
     return activated(x, style=style, name=f"{name}.relu") if activation else x
 
@@ -211,15 +217,15 @@ def _convolved(
     *,
     style: Style,
     name: str,
-    step: Step,
+    at: StrideRate,
     use_bias: bool,
 ) -> Tensor:
-    x, padding = padded(x, kernel_size, style=style, step=step, name=name)
+    x, padding = padded(x, kernel_size, style=style, at=at, name=name)
     return layers.Conv2D(
         filters,
         kernel_size,
-        strides=step.stride,
-        dilation_rate=step.rate,
+        strides=at.stride,
+        dilation_rate=at.rate,
         padding=padding,
         use_bias=use_bias,
         kernel_initializer=style.kernel(),
@@ -250,13 +256,13 @@ def resize_like(x: Tensor, like: Tensor, *, name: str) -> Tensor:
 
 
 def padded(
-    x: Tensor, kernel_size: int, *, style: Style, step: Step, name: str
+    x: Tensor, kernel_size: int, *, style: Style, at: StrideRate, name: str
 ) -> tuple[Tensor, str]:
     """What a convolution of that size reads, and its `padding` for Keras."""
     if style.padding == "valid":
         return x, "valid"
-    if step.stride == 1 or style.padding == "same" or kernel_size == 1:
+    if at.stride == 1 or style.padding == "same" or kernel_size == 1:
         return x, "same"
-    extent = step.rate * (kernel_size - 1)
+    extent = at.rate * (kernel_size - 1)
     pads = (extent // 2, extent - extent // 2)
     return layers.ZeroPadding2D((pads, pads), name=f"{name}.pad")(x), "valid"

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from deeplab_tf.models.layers.custom import Tensor
+from deeplab_tf.models.layers.backend_ops import Tensor
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")

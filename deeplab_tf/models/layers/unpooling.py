@@ -11,8 +11,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from deeplab_tf.models.layers.backend_ops import Tensor
 from deeplab_tf.models.layers.blocks import Style, activated, batch_norm, biased_conv
-from deeplab_tf.models.layers.custom import Tensor
 
 
 def conv(

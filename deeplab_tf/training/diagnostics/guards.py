@@ -9,7 +9,7 @@ from absl import logging
 
 from deeplab_tf.checkpoints.manager import Keeper
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.weight_names import layers_of, weights_by_name
 from deeplab_tf.training.diagnostics import nan_dump
 from deeplab_tf.training.diagnostics.nan_dump import Bad

@@ -16,7 +16,7 @@ from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.weight_names import layers_of
 from deeplab_tf.training import run
 from deeplab_tf.training.diagnostics import guards, memory, two_steps, warnings

@@ -15,7 +15,7 @@ from deeplab_tf.data import spec_compatibility
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.models.build import multiple
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.weight_names import layers_of, scope
 from deeplab_tf.training.losses.class_weights import Counts
 

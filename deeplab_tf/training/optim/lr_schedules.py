@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from deeplab_tf.config import OptimizerConfig, TrainConfig
-from deeplab_tf.models.layers.drop_path import Dropping
+from deeplab_tf.models.layers.dropout import DropPathSchedule
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -87,7 +87,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return {"config": self.config}
 
 
-def dropping(config: TrainConfig, step: Any) -> Dropping | None:
+def drop_path_schedule(config: TrainConfig, step: Any) -> DropPathSchedule | None:
     """More paths the further training is, from none at its first step.
 
     Args:
@@ -101,4 +101,4 @@ def dropping(config: TrainConfig, step: Any) -> Dropping | None:
     def progress() -> tf.Tensor:
         return tf.minimum(tf.cast(step.value, tf.float32) / total, 1.0)
 
-    return Dropping(1 - config.drop_path_keep_prob, progress)
+    return DropPathSchedule(1 - config.drop_path_keep_prob, progress)

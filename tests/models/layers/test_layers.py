@@ -7,9 +7,10 @@ import tensorflow as tf
 from keras import layers
 
 from deeplab_tf import resize
-from deeplab_tf.models.atrous import Step
+from deeplab_tf.models.atrous import StrideRate
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.layers.blocks import Style, conv
-from deeplab_tf.models.layers.custom import FrozenableBatchNorm, ResizeLike
+from deeplab_tf.models.layers.resize import ResizeLike
 
 
 def bilinear_by_hand(image, height, width):
@@ -103,8 +104,8 @@ def test_batch_norm_over_replicas_is_that_of_the_whole_batch(rng, two_devices):
 def test_fixed_padding_is_that_of_the_kernel_whatever_the_size(rng, size):
     x = rng.normal(size=(1, size, size, 2)).astype(np.float32)
     inputs = keras.Input((size, size, 2))
-    style, step = Style(padding="fixed"), Step(2, 1)
-    y = conv(inputs, 3, 3, style=style, name="a", step=step, activation=False)
+    style, at = Style(padding="fixed"), StrideRate(2, 1)
+    y = conv(inputs, 3, 3, style=style, name="a", at=at, activation=False)
     model = keras.Model(inputs, y)
     dense = layers.Conv2D(3, 3, padding="same", use_bias=False)
     dense.build(x.shape)

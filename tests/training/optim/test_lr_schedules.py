@@ -166,7 +166,7 @@ def test_paths_drop_more_with_every_step_within_one_graph():
         drop_path_keep_prob=0.75,
     )
     step = keras.Variable(0, dtype="int64", trainable=False)
-    found = lr_schedules.dropping(config, step)
+    found = lr_schedules.drop_path_schedule(config, step)
     progress = tf.function(found.progress)
     assert found.rate == 0.25
     shares = []

@@ -7,7 +7,7 @@ import pytest
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build
-from deeplab_tf.models.layers.drop_path import DropPath, Dropping
+from deeplab_tf.models.layers.dropout import DropPath, DropPathSchedule
 from deeplab_tf.models.weight_names import weights_by_name
 
 
@@ -47,7 +47,7 @@ def test_later_cells_of_a_network_lose_more():
     config = ModelConfig(
         model_variant="nas_pnasnet", nas_stem_output_num_conv_filters=4
     )
-    model = build(config, 3, dropping=Dropping(0.6, half_done))
+    model = build(config, 3, drop_path=DropPathSchedule(0.6, half_done))
     paths = [layer for layer in model.layers if isinstance(layer, DropPath)]
     # A tenth operation, the identity, always stays.
     assert len(paths) == 12 * 9
@@ -61,4 +61,4 @@ def test_later_cells_of_a_network_lose_more():
 
 def test_a_network_without_paths_says_so():
     with pytest.raises(FlagError, match="keep_prob: mobilenet_v2 has no paths to drop"):
-        build(ModelConfig(), 3, dropping=Dropping(0.5, half_done))
+        build(ModelConfig(), 3, drop_path=DropPathSchedule(0.5, half_done))

@@ -1,0 +1,52 @@
+"""Batch norm as TensorFlow 1 trains it, which can be frozen."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from deeplab_tf.models.layers import backend_ops
+from deeplab_tf.models.layers.backend_ops import Tensor
+
+
+@keras.saving.register_keras_serializable("deeplab_tf")
+class FrozenableBatchNorm(layers.BatchNormalization):
+    """Batch norm as TensorFlow 1 trains it.
+
+    Keras 3 lets a model's `training` override that of a layer, so "frozen" is a
+    property of the layer: statistics stay, scale and offset learn. The moving variance
+    takes the unbiased variance of the batch, where Keras takes the biased one.
+
+    Args:
+        frozen: Normalize by the moving statistics in training, too.
+        replicas: Devices over which the batch is spread; statistics are of all of it.
+        **settings: Of `keras.layers.BatchNormalization`.
+    """
+
+    def __init__(self, *, frozen: bool = False, replicas: int = 1, **settings: Any):
+        settings["synchronized"] = replicas > 1
+        super().__init__(**settings)
+        self.frozen = frozen
+        self.replicas = replicas
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        training = bool(training) and not self.frozen
+        if backend_ops.on_tensorflow() and not (training and self.synchronized):
+            found = backend_ops.fused_batch_norm(inputs, self, training=training)
+        else:
+            found = backend_ops.composed_batch_norm(
+                inputs, self, training=training, replicas=self.replicas
+            )
+        x, mean, variance = found
+        if training:
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        return x
+
+    def _move(self, statistic: Any, value: Tensor) -> None:
+        statistic.assign(statistic * self.momentum + value * (1.0 - self.momentum))
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        del config["synchronized"]
+        return config | {"frozen": self.frozen, "replicas": self.replicas}
