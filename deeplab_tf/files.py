@@ -16,6 +16,7 @@ from absl import logging
 from deeplab_tf.errors import InputError
 
 LOCK = ".lock"
+RECIPES = Path(__file__).with_name("recipes")  # Data of the package, no module.
 
 
 def check_writable(flag: str, folder: str | None) -> Path:
@@ -31,6 +32,17 @@ def check_writable(flag: str, folder: str | None) -> Path:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"--{flag}={folder}: {existing} may not be written")
     return path
+
+
+def find_recipe_file(path: str) -> Path:
+    """The path itself, or the packaged file where there is none at `.../recipes/NAME`.
+
+    So `recipes/shapes.flags` is found from any folder.
+    """
+    place = Path(path).expanduser()
+    packaged = RECIPES / place.name
+    is_recipe = place.parent.name == RECIPES.name and packaged.is_file()
+    return packaged if is_recipe and not place.is_file() else place
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

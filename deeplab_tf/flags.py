@@ -8,12 +8,14 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import flags, logging
 
 from deeplab_tf.config.fields import text, with_settings
 from deeplab_tf.errors import FlagError
+from deeplab_tf.files import RECIPES, find_recipe_file
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -25,8 +27,9 @@ def parse(
     """The record that a command line describes.
 
     Every field with help is a flag of its name; records inside the record are flat. A
-    later flag wins over an earlier one and over `--flagfile`. Lists are written
-    `6,12,18` or by repetition; a value with a comma starts the list anew.
+    later flag wins over an earlier one and over what a `--flagfile` or a `--recipe`
+    before it holds. Lists are written `6,12,18` or by repetition; a value with a comma
+    starts the list anew.
 
     Args:
         record: A dataclass made with `fields.flag`.
@@ -64,6 +67,13 @@ def _define(record: type, retired: Retired) -> flags.FlagValues:
                     field.name, hints[field.name], shown, field.metadata["help"]
                 )
                 flags.DEFINE_flag(flag, values, module_name=group.__name__)
+    flags.DEFINE_string(
+        "recipe",
+        None,
+        "A packaged flagfile: short for --flagfile=recipes/NAME.flags.",
+        values,
+        module_name="Recipes",
+    )
     for name, (kind, reason) in retired.items():
         flag = _flag(name, kind, None, f"Does nothing here: {reason}.")
         flags.DEFINE_flag(flag, values, module_name="Retired")
@@ -112,9 +122,6 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
             values[name].present = 0  # What a flagfile listed, a later list replaces.
         try:
             leftover += values([argv[0], *layer])[1:]
-        except flags.CantOpenFlagFileError as error:
-            path = str(error).split("'")[1]
-            raise FlagError(f"--flagfile={path}: no such file") from None
         except flags.UnrecognizedFlagError as error:
             raise FlagError(str(error).replace(" ?", "?")) from None
         except (flags.Error, ValueError) as error:
@@ -124,19 +131,45 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
         raise FlagError(f"arguments that belong to no flag: {' '.join(leftover)}{hint}")
 
 
-def _layers(args: Sequence[str]) -> Iterator[list[str]]:
-    """Splits a command line into what stands before, in and after each flagfile."""
+def _layers(args: Sequence[str], opened: tuple[Path, ...] = ()) -> Iterator[list[str]]:
+    """Splits a command line into what stands before, in and after each flagfile.
+
+    Args:
+        args: Of a command line or a flagfile.
+        opened: The flagfiles that these stand in, outermost first.
+    """
     layer: list[str] = []
     rest = list(args)
     while rest:
         arg = rest.pop(0)
-        if re.match("--?flagfile(=|$)", arg):
+        if match := re.fullmatch("--?(flagfile|recipe)(=.*)?", arg):
+            name, value = match[1], match[2]
+            given = value[1:] if value else rest.pop(0) if rest else ""
+            path = _find_recipe(given) if name == "recipe" else find_recipe_file(given)
             yield layer
-            yield [arg] if "=" in arg else [arg, *rest[:1]]
-            rest, layer = rest[0 if "=" in arg else 1 :], []
+            if path in opened:
+                raise FlagError(f"--{name}={given}: the file reads itself")
+            yield from _layers(_flags_in(path, f"--{name}={given}"), (*opened, path))
+            layer = []
         else:
             layer.append(arg)
     yield layer
+
+
+def _find_recipe(name: str) -> Path:
+    """The flagfile of a packaged recipe."""
+    names = sorted(path.stem for path in RECIPES.glob("*.flags"))
+    if name not in names:
+        raise FlagError(f"--recipe={name}: one of {', '.join(names)} is needed")
+    return RECIPES / f"{name}.flags"
+
+
+def _flags_in(path: Path, given: str) -> list[str]:
+    """The lines of a flagfile, but for comments."""
+    if not path.is_file():
+        raise FlagError(f"{given}: no such file")
+    lines = map(str.strip, path.read_text().splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
 def _flag(name: str, hint: Any, default: Any, help: str) -> flags.Flag:

@@ -80,6 +80,62 @@ def test_a_flagfile_wins_over_what_stands_before_it(tmp_path):
     assert config.model.output_stride == 8
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--recipe=voc_xception_65"],
+        ["--recipe", "voc_xception_65"],
+        ["--flagfile=recipes/voc_xception_65.flags"],
+        ["--flagfile=/no/checkout/recipes/voc_xception_65.flags"],
+    ],
+)
+def test_a_packaged_recipe_is_found_from_any_folder(args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = parse("--model_variant=xception_41", *args, "--output_stride=8").model
+    assert (model.model_variant, model.output_stride) == ("xception_65", 8)
+    assert model.atrous_rates == (6, 12, 18)
+
+
+def test_a_recipe_of_ones_own_wins_over_the_packaged_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = tmp_path / "recipes" / "voc_xception_65.flags"
+    recipe.parent.mkdir()
+    recipe.write_text("--model_variant=xception_41\n")
+    config = parse("--flagfile=recipes/voc_xception_65.flags")
+    assert config.model.model_variant == "xception_41"
+    assert parse("--recipe=voc_xception_65").model.model_variant == "xception_65"
+
+
+def test_a_flagfile_may_start_from_a_recipe_and_win_over_it(tmp_path):
+    mine = tmp_path / "mine.flags"
+    mine.write_text(
+        "--atrous_rates=1\n// What is mine.\n--recipe=voc_xception_65\n"
+        "--train_batch_size=4\n--atrous_rates=3\n--output_stride=8\n"
+    )
+    config = parse(f"--flagfile={mine}", "--output_stride=32")
+    assert config.model.model_variant == "xception_65"
+    assert config.model.atrous_rates == (3,)
+    assert config.model.output_stride == 32
+    assert config.train_batch_size == 4
+
+
+def test_a_flagfile_that_reads_itself_is_refused(tmp_path):
+    one, two = tmp_path / "one.flags", tmp_path / "two.flags"
+    one.write_text(f"--flagfile={two}\n")
+    two.write_text(f"--flagfile={one}\n")
+    with pytest.raises(FlagError, match=f"--flagfile={one}: the file reads itself"):
+        parse(f"--flagfile={one}")
+
+
+def test_an_unknown_recipe_lists_those_that_there_are():
+    with pytest.raises(FlagError) as raised:
+        parse("--recipe=voc_xception")
+    assert str(raised.value).startswith(
+        "--recipe=voc_xception: one of ade20k_xception_65, cityscapes_xception_65, "
+    )
+    assert "\n" not in str(raised.value)
+
+
 def test_items_of_a_list_may_have_blanks_around():
     assert parse("--atrous_rates=6, 12 ,18").model.atrous_rates == (6, 12, 18)
 

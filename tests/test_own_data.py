@@ -55,7 +55,7 @@ def draw(folder):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A checkout with photographs and masks in it, as the current folder."""
-    for name in ("datasets", "recipes", "examples"):
+    for name in ("datasets", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("train", "eval", "vis", "export"):
         (tmp_path / f"{name}.py").symlink_to(ROOT / f"{name}.py")

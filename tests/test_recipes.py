@@ -12,11 +12,11 @@ from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import EvalConfig, TrainConfig
 from deeplab_tf.data import image_files, specs, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.files import RECIPES
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.training.run import train
-from tests.recorded import ROOT
 
-RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.flags"))
+NAMES = sorted(path.stem for path in RECIPES.glob("*.flags"))
 # Height, width of the images of each data set.
 SIZES = {
     "pascal_voc_seg": (375, 500),
@@ -29,7 +29,7 @@ SIZES = {
 
 def comment(name):
     """What stands before the flags, a paragraph and its commands."""
-    lines = (ROOT / "recipes" / f"{name}.flags").read_text().splitlines()
+    lines = (RECIPES / f"{name}.flags").read_text().splitlines()
     return [line[1:].strip() for line in lines if line.startswith("#")]
 
 
@@ -40,12 +40,12 @@ def commands(name):
 
 
 def test_there_are_recipes():
-    assert len(RECIPES) > 25
+    assert len(NAMES) > 25
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_commands_of_a_recipe_are_understood(name, monkeypatch):
-    monkeypatch.chdir(ROOT)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_of_a_recipe_are_understood(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     found = commands(name)
     assert f"--flagfile=recipes/{name}.flags" in found["train.py"]
     assert flags.parse(TrainConfig, ["train", *found["train.py"]])
@@ -56,7 +56,7 @@ def test_the_commands_of_a_recipe_are_understood(name, monkeypatch):
 OWN = {"shapes", "mobilenet_v2_finetune"}
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name not in OWN])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OWN])
 def test_a_recipe_tells_its_paper_and_the_number_it_aims_at(name):
     text = " ".join(comment(name))
     assert re.search(r"(et al\.|Koltun) 20\d\d|as the (official|paper)", text)
@@ -99,10 +99,10 @@ def _record(spec, seed):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shallow")
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_takes_two_steps(name, records, tmp_path, monkeypatch):
     """On small crops, two at a time, and as narrow as the network can be had."""
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
     flagfile = f"--flagfile=recipes/{name}.flags"
     folder = f"--train_logdir={tmp_path}"
     asked = flags.parse(TrainConfig, ["train", flagfile, folder, "--dataset_dir=x"])

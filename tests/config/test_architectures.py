@@ -61,7 +61,7 @@ def test_a_row_has_the_numbers_of_its_network(row):
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["flags"].strip("`"))
 def test_a_recipe_is_for_the_network_of_its_row(row):
     config = named(row).model.onto(None)
-    for path in re.findall(r"\(\.\./(recipes/\w+\.flags)\)", row["recipe"]):
+    for path in re.findall(r"\(\.\./(deeplab_tf/recipes/\w+\.flags)\)", row["recipe"]):
         needed = ["--train_logdir=run", "--dataset_dir=data"]
         argv = ["train", f"--flagfile={ROOT / path}", *needed]
         model = flags.parse(TrainConfig, argv).model

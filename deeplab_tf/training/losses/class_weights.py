@@ -14,7 +14,7 @@ from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.files import write_whole
+from deeplab_tf.files import find_recipe_file, write_whole
 
 FILE_NAME = "class_weights.txt"
 _IDS = 256
@@ -50,7 +50,7 @@ def weigh(
         counts = count(spec, source)
         weights = _RULES[how](counts)
     else:
-        counts, weights = None, read(Path(how), spec)
+        counts, weights = None, read(find_recipe_file(how), spec)
     loss = dataclasses.replace(
         config, class_weights="", label_weights=tuple(weights.tolist())
     )

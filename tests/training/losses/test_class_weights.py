@@ -13,9 +13,9 @@ from deeplab_tf.data.records import Shards
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import RECIPES
 from deeplab_tf.training.losses import class_weights
 from deeplab_tf.training.losses.class_weights import Counts
-from tests.recorded import ROOT
 
 SPEC = DatasetSpec(
     name="pets",
@@ -195,6 +195,6 @@ def test_records_without_labels_cannot_be_weighed(tmp_path):
 
 
 def test_the_printed_weights_of_segnet_are_of_camvids_classes():
-    found = class_weights.read(ROOT / "recipes" / "camvid_segnet.weights", camvid.SPEC)
+    found = class_weights.read(RECIPES / "camvid_segnet.weights", camvid.SPEC)
     printed = "0.2595 0.1826 4.564 0.1417 0.9051 0.3826 9.6446 1.8418 0.6823 6.2478"
     assert found.tolist() == [*map(float, printed.split()), 7.3614]
