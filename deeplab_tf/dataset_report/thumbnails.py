@@ -17,7 +17,7 @@ _WRONG = (255, 0, 255)
 
 def overlay(image: np.ndarray, ids: np.ndarray, spec: DatasetSpec) -> bytes:
     """A JPEG of an image `[H, W, 3]`, tinted by the classes of its mask `[H, W]`."""
-    return _jpeg(_small(drawing.blended(image, ids, spec.palette)))
+    return _jpeg(_small(drawing.overlay(image, ids, spec.palette)))
 
 
 def beside(
@@ -29,7 +29,7 @@ def beside(
     """
     panels = [] if image is None else [_small(image)]
     if ids is not None:
-        colors = drawing.colored(ids, spec.palette)
+        colors = drawing.colorize(ids, spec.palette)
         colors[~np.isin(ids, list(allowed_ids(spec)))] = _WRONG
         panels.append(_small(colors, Image.Resampling.NEAREST))
     return _jpeg(_row(panels))

@@ -27,9 +27,8 @@ from deeplab_tf.evaluation import crf_search_worker, metrics
 from deeplab_tf.evaluation.crf_search_worker import Point, at
 from deeplab_tf.files import write_whole
 from deeplab_tf.parallel import in_processes
-from deeplab_tf.prediction import predictions
-from deeplab_tf.prediction.load import Trained
-from deeplab_tf.prediction.predictions import Predicted
+from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.prediction.predictor import Predictor
 
 _COARSE = ((3.0, 6.0), (30.0, 60.0, 90.0), (3.0, 6.0))
 _STEPS = (1.0, 10.0, 1.0)
@@ -38,8 +37,8 @@ _IMAGES = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Cached:
-    """Images and logits in a file each, so that they are made once.
+class CachedSplit:
+    """Images, labels and logits in a file each, so that logits are computed once.
 
     Attributes:
         paths: Of the files.
@@ -55,7 +54,7 @@ class Cached:
 
 
 def search(
-    network: Trained,
+    predictor: Predictor,
     records: Records,
     config: EvalConfig,
     *,
@@ -65,7 +64,7 @@ def search(
     """Tries points and writes `crf_search.json`; returns what it holds.
 
     Args:
-        network: Whose logits are refined.
+        predictor: Whose logits are refined.
         records: Of the split.
         config: All settings.
         start: What stays as it is.
@@ -73,15 +72,19 @@ def search(
     """
     folder = Path(config.eval_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
-    found = predictions.of_records(
-        network, records, config.inference, batch_size=1, with_scores=True
+    predictions = predictor.predict_split(
+        records,
+        scales=config.inference.eval_scales,
+        flip=config.inference.add_flipped_images,
+        output="logits",
     )
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
-        images = _cached(network, itertools.islice(found, _IMAGES), Path(cache))
+        first = itertools.islice(predictions, _IMAGES)
+        images = _write_cache(predictor, first, Path(cache))
         if not images.plain.any():
             raise InputError(f"--eval_split={config.eval_split}: it has no labels")
-        tried = climb(functools.partial(_scores, images, start, engine))
-    result = _result(images, start, tried)
+        tried = climb(functools.partial(_mean_ious, images, start, engine))
+    result = _summarize(images, start, tried)
     write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
     logging.info("%s", table(tried, metrics.mean_iou(images.plain)))
     best = at(start, _best(tried))
@@ -90,22 +93,22 @@ def search(
     return result
 
 
-def _cached(network: Trained, found: Iterable[Predicted], folder: Path) -> Cached:
-    spec = network.spec
+def _write_cache(
+    predictor: Predictor, predictions: Iterable[Prediction], folder: Path
+) -> CachedSplit:
+    spec = predictor.spec
     paths: list[str] = []
     plain = np.zeros((spec.num_classes,) * 2, np.int64)
-    for each in tqdm(found, unit="image", desc="logits", disable=None):
+    for each in tqdm(predictions, unit="image", desc="logits", disable=None):
+        label = np.asarray(each.label)
         plain += metrics.confusion_matrix(
-            each.label, each.classes, spec.num_classes, spec.ignore_label
+            label, each.classes, spec.num_classes, spec.ignore_label
         )
         paths.append(str(folder / f"{len(paths)}.npz"))
         np.savez(
-            paths[-1],
-            image=each.image,
-            scores=np.asarray(each.scores),
-            label=each.label,
+            paths[-1], image=each.image, logits=np.asarray(each.logits), label=label
         )
-    return Cached(paths, spec.num_classes, spec.ignore_label, plain)
+    return CachedSplit(paths, spec.num_classes, spec.ignore_label, plain)
 
 
 def climb(score: Any) -> dict[Point, float]:
@@ -149,8 +152,8 @@ def _around(point: Point) -> list[Point]:
     return list(itertools.product(w1, alpha, beta))
 
 
-def _scores(
-    images: Cached, start: engines.Parameters, engine: str, points: list[Point]
+def _mean_ious(
+    images: CachedSplit, start: engines.Parameters, engine: str, points: list[Point]
 ) -> list[float]:
     """Mean IoU of each point over the images; kernels serve all with their ranges."""
     task = functools.partial(
@@ -169,9 +172,9 @@ def _scores(
     )
     number = len(images.paths) * len(groups)
     total = np.zeros((len(points), images.num_classes, images.num_classes), np.int64)
-    done = in_processes(task, calls, total=number)
-    for group, found in tqdm(done, total=number, unit="image", disable=None):
-        total[group] += found
+    results = in_processes(task, calls, total=number)
+    for group, matrices in tqdm(results, total=number, unit="image", disable=None):
+        total[group] += matrices
     return [metrics.mean_iou(confusion) for confusion in total]
 
 
@@ -185,8 +188,8 @@ def table(tried: dict[Point, float], plain: float) -> str:
     return "\n".join(lines)
 
 
-def _result(
-    images: Cached, start: engines.Parameters, tried: dict[Point, float]
+def _summarize(
+    images: CachedSplit, start: engines.Parameters, tried: dict[Point, float]
 ) -> dict[str, Any]:
     points = [
         dict(zip(engines.SEARCHED, point, strict=True)) | {"miou": score}

@@ -1,4 +1,4 @@
-"""Scores of one image by point of the search; no network is loaded for it."""
+"""A worker of the CRF search: confusion matrices of one image; loads no TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from deeplab_tf.crf import engines
 from deeplab_tf.evaluation import metrics
 
 Point = tuple[float, float, float]  # In the order of `engines.SEARCHED`.
-_SEEN = 0.01  # Probability that a class has to reach at some pixel.
+_LIKELY = 0.01  # Probability that a class has to reach at some pixel.
 
 
 def confusions(
@@ -35,12 +35,12 @@ def confusions(
         ignore_label: Of the data set.
     """
     data = np.load(path)
-    label, scores = data["label"], data["scores"]
+    label, logits = data["label"], data["logits"]
     kernels = engines.kernels(data["image"], at(start, points[0]), engine)
-    seen = seen_classes(scores)
-    scores = np.ascontiguousarray(scores[..., seen])
+    likely = likely_classes(logits)
+    logits = np.ascontiguousarray(logits[..., likely])
     refined = [
-        seen[engines.infer(kernels, scores, at(start, point)).argmax(-1)]
+        likely[engines.infer(kernels, logits, at(start, point)).argmax(-1)]
         for point in points
     ]
     return np.array(
@@ -51,11 +51,11 @@ def confusions(
     )
 
 
-def seen_classes(scores: np.ndarray) -> np.ndarray:
+def likely_classes(logits: np.ndarray) -> np.ndarray:
     """Ids of the classes that some pixel of logits `[H, W, C]` may well be of."""
-    likely = np.exp(scores - scores.max(-1, keepdims=True))
-    likely /= likely.sum(-1, keepdims=True)
-    return np.flatnonzero(likely.max((0, 1)) >= _SEEN)
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    return np.flatnonzero(probabilities.max((0, 1)) >= _LIKELY)
 
 
 def at(start: engines.Parameters, point: Point) -> engines.Parameters:

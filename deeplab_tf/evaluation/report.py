@@ -12,7 +12,7 @@ from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import metrics
-from deeplab_tf.evaluation.confusion import Counts
+from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import write_whole
 
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.
@@ -45,41 +45,41 @@ def table(confusion: np.ndarray, spec: DatasetSpec) -> str:
     return "\n".join(lines)
 
 
-def comparison(counts: Mapping[str, Counts]) -> str:
-    """A column for each count; lines of the whole split and of each trimap."""
-    width = max(len(name) for name in counts)
-    columns = list(counts.values())
+def comparison(confusions: Mapping[str, Confusion]) -> str:
+    """A column for each confusion; lines of the whole split and of each trimap."""
+    width = max(len(name) for name in confusions)
+    columns = list(confusions.values())
     rows = [
-        ("mIoU", [metrics.mean_iou(c.confusion) for c in columns]),
-        ("pixel accuracy", [metrics.pixel_accuracy(c.confusion) for c in columns]),
+        ("mIoU", [metrics.mean_iou(c.matrix) for c in columns]),
+        ("pixel accuracy", [metrics.pixel_accuracy(c.matrix) for c in columns]),
     ]
-    for band in columns[0].bands:
-        share = columns[0].bands[band].sum() / max(columns[0].confusion.sum(), 1)
-        title = f"mIoU within {band} of a boundary ({100 * share:.1f} % of the pixels)"
-        rows.append((title, [metrics.mean_iou(c.bands[band]) for c in columns]))
+    for near, matrix in columns[0].trimaps.items():
+        share = matrix.sum() / max(columns[0].matrix.sum(), 1)
+        title = f"mIoU within {near} of a boundary ({100 * share:.1f} % of the pixels)"
+        rows.append((title, [metrics.mean_iou(c.trimaps[near]) for c in columns]))
     first = max(len(title) for title, _ in rows)
-    lines = [" " * first + "".join(f"  {name:>{width}}" for name in counts)]
+    lines = [" " * first + "".join(f"  {name:>{width}}" for name in confusions)]
     for title, values in rows:
         lines.append(f"{title:{first}}" + "".join(f"  {v:>{width}.4f}" for v in values))
     return "\n".join(lines)
 
 
-def summary(counts: Counts) -> dict[str, Any]:
+def summary(confusion: Confusion) -> dict[str, Any]:
     """What `metrics.json` holds; null where a score is not defined."""
-    confusion, classes = counts.confusion, counts.spec.classes
-    iou = metrics.class_iou(confusion)
+    matrix, classes = confusion.matrix, confusion.spec.classes
+    iou = metrics.class_iou(matrix)
     scores = {
-        "miou": _number(metrics.mean_iou(confusion)),
-        "pixel_accuracy": _number(metrics.pixel_accuracy(confusion)),
-        "mean_accuracy": _number(metrics.mean_accuracy(confusion)),
-        "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(confusion)),
+        "miou": _number(metrics.mean_iou(matrix)),
+        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
+        "mean_accuracy": _number(metrics.mean_accuracy(matrix)),
+        "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(matrix)),
         "iou": {n: _number(v) for n, v in zip(classes, iou, strict=True)},
-        "num_images": counts.num_images,
+        "num_images": confusion.num_images,
     }
-    if counts.bands:
+    if confusion.trimaps:
         scores["trimap_miou"] = {
-            str(width): _number(metrics.mean_iou(band))
-            for width, band in counts.bands.items()
+            str(width): _number(metrics.mean_iou(near))
+            for width, near in confusion.trimaps.items()
         }
     return scores
 
@@ -108,16 +108,16 @@ def write_events(scores: Mapping[str, Any], *, tag: str) -> None:
 
 def warn_of_collapse(confusion: np.ndarray, spec: DatasetSpec) -> None:
     """Warns where all predictions are of one class, and the truth is not."""
-    found = confusion.sum(axis=0) / max(confusion.sum(), 1)
+    predicted = confusion.sum(axis=0) / max(confusion.sum(), 1)
     truth = confusion.sum(axis=1)
-    label = int(found.argmax())
-    if found[label] < _ALL_OF_ONE or np.sum(truth > 0) < 2:
+    label = int(predicted.argmax())
+    if predicted[label] < _ALL_OF_ONE or np.sum(truth > 0) < 2:
         return
     logging.warning(
         "%.1f %% of the pixels are predicted as %d %s, and %.1f %% are that. Usual "
         "causes: too few steps, batch norm that has not settled, other classes or "
         "another --model_variant than in training",
-        100 * found[label],
+        100 * predicted[label],
         label,
         spec.classes[label],
         100 * truth[label] / truth.sum(),

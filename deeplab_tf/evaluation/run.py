@@ -1,7 +1,8 @@
-"""One pass over a split with a trained network."""
+"""Evaluation: one pass over a split with a trained network."""
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,51 @@ from tqdm import tqdm
 
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.crf import engines
-from deeplab_tf.data import open_split
-from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
-from deeplab_tf.evaluation import crf_search, report
-from deeplab_tf.evaluation.confusion import Counts
+from deeplab_tf.evaluation import crf_search, metrics, report
+from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
-from deeplab_tf.prediction.load import Trained
+from deeplab_tf.prediction.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """How well a network predicts a split.
+
+    Attributes:
+        confusion: Of the predictions, after the CRF if there is one.
+        without_crf: Of those before it, if there is one.
+        crf: Its parameters and engine, as `metrics.json` has them, if there is one.
+    """
+
+    confusion: Confusion
+    without_crf: Confusion | None = None
+    crf: dict[str, Any] | None = None
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU; NaN if no pixel counts."""
+        return metrics.mean_iou(self.confusion.matrix)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `metrics.json` holds."""
+        scores = report.summary(self.confusion)
+        if self.without_crf:
+            scores["crf"] = self.crf
+            scores["without_crf"] = report.summary(self.without_crf)
+        return scores
+
+    def by_crf(self) -> dict[str, Confusion]:
+        """The confusion without the CRF and, if there is one, with it."""
+        if not self.without_crf:
+            return {"without CRF": self.confusion}
+        return {"without CRF": self.without_crf, "with CRF": self.confusion}
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
     """Scores a network, or each new checkpoint of it; or searches a CRF for it.
-
-    Args:
-        config: All settings.
 
     Returns:
         What `metrics.json` holds, or `crf_search.json` after a search.
@@ -33,103 +64,113 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("eval_logdir", config.eval_logdir)
-    asked = config.refinement
-    engine = engines.find_engine(asked.crf_engine)
+    engine = engines.find_engine(config.refinement.crf_engine)
+    task: Callable[..., dict[str, Any]]
     if config.crf_search:
-        start = engines.start_of_search(asked)
+        start = engines.start_of_search(config.refinement)
         task = functools.partial(crf_search.search, start=start, engine=engine)
     else:
-        task = functools.partial(
-            _evaluate, parameters=engines.chosen(asked), engine=engine
-        )
+        crf = engines.chosen(config.refinement)
+        task = functools.partial(_evaluate, crf=crf, engine=engine)
     scores: dict[str, Any] = {}
-    for path in load.rounds(
+    for path in load.iterate_checkpoints(
         config.checkpoint_dir or "",
         config.max_number_of_evaluations,
         config.eval_interval_secs,
     ):
-        scores = task(*_load(config, path), config)
+        predictor, records = load.load_with_records(
+            path,
+            config,
+            split=config.eval_split,
+            crop_size=config.eval_crop_size,
+            validate_labels=config.validate_labels,
+        )
+        scores = task(predictor, records, config)
     return scores
 
 
-def _load(config: EvalConfig, path: str) -> tuple[Trained, Records]:
-    """The network of a checkpoint, and the records of the split."""
-    run = load.find_run(path)
-    tfds = open_split.tfds_config(config.data, config.tfds, run.spec, run.tfds)
-    spec, records = open_split.open_split(
-        config.data, tfds, config.eval_split, run.spec
-    )
-    validate_records.check_records(records, spec, config.validate_labels)
-    network = load.load(
-        path,
-        run,
-        spec,
-        model=config.model,
-        resize=config.resize,
-        crop_size=config.eval_crop_size,
-        compatibility=config.compatibility,
-    )
-    return network, records
-
-
 def _evaluate(
-    network: Trained,
+    predictor: Predictor,
     records: Records,
     config: EvalConfig,
     *,
-    parameters: engines.Parameters | None,
+    crf: engines.Parameters | None,
     engine: str,
 ) -> dict[str, Any]:
-    counts = counts_of(network, records, config, parameters, engine)
-    last = counts["with CRF" if parameters else "without CRF"]
-    scores = report.summary(last)
-    if parameters:
-        scores["crf"] = dataclasses.asdict(parameters) | {"engine": engine}
-        scores["without_crf"] = report.summary(counts["without CRF"])
-    logging.info("%s", report.table(last.confusion, network.spec))
-    if parameters or config.trimap_widths:
-        logging.info("%s", report.comparison(counts))
-    report.warn_of_collapse(last.confusion, network.spec)
-    folder = Path(config.eval_logdir or "")
-    tag = _tag(config.inference)
-    report.write(folder, scores, last.confusion, step=network.step, tag=tag)
+    evaluation = evaluate_split(
+        predictor,
+        records,
+        inference=config.inference,
+        batch_size=config.eval_batch_size,
+        trimap_widths=config.trimap_widths,
+        crf=crf,
+        crf_engine=engine,
+    )
+    matrix, scores = evaluation.confusion.matrix, evaluation.scores
+    logging.info("%s", report.table(matrix, predictor.spec))
+    if crf or config.trimap_widths:
+        logging.info("%s", report.comparison(evaluation.by_crf()))
+    report.warn_of_collapse(matrix, predictor.spec)
+    folder, tag = Path(config.eval_logdir or ""), _tag(config.inference)
+    report.write(folder, scores, matrix, step=predictor.step, tag=tag)
     logging.info("Wrote %s", folder / "metrics.json")
     return scores
 
 
-def counts_of(
-    network: Trained,
+def evaluate_split(
+    predictor: Predictor,
     records: Records,
-    config: EvalConfig,
-    parameters: engines.Parameters | None = None,
-    engine: str = "auto",
-) -> dict[str, Counts]:
-    """What is counted over records, without the CRF and, if there is one, with it."""
+    *,
+    inference: InferenceConfig = InferenceConfig(),
+    batch_size: int = 1,
+    trimap_widths: tuple[int, ...] = (),
+    crf: engines.Parameters | None = None,
+    crf_engine: str = "auto",
+) -> Evaluation:
+    """Evaluates a network on every record of a split; writes nothing.
+
+    Args:
+        predictor: Of the network.
+        records: Of the split.
+        inference: Test-time augmentation.
+        batch_size: Images at a time.
+        trimap_widths: Pixels within so many of a boundary are counted, too.
+        crf: Parameters of a fully connected CRF behind the network.
+        crf_engine: See `engines.find_engine`.
+
+    Raises:
+        InputError: A record cannot be read, or its label is of other classes.
+    """
     total = records.count()
-    found = predictions.of_records(
-        network,
+    split = predictor.predict_split(
         records,
-        config.inference,
-        batch_size=config.eval_batch_size,
-        with_scores=parameters is not None,
+        batch_size=batch_size,
+        scales=inference.eval_scales,
+        flip=inference.add_flipped_images,
+        output="logits" if crf else "classes",
     )
-    plain, refined = (Counts(network.spec, config.trimap_widths) for _ in range(2))
+    plain, refined = (Confusion(predictor.spec, trimap_widths) for _ in range(2))
     with tqdm(total=total, unit="image", disable=None) as bar:
-        if parameters is None:
-            for each in found:
-                plain.add(each, each.classes)
+        if crf is None:
+            for prediction in split:
+                plain.add(prediction)
                 bar.update()
-            return {"without CRF": plain}
-        for each, classes in predictions.refined(
-            found, parameters, engine, total=total
+            return Evaluation(confusion=plain)
+        engine = engines.find_engine(crf_engine)
+        for prediction, classes in predictions.refine_in_processes(
+            split, crf, engine, total=total
         ):
-            plain.add(each, each.classes)
-            refined.add(each, classes)
+            plain.add(prediction)
+            refined.add(prediction, classes)
             bar.update()
-    return {"without CRF": plain, "with CRF": refined}
+    return Evaluation(
+        confusion=refined,
+        without_crf=plain,
+        crf=dataclasses.asdict(crf) | {"engine": engine},
+    )
 
 
-def _tag(looks: InferenceConfig) -> str:
+def _tag(inference: InferenceConfig) -> str:
     """As the official event files have it: `miou_1.0`."""
-    scales = "".join(f"_{scale}" for scale in looks.eval_scales)
-    return f"miou{scales}" + ("_flipped" if looks.add_flipped_images else "")
+    scales = "".join(f"_{scale}" for scale in inference.eval_scales)
+    return f"miou{scales}" + ("_flipped" if inference.add_flipped_images else "")

@@ -14,18 +14,18 @@ import numpy as np
 
 def distance(label: np.ndarray) -> np.ndarray:
     """Pixels to the nearest of another label, float32 `[H, W]`; inf without one."""
-    found = np.full(label.shape, np.inf, np.float32)
+    distances = np.full(label.shape, np.inf, np.float32)
     values = np.unique(label)
     if len(values) < 2:
-        return found
+        return distances
     for value in values:
         own = label == value
         # OpenCV measures from each pixel that is not 0 to the nearest that is.
         to_others = cv2.distanceTransform(
             own.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
         )
-        found[own] = to_others[own]
-    return found
+        distances[own] = to_others[own]
+    return distances
 
 
 def within(

@@ -1,4 +1,4 @@
-"""A frozen network as a TensorFlow 1 GraphDef, with the official names of its ends."""
+"""Frozen graph: a TensorFlow 1 GraphDef with the official names of its ends."""
 
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ def graph_def(frozen: Any) -> Any:
     (source,) = frozen.inputs
     with tf.Graph().as_default() as graph:
         images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3), IMAGES)
-        found = tf.graph_util.import_graph_def(
+        outputs = tf.graph_util.import_graph_def(
             frozen.graph.as_graph_def(),
             input_map={source.name: images},
             return_elements=[output.name for output in frozen.outputs],
             name="network",
         )
-        for name, tensor in zip(OUTPUTS, found, strict=True):
+        for name, tensor in zip(OUTPUTS, outputs, strict=True):
             if name == RAW_CLASSES:
                 tensor = tf.cast(tensor, tf.float32)  # As the official ones are.
             tf.identity(tensor, name)

@@ -1,4 +1,4 @@
-"""A frozen network as a SavedModel with two signatures."""
+"""SavedModel of a frozen network, with two signatures."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,28 +7,30 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.config import ExportConfig
+from deeplab_tf.config import InferenceConfig
 from deeplab_tf.data import image_files, tfrecord
-from deeplab_tf.prediction.load import Trained
+from deeplab_tf.prediction.predictor import Predictor
 
 Predict = Callable[[np.ndarray], Mapping[str, Any]]  # Images uint8 `[N, H, W, 3]`.
 IMAGES = "ImageTensor"
 CLASSES, PROBABILITIES = "SemanticPredictions", "SemanticProbabilities"
 
 
-def concrete_function(network: Trained, config: ExportConfig) -> Any:
-    """Images uint8 `[N, H, W, 3]` -> a `load.Segmentation`, at their size."""
+def concrete_function(predictor: Predictor, inference: InferenceConfig) -> Any:
+    """Images uint8 `[N, H, W, 3]` -> a `BatchPrediction`, at their size."""
 
     @tf.function
-    def segment(ImageTensor: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def predict(ImageTensor: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(
-            network.segment(
-                ImageTensor, config.inference_scales, flipped=config.add_flipped_images
+            predictor.predict_batch(
+                ImageTensor,
+                scales=inference.eval_scales,
+                flip=inference.add_flipped_images,
             )
         )
 
     signature = tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)
-    return segment.get_concrete_function(signature)
+    return predict.get_concrete_function(signature)
 
 
 class Serving(tf.Module):

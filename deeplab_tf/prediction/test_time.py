@@ -1,4 +1,4 @@
-"""Images -> class ids and probabilities, from one look or several."""
+"""Test-time augmentation: images -> classes and probabilities, by scales and flips."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,102 +9,102 @@ import tensorflow as tf
 from deeplab_tf import resize
 
 _TINY = np.finfo(np.float32).tiny
-Network = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
+Model = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Looks:
-    """From how many versions of an image a prediction is averaged.
+class MultiScaleFlip:
+    """Test-time augmentation: the views of an image whose probabilities are averaged.
 
     Attributes:
         scales: Factors of the size.
-        flipped: Look at the mirror image of each, too.
+        flip: Take the mirror image of each, too.
         upsample_logits: Bring logits to image size, then classify; or classify first.
         logits_stride: Image size over logits size.
-        softmax_twice: As the official code makes probabilities of several looks.
+        softmax_twice: As the official code makes probabilities of several views.
     """
 
     scales: tuple[float, ...] = (1.0,)
-    flipped: bool = False
+    flip: bool = False
     upsample_logits: bool = True
     logits_stride: int = 16
     softmax_twice: bool = False
 
     @property
-    def single(self) -> bool:
-        """One look, at the image as it is."""
-        return self.scales == (1.0,) and not self.flipped
+    def is_single(self) -> bool:
+        """One view, the image as it is."""
+        return self.scales == (1.0,) and not self.flip
 
 
-def predict(
-    network: Network, images: tf.Tensor, looks: Looks
+def predict_probabilities(
+    model: Model, images: tf.Tensor, views: MultiScaleFlip
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Classes and probabilities of images.
 
     Args:
-        network: A model; it is called without training.
+        model: It is called without training.
         images: RGB in 0...255, float32 `[N, H, W, 3]`, padded to a size that suits it.
-        looks: Scales and flips; probabilities of several are averaged.
+        views: Scales and flips; probabilities of several are averaged.
 
     Returns:
         Class ids, int32 `[N, H, W]`, and probabilities, float32 `[N, H, W, C]`.
     """
     size = tf.shape(images)[1:3]
-    if looks.single and not looks.upsample_logits:
-        return _classified_first(network(images, training=False), size)
-    if looks.single:
-        logits = resize.bilinear(network(images, training=False), size)
-        return _classes(logits), tf.nn.softmax(logits)
-    found = [
-        tf.nn.softmax(_logits(network, images, looks, scale, flip))
-        for scale in looks.scales
-        for flip in ([False, True] if looks.flipped else [False])
+    if views.is_single and not views.upsample_logits:
+        return _classify_first(model(images, training=False), size)
+    if views.is_single:
+        logits = resize.bilinear(model(images, training=False), size)
+        return _argmax(logits), tf.nn.softmax(logits)
+    of_views = [
+        tf.nn.softmax(_logits(model, images, views, scale, flip))
+        for scale in views.scales
+        for flip in ([False, True] if views.flip else [False])
     ]
-    probabilities = tf.add_n(found) / len(found)
-    classes = _classes(probabilities)
-    if looks.softmax_twice:
+    probabilities = tf.add_n(of_views) / len(of_views)
+    classes = _argmax(probabilities)
+    if views.softmax_twice:
         probabilities = tf.nn.softmax(probabilities)
     return classes, probabilities
 
 
-def score(
-    network: Network, images: tf.Tensor, looks: Looks
+def predict_logits(
+    model: Model, images: tf.Tensor, views: MultiScaleFlip
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Classes as `predict` gives them, and what a CRF starts from.
+    """Classes as `predict_probabilities` gives them, and what a CRF starts from.
 
     Args:
-        network: A model; it is called without training.
+        model: It is called without training.
         images: RGB in 0...255, float32 `[N, H, W, 3]`, padded to a size that suits it.
-        looks: Scales and flips.
+        views: Scales and flips.
 
     Returns:
-        Class ids, int32 `[N, H, W]`, and scores, float32 `[N, H, W, C]`: the logits of
-        one look, the logarithm of the probabilities of several; nothing is clipped.
+        Class ids, int32 `[N, H, W]`, and float32 `[N, H, W, C]`: the logits of one
+        view, the logarithm of the mean probabilities of several; nothing is clipped.
     """
-    if not looks.single:
-        mean = dataclasses.replace(looks, softmax_twice=False)
-        classes, probabilities = predict(network, images, mean)
+    if not views.is_single:
+        mean = dataclasses.replace(views, softmax_twice=False)
+        classes, probabilities = predict_probabilities(model, images, mean)
         # A probability that float32 cannot hold is 0; it has no logarithm.
         return classes, tf.math.log(tf.maximum(probabilities, _TINY))
     size = tf.shape(images)[1:3]
-    small = network(images, training=False)
-    logits = resize.bilinear(small, size)
-    if looks.upsample_logits:
-        return _classes(logits), logits
-    return _classified_first(small, size)[0], logits
+    coarse = model(images, training=False)
+    logits = resize.bilinear(coarse, size)
+    if views.upsample_logits:
+        return _argmax(logits), logits
+    return _classify_first(coarse, size)[0], logits
 
 
 def _logits(
-    network: Network, images: tf.Tensor, looks: Looks, scale: float, flip: bool
+    model: Model, images: tf.Tensor, views: MultiScaleFlip, scale: float, flip: bool
 ) -> tf.Tensor:
     """Logits at image size, of the images at `scale`, mirrored or not."""
     size = tf.shape(images)[1:3]
     if scale != 1.0:
         images = resize.bilinear(images, _scaled(size, scale))
-    logits = network(images[:, :, ::-1] if flip else images, training=False)
+    logits = model(images[:, :, ::-1] if flip else images, training=False)
     if scale < 1.0:
         # By way of the size that the image at scale 1 gives, as in the official code.
-        logits = resize.bilinear(logits, _scaled(size, 1.0 / looks.logits_stride))
+        logits = resize.bilinear(logits, _scaled(size, 1.0 / views.logits_stride))
     logits = logits[:, :, ::-1] if flip else logits
     return resize.bilinear(logits, size)
 
@@ -115,12 +115,10 @@ def _scaled(size: tf.Tensor, scale: float) -> tf.Tensor:
     )
 
 
-def _classified_first(
-    logits: tf.Tensor, size: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    classes = resize.nearest(_classes(logits)[..., tf.newaxis], size)[..., 0]
+def _classify_first(logits: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    classes = resize.nearest(_argmax(logits)[..., tf.newaxis], size)[..., 0]
     return classes, resize.bilinear(tf.nn.softmax(logits), size)
 
 
-def _classes(scores: tf.Tensor) -> tf.Tensor:
-    return tf.argmax(scores, axis=-1, output_type=tf.int32)
+def _argmax(values: tf.Tensor) -> tf.Tensor:
+    return tf.argmax(values, axis=-1, output_type=tf.int32)

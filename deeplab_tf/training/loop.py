@@ -22,8 +22,8 @@ from deeplab_tf.training.diagnostics import (
 )
 from deeplab_tf.training.distribution import hosts
 from deeplab_tf.training.intervals import Every, Pace, Profile, signals
-from deeplab_tf.training.monitoring import evaluator, metrics_file, sample_images
-from deeplab_tf.training.monitoring.evaluator import Scorer
+from deeplab_tf.training.monitoring import metrics_file, sample_images
+from deeplab_tf.training.monitoring.evaluator import Evaluator, is_out_of_patience
 from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.step import MOST, Trainer
 
@@ -40,7 +40,7 @@ class Loop:
         trainer: What takes steps.
         keeper: What saves.
         source: Of the training.
-        scorer: What evaluates in between, if anything does.
+        evaluator: What evaluates in between, if anything does.
         expected_loss: Of the first step; see `warnings.expected_first_loss`.
     """
 
@@ -49,7 +49,7 @@ class Loop:
     trainer: Trainer
     keeper: Keeper
     source: InputData
-    scorer: Scorer | None = None
+    evaluator: Evaluator | None = None
     expected_loss: float | None = None
 
     def __post_init__(self) -> None:
@@ -154,7 +154,7 @@ class Loop:
         """Whether the mIoU still grows, as far as the run's own scores tell."""
         patience = self.config.watch.early_stopping_patience
         if patience and self.keeper.writes:
-            self._ran_out = evaluator.ran_out(
+            self._ran_out = is_out_of_patience(
                 metrics_file.scores(self.folder), patience
             )
 
@@ -206,7 +206,7 @@ class Loop:
 
     def _evaluates_at(self, step: int) -> bool:
         interval = self.config.watch.eval_interval_steps
-        return bool(self.scorer) and (step % interval == 0 or step == self._total)
+        return bool(self.evaluator) and (step % interval == 0 or step == self._total)
 
     def _evaluate_what_was_saved(self, step: int, logs: Logs) -> None:
         """A run may have been stopped between a checkpoint and its evaluation."""
@@ -217,10 +217,10 @@ class Loop:
 
     def _evaluate(self, step: int, logs: Logs) -> None:
         """Scores the weights, or their averages; keeps the best checkpoint."""
-        assert self.scorer
+        assert self.evaluator
         weights = weights_by_name(self.trainer.model)
         weights |= self.trainer.averaged_weights
-        scores = self.scorer.scores(weights, lambda: bool(self._caught))
+        scores = self.evaluator.evaluate(weights, lambda: bool(self._caught))
         if scores is None:
             return  # A signal came; the evaluation is made when the run goes on.
         if self.keeper.writes:

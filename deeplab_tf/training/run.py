@@ -28,7 +28,7 @@ from deeplab_tf.training.distribution import hosts
 from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
 from deeplab_tf.training.loop import Loop
 from deeplab_tf.training.losses import class_weights
-from deeplab_tf.training.monitoring import evaluator
+from deeplab_tf.training.monitoring.evaluator import Evaluator
 from deeplab_tf.training.optim import gradients
 from deeplab_tf.training.setup import make_trainer
 from deeplab_tf.training.step import Trainer
@@ -93,7 +93,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         trainer=trainer,
         keeper=keeper,
         source=source,
-        scorer=_scorer(config, spec, strategy),
+        evaluator=_make_evaluator(config, spec, strategy),
         expected_loss=warnings.expected_first_loss(
             loss, shares, spec.num_classes, trainer.loss_weights
         ),
@@ -165,15 +165,15 @@ def _describe(
         class_weights.write(folder, spec, loss, how)
 
 
-def _scorer(
+def _make_evaluator(
     config: TrainConfig, spec: DatasetSpec, strategy: tf.distribute.Strategy
-) -> evaluator.Scorer | None:
+) -> Evaluator | None:
     """What evaluates in between; None where nothing does."""
     if not config.watch.eval_interval_steps:
         return None
     _, records = open_split(config.data, config.tfds, config.watch.eval_split)
     validate_records.check_records(records, spec, config.validate_labels)
-    return evaluator.Scorer(config, spec, records, strategy)
+    return Evaluator(config, spec, records, strategy)
 
 
 def _without_names(batch: pipeline.Sample) -> pipeline.Sample:

@@ -1,4 +1,4 @@
-"""Class maps as pictures: colours, overlays, legends."""
+"""Class maps as pictures: colors, overlays, legends."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from deeplab_tf.data.image_files import IGNORED
 from deeplab_tf.data.spec import Color
 
-_BLEND = 0.6  # Share of the class's colour.
+_BLEND = 0.6  # Share of the class's color.
 _MARGIN, _LINE, _TEXT = (
     8,
     20,
@@ -16,23 +16,29 @@ _MARGIN, _LINE, _TEXT = (
 )  # Pixels: around panels, a legend's line, its letters.
 
 
-def colored(classes: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
+def colorize(classes: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
     """Class ids `[H, W]` -> RGB `[H, W, 3]`; ids beyond the palette are `IGNORED`."""
     table = np.full((256, 3), IGNORED, np.uint8)
     table[: len(palette)] = palette
     return table[classes]
 
 
-def blended(
+def overlay(
     image: np.ndarray, classes: np.ndarray, palette: Sequence[Color]
 ) -> np.ndarray:
-    """The image, tinted by class; black classes, as a background, leave it as it is."""
-    tint = colored(classes, palette).astype(np.float32)
+    """The image, tinted by class; black classes, as a background, leave it as it is.
+
+    Args:
+        image: RGB, uint8 `[H, W, 3]`.
+        classes: Predicted ids, `[H, W]`.
+        palette: Colors of the classes; ids beyond it are `IGNORED`.
+    """
+    tint = colorize(classes, palette).astype(np.float32)
     share = np.where(tint.any(axis=-1, keepdims=True), _BLEND, 0.0)
     return np.round(image * (1.0 - share) + tint * share).astype(np.uint8)
 
 
-def overlay(
+def overlay_with_legend(
     image: np.ndarray,
     classes: np.ndarray,
     truth: np.ndarray | None,
@@ -46,12 +52,12 @@ def overlay(
         classes: Predicted ids, `[H, W]`.
         truth: True ids, or None.
         names: Of the classes.
-        palette: Their colours.
+        palette: Their colors.
     """
-    panels = [("prediction", blended(image, classes, palette))]
+    panels = [("prediction", overlay(image, classes, palette))]
     occurring = set(np.unique(classes).tolist())
     if truth is not None:
-        panels.append(("ground truth", blended(image, truth, palette)))
+        panels.append(("ground truth", overlay(image, truth, palette)))
         occurring |= set(np.unique(truth).tolist())
     entries = [(names[i], palette[i]) for i in sorted(occurring) if i < len(names)]
     if any(i >= len(names) for i in occurring):

@@ -1,25 +1,25 @@
-"""Pictures of a network's predictions, on records or on image files."""
+"""Visualization: pictures of predictions, on records or on image files."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.checkpoints.run_folder import Run
 from deeplab_tf.config import VisConfig
 from deeplab_tf.crf import engines
-from deeplab_tf.data import image_files, open_split
+from deeplab_tf.data import image_files
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
-from deeplab_tf.prediction.load import Trained
-from deeplab_tf.prediction.predictions import Predicted
+from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.visualizing import drawing
 
 _COLORMAPS = {
@@ -27,23 +27,6 @@ _COLORMAPS = {
     "cityscapes": cityscapes.SPEC.palette,
     "ade20k": ade20k.SPEC.palette,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What is drawn.
-
-    Attributes:
-        name: Of the image, without suffix.
-        image: RGB, uint8 `[H, W, 3]`.
-        classes: Predicted ids, uint8 `[H, W]`.
-        truth: True ids, uint8 `[H, W]`, or None.
-    """
-
-    name: str
-    image: np.ndarray
-    classes: np.ndarray
-    truth: np.ndarray | None
 
 
 def visualize(config: VisConfig) -> None:
@@ -58,7 +41,7 @@ def visualize(config: VisConfig) -> None:
     check_writable("vis_logdir", config.vis_logdir)
     engines.chosen(config.refinement)  # Raises before anything is read.
     engines.find_engine(config.refinement.crf_engine)
-    for path in load.rounds(
+    for path in load.iterate_checkpoints(
         config.checkpoint_dir or "",
         config.max_number_of_iterations,
         config.eval_interval_secs,
@@ -68,22 +51,18 @@ def visualize(config: VisConfig) -> None:
 
 def _visualize(config: VisConfig, path: str) -> None:
     files = _files(config.image) if config.image else []
-    run = load.find_run(path)
-    spec, records = _data(config, run)
-    palette = _palette(config.colormap_type, spec)
-    network = load.load(
-        path,
-        run,
-        spec,
-        model=config.model,
-        resize=config.resize,
-        crop_size=config.vis_crop_size,
-        compatibility=config.compatibility,
-    )
+    records, crop_size = None, config.vis_crop_size
+    if config.image:
+        predictor = load.load_with_classes(path, config, crop_size=crop_size)
+    else:
+        predictor, records = load.load_with_records(
+            path, config, split=config.vis_split, crop_size=crop_size
+        )
+    spec, palette = predictor.spec, _palette(config.colormap_type, predictor.spec)
     total = records.count() if records else len(files)
-    found = _predictions(network, files, records, config, total)
+    drawn = _predict(predictor, files, records, config, total)
     folder = Path(config.vis_logdir or "")
-    for prediction in tqdm(found, total=total, unit="image", disable=None):
+    for prediction in tqdm(drawn, total=total, unit="image", disable=None):
         _draw(folder / "segmentation_results", prediction, spec, palette)
         if config.also_save_raw_predictions:
             raw = prediction
@@ -108,21 +87,13 @@ def _files(image: str) -> list[tuple[str, Path]]:
     else:
         folder = path.parent
     named: dict[str, Path] = {}
-    for found in paths:
-        image_files.read_image(found)  # Raises before the first picture is drawn.
-        name = found.relative_to(folder).with_suffix("").as_posix()
+    for each in paths:
+        image_files.read_image(each)  # Raises before the first picture is drawn.
+        name = each.relative_to(folder).with_suffix("").as_posix()
         if name in named:
-            raise InputError(f"{found} and {named[name]}: two images of one name")
-        named[name] = found
+            raise InputError(f"{each} and {named[name]}: two images of one name")
+        named[name] = each
     return list(named.items())
-
-
-def _data(config: VisConfig, run: Run) -> tuple[DatasetSpec, Records | None]:
-    """What the classes mean and, unless image files are drawn, the records."""
-    tfds = open_split.tfds_config(config.data, config.tfds, run.spec, run.tfds)
-    if config.image is None:
-        return open_split.open_split(config.data, tfds, config.vis_split, run.spec)
-    return open_split.open_spec(config.data, tfds, run.spec), None
 
 
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
@@ -135,36 +106,40 @@ def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
     return palette[: spec.num_classes]
 
 
-def _predictions(
-    network: Trained,
+def _predict(
+    predictor: Predictor,
     files: list[tuple[str, Path]],
     records: Records | None,
     config: VisConfig,
     total: int,
 ) -> Iterator[Prediction]:
     """Of the files, or of the records; refined, if that was asked for."""
-    parameters = engines.chosen(config.refinement)
-    looks, with_scores = config.inference, parameters is not None
+    crf = engines.chosen(config.refinement)
+    options: dict[str, Any] = {
+        "scales": config.inference.eval_scales,
+        "flip": config.inference.add_flipped_images,
+        "output": "logits" if crf else "classes",
+    }
+    predicted: Iterator[Prediction]
     if records is None:
-        read = ((name, image_files.read_image(path)) for name, path in files)
-        found = predictions.of_images(network, read, looks, with_scores=with_scores)
-    else:
-        found = predictions.of_records(
-            network,
-            records,
-            looks,
-            batch_size=config.vis_batch_size,
-            with_scores=with_scores,
+        predicted = (
+            dataclasses.replace(
+                predictor.predict(image_files.read_image(path), **options), name=name
+            )
+            for name, path in files
         )
-    drawn: Iterable[tuple[Predicted, np.ndarray]]
-    drawn = ((each, each.classes) for each in found)
-    if parameters:
-        engine = engines.find_engine(config.refinement.crf_engine)
-        drawn = predictions.refined(found, parameters, engine, total=total)
-    for each, classes in drawn:
-        known = (each.label != network.spec.ignore_label).any()
-        truth = each.label.astype(np.uint8) if known else None
-        yield Prediction(each.name, each.image, classes.astype(np.uint8), truth)
+    else:
+        predicted = predictor.predict_split(
+            records, batch_size=config.vis_batch_size, **options
+        )
+    if not crf:
+        yield from predicted
+        return
+    engine = engines.find_engine(config.refinement.crf_engine)
+    for prediction, classes in predictions.refine_in_processes(
+        predicted, crf, engine, total=total
+    ):
+        yield dataclasses.replace(prediction, classes=classes, logits=None)
 
 
 def _draw(
@@ -172,16 +147,19 @@ def _draw(
 ) -> None:
     path = folder / prediction.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    image, classes = prediction.image, prediction.classes
+    image, classes = prediction.image, prediction.classes.astype(np.uint8)
+    label = prediction.label
+    if label is not None and (label == spec.ignore_label).all():
+        label = None
     Path(f"{path}_image.png").write_bytes(image_files.png(image))
     Path(f"{path}_prediction.png").write_bytes(image_files.png(classes, palette))
-    sheet = drawing.overlay(image, classes, prediction.truth, spec.classes, palette)
+    sheet = drawing.overlay_with_legend(image, classes, label, spec.classes, palette)
     sheet.save(f"{path}_overlay.png")
 
 
 def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
-    """Class ids as grey values; for Cityscapes those of its test server."""
-    ids = prediction.classes
+    """Class ids as gray values; for Cityscapes those of its test server."""
+    ids = prediction.classes.astype(np.uint8)
     if spec.name == cityscapes.SPEC.name:
         ids = np.array([label for label, _, _ in cityscapes.LABELS], np.uint8)[ids]
     path = folder / f"{prediction.name}.png"

@@ -16,12 +16,9 @@ from deeplab_tf.config import (
     DataConfig,
     EvalConfig,
     InferenceConfig,
-    ModelConfig,
-    ResizeConfig,
     TrainConfig,
     VisConfig,
 )
-from deeplab_tf.config.fields import Overrides
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes as shapes_spec
@@ -97,23 +94,15 @@ def config(run, shapes, folder, **changes):
 
 def by_hand(run, shapes, looks):
     """Confusion of image files at their size, as segmented and as refined."""
-    facts = load.find_run(str(run))
-    network = load.load(
-        str(run),
-        facts,
-        facts.spec,
-        model=Overrides(ModelConfig()),
-        resize=Overrides(ResizeConfig()),
-    )
+    predictor = load.load(str(run))
     plain, refined = np.zeros((2, 6, 6), np.int64)
     for path in sorted((shapes / "images" / "val").iterdir()):
         image = image_files.read_image(path)
-        found = network.segment(image[np.newaxis], looks.eval_scales, flipped=False)
-        logits = np.log(found.probabilities.numpy()[0])
+        prediction = predictor.predict(image, scales=looks.eval_scales)
+        logits = np.log(prediction.probabilities)
         classes = engines.classes(logits, image, engines.chosen(FEW), ENGINE)
         label = image_files.read_mask(shapes / "labels" / "val" / path.name)
-        before = found.classes.numpy()[0]
-        plain += metrics.confusion_matrix(label, before, 6, 255)
+        plain += metrics.confusion_matrix(label, prediction.classes, 6, 255)
         refined += metrics.confusion_matrix(label, classes, 6, 255)
     assert np.abs(plain - refined).sum() > 0.05 * plain.sum()
     return plain, refined
@@ -249,11 +238,11 @@ def test_ranges_and_weights_stay_above_zero():
 
 def test_points_that_share_kernels_score_as_each_alone(tmp_path, rng):
     image = rng.integers(0, 256, (9, 12, 3)).astype(np.uint8)
-    scores = rng.normal(size=(9, 12, 3)).astype(np.float32)
+    logits = rng.normal(size=(9, 12, 3)).astype(np.float32)
     label = rng.integers(0, 3, (9, 12))
     label[0] = 255
     path = str(tmp_path / "0.npz")
-    np.savez(path, image=image, scores=scores, label=label)
+    np.savez(path, image=image, logits=logits, label=label)
     points = [(4.0, 9.0, 20.0), (2.0, 9.0, 20.0), (20.0, 9.0, 20.0)]
     start = engines.start_of_search(CrfConfig(crf_iterations=3))
     found = crf_search_worker.confusions(
@@ -262,7 +251,7 @@ def test_points_that_share_kernels_score_as_each_alone(tmp_path, rng):
     for point, confusion in zip(points, found, strict=True):
         w1, alpha, beta = point
         alone = dataclasses.replace(start, w1=w1, sigma_alpha=alpha, sigma_beta=beta)
-        classes = engines.classes(scores, image, alone, ENGINE)
+        classes = engines.classes(logits, image, alone, ENGINE)
         expected = metrics.confusion_matrix(label, classes, 3, 255)
         np.testing.assert_array_equal(confusion, expected)
     assert (found[0] != found[2]).any()
@@ -307,10 +296,10 @@ def test_a_search_and_an_evaluation_are_two_things(run, shapes, tmp_path):
 
 
 def test_classes_that_no_pixel_may_be_of_take_no_part_in_a_search():
-    scores = np.zeros((2, 2, 4), np.float32)
-    scores[..., 2] = -4.5  # 1.1 % of what the others share.
-    scores[0, 0, 1] = 9.0
-    scores[:, :, 3] = -9.0
-    np.testing.assert_array_equal(crf_search_worker.seen_classes(scores), [0, 1])
-    scores[1, 1, 2] = -3.5
-    np.testing.assert_array_equal(crf_search_worker.seen_classes(scores), [0, 1, 2])
+    logits = np.zeros((2, 2, 4), np.float32)
+    logits[..., 2] = -4.5  # 1.1 % of what the others share.
+    logits[0, 0, 1] = 9.0
+    logits[:, :, 3] = -9.0
+    np.testing.assert_array_equal(crf_search_worker.likely_classes(logits), [0, 1])
+    logits[1, 1, 2] = -3.5
+    np.testing.assert_array_equal(crf_search_worker.likely_classes(logits), [0, 1, 2])

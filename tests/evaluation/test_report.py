@@ -8,7 +8,7 @@ import pytest
 
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.evaluation import report
-from deeplab_tf.evaluation.confusion import Counts
+from deeplab_tf.evaluation.confusion import Confusion
 
 SPEC = dataclasses.replace(
     shapes.SPEC, classes=("ground", "ball", "box"), palette=shapes.SPEC.palette[:3]
@@ -16,11 +16,11 @@ SPEC = dataclasses.replace(
 CONFUSION = np.array([[3, 1, 0], [1, 4, 0], [0, 0, 0]])
 
 
-def counted(confusion, **bands):
-    counts = Counts(SPEC)
-    counts.confusion, counts.num_images = confusion, 7
-    counts.bands = {int(width[1:]): np.array(band) for width, band in bands.items()}
-    return counts
+def counted(matrix, **trimaps):
+    confusion = Confusion(SPEC)
+    confusion.matrix, confusion.num_images = matrix, 7
+    confusion.trimaps = {int(w[1:]): np.array(near) for w, near in trimaps.items()}
+    return confusion
 
 
 def test_the_table_names_the_classes_and_marks_what_is_undefined():
@@ -48,7 +48,7 @@ def test_trimaps_have_a_score_each_or_null():
     assert scores["trimap_miou"] == {"2": pytest.approx((1 / 2 + 2 / 3) / 2), "4": None}
 
 
-def test_counts_are_compared_line_by_line():
+def test_confusions_are_compared_line_by_line():
     band = [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     worse = [[0, 1, 0], [1, 1, 0], [0, 0, 0]]
     text = report.comparison(

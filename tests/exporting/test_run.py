@@ -130,13 +130,13 @@ def test_a_range_of_sizes_is_inside(run, tmp_path, batch):
 def test_an_export_that_differs_from_its_network_is_not_written(
     run, tmp_path, monkeypatch
 ):
-    real = exporting.saved_model.freeze
+    real = exporting.variables_to_constants
 
     def wrong(function):
         frozen = real(function)
         return lambda pixels: [(frozen(pixels)[0] + 1) % 6, frozen(pixels)[1]]
 
-    monkeypatch.setattr(exporting.saved_model, "freeze", wrong)
+    monkeypatch.setattr(exporting, "variables_to_constants", wrong)
     with pytest.raises(InputError, match=r"differs from the network: 0\.00% of the"):
         exporting.export(config(run, tmp_path / "m"))
     assert not list(tmp_path.iterdir())

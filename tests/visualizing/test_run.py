@@ -13,7 +13,8 @@ from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.prediction import load
-from deeplab_tf.visualizing.run import Prediction, _write_raw, visualize
+from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.visualizing.run import _write_raw, visualize
 from tests.evaluation.test_run import run
 
 __all__ = ["run"]  # A fixture.
@@ -96,28 +97,22 @@ def test_folders_below_are_kept(run, tmp_path, rng):
     assert files(tmp_path / "vis" / "raw_segmentation_results") == ["deep/a.png"]
 
 
-def test_a_range_of_sizes_changes_what_the_network_sees_not_the_picture(
-    run, tmp_path, shapes
-):
-    settings = config(run, tmp_path, image="photo.png")
+def test_a_range_of_sizes_changes_what_the_network_sees_not_the_picture(run, shapes):
     image = image_files.read_image(shapes / "images" / "val" / "val_0000.png")
-    found = []
-    for resize in (
-        settings.resize,
-        Overrides(ResizeConfig(), {"min_resize_value": 33}),
-    ):
-        facts = load.find_run(str(run))
-        network = load.load(
-            str(run), facts, facts.spec, model=settings.model, resize=resize
+    plain, resized = (
+        load.load(str(run), resize=resize).predict(image).probabilities
+        for resize in (
+            Overrides(ResizeConfig()),
+            Overrides(ResizeConfig(), {"min_resize_value": 33}),
         )
-        found.append(network.segment(image[np.newaxis], (1.0,), flipped=False)[1])
-    assert found[0].shape == found[1].shape == (1, *image.shape[:2], 6)
-    assert np.abs(found[0] - found[1]).max() > 0.01
+    )
+    assert plain.shape == resized.shape == (*image.shape[:2], 6)
+    assert np.abs(plain - resized).max() > 0.01
 
 
 def test_cityscapes_is_written_with_the_ids_of_its_server(tmp_path):
-    ids = np.array([[0, 18]], np.uint8)
-    prediction = Prediction("aachen", np.zeros((1, 2, 3), np.uint8), ids, None)
+    image, classes = np.zeros((1, 2, 3), np.uint8), np.array([[0, 18]])
+    prediction = Prediction(name="aachen", image=image, classes=classes)
     _write_raw(tmp_path, prediction, cityscapes.SPEC)
     written = image_files.read_mask(tmp_path / "aachen.png")
     assert written.tolist() == [[7, 33]]

@@ -151,7 +151,7 @@ class Logs:
         self._told = True
 
     def evaluated(self, step: int, scores: Mapping[str, Any], split: str) -> None:
-        """Tells what `Scorer.scores` gave; events have the tags of `eval.py`."""
+        """Tells what `Evaluator.evaluate` gave; events have the tags of `eval.py`."""
         logging.info(
             "step %d  mIoU %s  pixel accuracy %s  of %d images of %s",
             step,

@@ -1,4 +1,4 @@
-"""Pictures of a run: images beside their labels and predictions."""
+"""Sample images of a run, beside their labels and predictions, in TensorBoard."""
 
 import keras
 
@@ -29,8 +29,8 @@ def show(
     )
     with corrupt_records.translate_read_errors(source.records):
         (batch,) = batches.take(1)
-    looks = test_time.Looks(logits_stride=config.model.logits_stride)
     # Without the logits of single scales.
     merged = keras.Model(trainer.model.input, trainer.model.outputs[-1])
-    classes, _ = test_time.predict(merged, batch["image"], looks)
+    views = test_time.MultiScaleFlip(logits_stride=config.model.logits_stride)
+    classes, _ = test_time.predict_probabilities(merged, batch["image"], views)
     logs.samples(step, batch, classes.numpy(), trainer.spec)

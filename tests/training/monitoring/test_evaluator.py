@@ -24,7 +24,7 @@ from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.monitoring import evaluator
-from deeplab_tf.training.monitoring.evaluator import Scorer
+from deeplab_tf.training.monitoring.evaluator import Evaluator
 from tests.recorded import SMALL, assign_rule_weights
 
 SPEC = shapes_spec.SPEC
@@ -45,7 +45,7 @@ def config(shapes, model=SMALL, **changes):
 def scorer(shapes, strategy=DEFAULT, **changes):
     settings = config(shapes, **changes)
     _, records = open_split(settings.data, settings.tfds, "val")
-    return Scorer(settings, SPEC, records, strategy)
+    return Evaluator(settings, SPEC, records, strategy)
 
 
 @pytest.fixture(scope="module")
@@ -91,33 +91,33 @@ def assert_equal(found, expected):
 def test_scores_are_those_of_eval_and_made_by_one_function(
     made, weights, expected, caplog
 ):
-    assert_equal(made.scores(weights), expected)
+    assert_equal(made.evaluate(weights), expected)
     other = {n: tf.Variable(0.5 * w.numpy()) for n, w in weights.items()}
-    assert made.scores(other)["miou"] != expected["miou"]
-    assert_equal(made.scores(weights), expected)
-    assert made._find.experimental_get_tracing_count() == 1
+    assert made.evaluate(other)["miou"] != expected["miou"]
+    assert_equal(made.evaluate(weights), expected)
+    assert made._predict.experimental_get_tracing_count() == 1
     assert "mIoU " in caplog.text
 
 
 def test_seven_images_on_two_devices_count_once_each(
     shapes, weights, expected, two_devices
 ):
-    assert_equal(scorer(shapes, two_devices).scores(weights), expected)
+    assert_equal(scorer(shapes, two_devices).evaluate(weights), expected)
 
 
 def test_workers_share_the_images_out(made, shapes, weights, expected, monkeypatch):
     """Of two, each counts its part; `strategy.reduce` adds them up."""
-    found, summed = [], made._summed
+    found, summed = [], made._sum
     monkeypatch.setattr(
-        made, "_summed", lambda parts: found.append(summed(parts)) or found[-1]
+        made, "_sum", lambda parts: found.append(summed(parts)) or found[-1]
     )
     for worker in range(2):
         context = tf.distribute.InputContext(2, worker, 2)
         monkeypatch.setattr(made, "_context", made._context)
-        monkeypatch.setattr(made, "_batches", made._open(config(shapes), context))
-        made.scores(weights)
+        monkeypatch.setattr(made, "_batches", made._open(context))
+        made.evaluate(weights)
     assert [each.num_images for each in found] == [4, 3]
-    total = found[0].confusion + found[1].confusion
+    total = found[0].matrix + found[1].matrix
     union = total.sum(0) + total.sum(1) - np.diag(total)
     assert np.mean((np.diag(total) / union)[union > 0]) == pytest.approx(
         expected["miou"], abs=1e-9
@@ -133,7 +133,7 @@ def test_chance_and_precision_are_left_alone(shapes):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-    computed = {layer.compute_dtype for layer in made._model.layers}
+    computed = {layer.compute_dtype for layer in made._predictor.model.layers}
     assert computed == {"float32"}
 
 
@@ -141,18 +141,18 @@ def test_what_learns_in_another_form_is_scored_in_that_which_predicts(shapes, rn
     """DeepLab v1 strides in training alone: its logits are at another size."""
     learning = build(NARROW, 6, training_form=True)
     made = scorer(shapes, model=NARROW)
-    assert made.scores(weights_by_name(learning))["num_images"] == 7
+    assert made.evaluate(weights_by_name(learning))["num_images"] == 7
     predicting = build(NARROW, 6)
     for name, weight in weights_by_name(predicting).items():
         weight.assign(weights_by_name(learning)[name])
     image = rng.uniform(0, 255, (1, 49, 49, 3)).astype(np.float32)
-    np.testing.assert_array_equal(made._model(image), predicting(image))
+    np.testing.assert_array_equal(made._predictor.model(image), predicting(image))
     assert learning(image).shape != predicting(image).shape
 
 
 def test_a_stopped_evaluation_has_no_scores(made, weights):
     asked = iter([False, True])
-    assert made.scores(weights, lambda: next(asked)) is None
+    assert made.evaluate(weights, lambda: next(asked)) is None
     assert next(asked, "none left") == "none left"
 
 
@@ -172,7 +172,7 @@ def test_a_label_of_other_classes_names_its_record(shapes, tmp_path):
         for record in records:
             writer.write(record)
     with pytest.raises(InputError, match=r"record 5: its label has ids \[77\] are no"):
-        scorer(tmp_path, model=NARROW).scores(weights_by_name(build(NARROW, 6)))
+        scorer(tmp_path, model=NARROW).evaluate(weights_by_name(build(NARROW, 6)))
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_a_label_of_other_classes_names_its_record(shapes, tmp_path):
 )
 def test_patience_counts_evaluations_since_the_best(scores, patience, expected):
     by_step = {100 * (i + 1): miou for i, miou in enumerate(scores)}
-    assert evaluator.ran_out(by_step, patience) == expected
+    assert evaluator.is_out_of_patience(by_step, patience) == expected
     shuffled = dict(reversed(by_step.items()))
-    assert evaluator.ran_out(shuffled, patience) == expected
+    assert evaluator.is_out_of_patience(shuffled, patience) == expected
 
 
 def test_the_best_is_the_first_of_equal_ones():
