@@ -1,16 +1,26 @@
-# make demo   builds the embedded data set, trains, evaluates, draws, exports, predicts
-# make test   runs all tests that need no GPU
-# make chaos  kills and starves training processes, and compares how they end; an hour
-# make matrix compares every feature on every strategy; half an hour
-# make lint   style, types and import contracts
-# Each installs what it needs into .venv, once.
+# make demo      builds the embedded data set, trains, evaluates, draws, exports, predicts
+# make test      runs everything that protects a change; no GPU is needed
+# make test-all  and what is long and rarely fails, with chaos and matrix; three hours
+# make chaos     kills and starves training processes, and compares how they end; an hour
+# make matrix    compares every feature on every strategy; half an hour
+# make lint      style, types and import contracts
+# Each installs what it needs into .venv, once, in the versions of constraints.txt.
+#
+# make test ARGS=--random-order   in another order
+# DEEPLAB_TEST_GRAPPLER=1 make test   with TensorFlow's graph optimizer, as users have it
+# make test CONSTRAINTS=   with the newest versions; a fresh .venv is needed
 
 PYTHON ?= python3
-BIN := .venv/bin
+CONSTRAINTS ?= constraints.txt
+# Where there is no CPU build, as on macOS: make TENSORFLOW=tensorflow
+TENSORFLOW ?= tensorflow-cpu
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 DEMO := demo
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest --durations=25
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: demo test chaos matrix lint clean
+.PHONY: demo test test-all chaos matrix lint clean
 .DELETE_ON_ERROR:
 
 # The two TensorFlows overwrite each other: the CPU build takes the place of the full one
@@ -18,13 +28,14 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 REQUIREMENTS := import configparser; c = configparser.ConfigParser(); \
 	c.read("setup.cfg"); \
 	lines = c["options"]["install_requires"] + c["options.extras_require"]["dev"]; \
-	print(lines.replace("tensorflow>", "tensorflow-cpu>", 1))
+	print(lines.replace("tensorflow>", "$(TENSORFLOW)>", 1))
 
-.venv/ready: setup.cfg pyproject.toml
+.venv/ready: setup.cfg pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -c '$(REQUIREMENTS)' > .venv/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		$(addprefix -c ,$(CONSTRAINTS)) -r .venv/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
@@ -46,7 +57,11 @@ demo: .venv/ready
 	@echo "SavedModel  $(DEMO)/exported"
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not gpu and not chaos and not matrix"
+	$(PYTEST) -m "not gpu and not chaos and not matrix and not nightly" $(ARGS)
+
+test-all: .venv/ready
+	$(PYTEST) -m "not gpu and not chaos and not matrix" $(ARGS)
+	$(MAKE) matrix chaos
 
 chaos: .venv/ready
 	$(BIN)/python -m pytest -n0 -m chaos tests/chaos

@@ -26,10 +26,28 @@ tf.config.set_logical_device_configuration(
 # Networks of tests are small: sharing out their ops, and simplifying graphs that run
 # twice, costs a quarter of the time of all. A worker each is what keeps cores busy.
 tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+if "DEEPLAB_TEST_GRAPPLER" not in os.environ:  # Users have it on, and a night's run.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 gc.set_threshold(10000, 20, 20)
 
 logging.set_verbosity(logging.INFO)
+
+_TOO_LONG = 20.0  # Seconds of a test that others wait for with each change.
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Warns of slow tests, in the form that GitHub shows beside a change.
+
+    What a fixture of several tests took counts for the one that came first.
+    """
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            seconds = getattr(report, "duration", 0.0)
+            if seconds > _TOO_LONG and "nightly" not in report.keywords:
+                terminalreporter.write_line(
+                    f"::warning title=Slow test::{report.nodeid} ({report.when}) took "
+                    f"{seconds:.0f} s, more than {_TOO_LONG:.0f}"
+                )
 
 
 def pytest_collection_finish(session):
