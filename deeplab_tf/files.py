@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import fcntl
+import errno
 import json
 import os
 import socket
@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from absl import logging
+from filelock import FileLock, Timeout
 
 from deeplab_tf.errors import InputError
 
 LOCK = ".lock"
+_PATIENCE = 0.3  # Seconds, for a holder that is just ending.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # Of disks.
 RECIPES = Path(__file__).with_name("recipes")  # Data of the package, no module.
 
 
@@ -68,7 +71,7 @@ def flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, *, flag: str, doing: str) -> Iterator[None]:
+def lock_folder(folder: Path, *, flag: str, doing: str) -> Iterator[None]:
     """Holds a folder, made if need be, so that no second process works in it.
 
     The lock is one of the system on the file `.lock`, and ends with the process,
@@ -86,60 +89,61 @@ def alone(folder: Path, *, flag: str, doing: str) -> Iterator[None]:
     Raises:
         InputError: Another process is at work there; says which, and since when.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    place = _locked(path, f"--{flag}={folder}", doing)
+    lock = _acquire(path, f"--{flag}={folder}", doing)
     try:
         yield
     finally:
-        with os.fdopen(place):  # Closes it, whatever happens.
-            if _is_at(place, path):
-                path.unlink()
+        # While it is held: whoever opened it before locks a file that has no name any
+        # more, sees that, and opens the new one. Windows removes it at the release.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
         with contextlib.suppress(OSError):  # There is something in it.
-            for each in made:
+            for each in created:
                 each.rmdir()
 
 
-def _locked(path: Path, given: str, doing: str) -> int:
-    """The open lock file of a process that is alone."""
-    while True:
-        place = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        before = _Owner.of(place)
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(place)
+def _acquire(path: Path, given: str, doing: str) -> FileLock:
+    """The lock of a process that is alone; not held where the disk knows no locks."""
+    previous: list[_Owner | None] = []
+
+    def sign(descriptor: int) -> None:
+        previous.append(_Owner.read(descriptor))
+        _Owner.current().write(descriptor)
+
+    lock = FileLock(path, fallback_to_soft=False, on_acquired=sign)
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise InputError(
+            f"{given}: {_at_work(_Owner.of(path), doing)}; wait for it, or choose "
+            "another folder"
+        ) from None
+    except OSError as error:
+        if path.is_symlink():
             raise InputError(
-                f"{given}: {_at_work(before, doing)}; wait for it, or choose another "
+                f"{given}: {path} is a symbolic link; remove it, or choose another "
                 "folder"
             ) from None
-        except OSError as error:  # Not all network disks know locks.
-            logging.warning(
-                "%s: cannot be locked (%s); see yourself that no second process "
-                "works there",
-                path.parent,
-                error.strerror,
-            )
-        if _is_at(place, path):
-            break
-        os.close(place)  # Another process ended, and removed it, meanwhile.
-    if before and before.host != socket.gethostname():
+        if error.errno not in _NO_LOCKS:
+            raise
         logging.warning(
-            "%s: %s, and did not end in order; if it still runs, stop one of both",
+            "%s: cannot be locked (%s); see yourself that no second process works "
+            "there",
             path.parent,
-            _at_work(before, doing),
+            error.strerror,
         )
-    _Owner.here().write(place)
-    return place
-
-
-def _is_at(place: int, path: Path) -> bool:
-    """Whether an open file still is the one of this path."""
-    try:
-        return os.path.samestat(os.fstat(place), path.stat())
-    except OSError:
-        return False
+    for owner in previous:
+        if owner and owner.host != socket.gethostname():
+            logging.warning(
+                "%s: %s, and did not end in order; if it still runs, stop one of both",
+                path.parent,
+                _at_work(owner, doing),
+            )
+    return lock
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,7 +156,7 @@ class _Owner:
     since: float
 
     @classmethod
-    def here(cls) -> "_Owner":
+    def current(cls) -> "_Owner":
         return cls(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -161,18 +165,32 @@ class _Owner:
         )
 
     @classmethod
-    def of(cls, place: int) -> "_Owner | None":
-        """None where nobody is named."""
+    def of(cls, path: Path) -> "_Owner | None":
+        """Of a lock that another process holds; None where nobody is named."""
         try:
-            return cls(**json.loads(os.pread(place, 1 << 16, 0)))
-        except (OSError, ValueError, TypeError):
+            return cls._parse(path.read_bytes())
+        except OSError:  # Windows lets nobody read what is locked.
             return None
 
-    def write(self, place: int) -> None:
+    @classmethod
+    def read(cls, descriptor: int) -> "_Owner | None":
+        """Of an open lock file; None where nobody is named."""
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return cls._parse(os.read(descriptor, 1 << 16))
+
+    @classmethod
+    def _parse(cls, note: bytes) -> "_Owner | None":
+        try:
+            return cls(**json.loads(note))
+        except (ValueError, TypeError):
+            return None
+
+    def write(self, descriptor: int) -> None:
+        note = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
         with contextlib.suppress(OSError):  # A full disk; the lock holds without it.
-            os.ftruncate(place, 0)
-            text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
-            os.pwrite(place, text.encode(), 0)
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, note.encode())
 
 
 def _at_work(owner: _Owner | None, doing: str) -> str:

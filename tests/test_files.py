@@ -14,7 +14,7 @@ import pytest
 
 from deeplab_tf import files
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import alone, check_writable, write_whole
+from deeplab_tf.files import check_writable, lock_folder, write_whole
 from tests.recorded import ROOT
 
 
@@ -60,8 +60,8 @@ def test_what_a_full_disk_cut_short_is_removed(tmp_path, monkeypatch):
 
 HOLDER = """
 import pathlib, sys, time
-from deeplab_tf.files import alone
-with alone(pathlib.Path(sys.argv[1]), flag="train_logdir", doing="training"):
+from deeplab_tf.files import lock_folder
+with lock_folder(pathlib.Path(sys.argv[1]), flag="train_logdir", doing="training"):
     print("holds", flush=True)
     time.sleep(600)
 """
@@ -80,7 +80,7 @@ def holder(folder):
 
 
 def training(folder):
-    return alone(folder, flag="train_logdir", doing="training")
+    return lock_folder(folder, flag="train_logdir", doing="training")
 
 
 def test_a_second_process_is_told_of_the_first_until_that_is_killed(tmp_path):
@@ -150,6 +150,61 @@ def test_a_lock_that_its_holder_removed_meanwhile_is_taken_anew(tmp_path, monkey
         assert len(calls) == 2
         with pytest.raises(InputError, match="has been training"), training(tmp_path):
             pass
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused_and_its_target_left(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "precious"
+    folder.mkdir()
+    other.write_text("precious")
+    (folder / ".lock").symlink_to(other)
+    refused = pytest.raises(InputError, match=r"/\.lock is a symbolic link")
+    with refused, training(folder):
+        pass
+    assert other.read_text() == "precious"
+    (folder / ".lock").unlink()
+    (folder / ".lock").symlink_to(tmp_path / "not_there")
+    with refused, training(folder):
+        pass
+    assert not (tmp_path / "not_there").exists()
+
+
+RACER = """
+import pathlib, sys
+from deeplab_tf.errors import InputError
+from deeplab_tf.files import lock_folder
+folder = pathlib.Path(sys.argv[1])
+mark = folder / "at_work"
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(200):
+    try:
+        with lock_folder(folder, flag="train_logdir", doing="training"):
+            mark.touch(exist_ok=False)  # Fails where somebody else is at work.
+            mark.unlink()
+    except InputError:
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_raced_starts_are_never_two_at_once(tmp_path):
+    """Each removes the lock file at its end, while others open it and wait."""
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path)],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE),
+            cwd=ROOT,
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdout.readline() == b"ready\n"
+    for racer in racers:
+        racer.stdin.write(b"go\n")
+        racer.stdin.flush()
+    errors = [racer.communicate()[1].decode() for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * 4, errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):

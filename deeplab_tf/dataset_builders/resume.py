@@ -21,7 +21,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.parallel_config import WorkerLost
 from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, file_sha256
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import LOCK, alone, flush, write_whole
+from deeplab_tf.files import LOCK, flush, lock_folder, write_whole
 
 _MANIFEST = "manifest.json"
 
@@ -113,7 +113,7 @@ def staged_build(output: Path, fingerprint: str) -> Iterator[StagedBuild]:
     """
     created = tuple(path for path in (output, *output.parents) if not path.exists())
     output.mkdir(parents=True, exist_ok=True)
-    with alone(output, flag="output_dir", doing="building"):
+    with lock_folder(output, flag="output_dir", doing="building"):
         build = _open_staging(output, fingerprint, created)
         try:
             yield build

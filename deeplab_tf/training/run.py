@@ -19,7 +19,7 @@ from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.files import alone, check_writable
+from deeplab_tf.files import check_writable, lock_folder
 from deeplab_tf.models.build import find_backbone
 from deeplab_tf.models.heads import LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
@@ -62,7 +62,7 @@ def train(
     folder = check_writable("train_logdir", config.train_logdir)
     with hosts.told_of_lost_hosts(strategy), contextlib.ExitStack() as stack:
         if hosts.is_chief(strategy):
-            lock = alone(folder, flag="train_logdir", doing="training")
+            lock = lock_folder(folder, flag="train_logdir", doing="training")
             stack.enter_context(lock)
         _train(config, folder, strategy)
 

@@ -20,7 +20,7 @@ from deeplab_tf.dataset_builders import FileSource, Pair, ParallelConfig, worker
 from deeplab_tf.dataset_builders.dataset_json import format_label_map, select_splits
 from deeplab_tf.dataset_builders.shard import plan_shards
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.files import alone
+from deeplab_tf.files import lock_folder
 from tests.dataset_builders.builds import ONE, TWO, build, contents, names, undisturbed
 from tests.dataset_builders.synthetic import SPEC, SyntheticSource
 from tests.recorded import ROOT
@@ -279,7 +279,7 @@ def test_an_empty_split_is_named(tmp_path):
 
 def test_a_folder_that_another_builder_writes_is_left_alone(tmp_path):
     with (
-        alone(tmp_path, flag="output_dir", doing="building"),
+        lock_folder(tmp_path, flag="output_dir", doing="building"),
         pytest.raises(InputError, match="has been building there since"),
     ):
         build(tmp_path)

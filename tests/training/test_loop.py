@@ -20,7 +20,7 @@ from deeplab_tf.config import (
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
-from deeplab_tf.files import alone
+from deeplab_tf.files import lock_folder
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
@@ -107,7 +107,7 @@ def test_an_evaluation_that_was_missed_is_made_up_for(watched, shapes, tmp_path)
 
 def test_a_second_run_in_a_folder_is_refused(shapes, tmp_path):
     with (
-        alone(tmp_path, flag="train_logdir", doing="training"),
+        lock_folder(tmp_path, flag="train_logdir", doing="training"),
         pytest.raises(InputError, match=r"process \d+ on host .* since .*\(0 min\)"),
     ):
         train(config(tmp_path, shapes, 1))
