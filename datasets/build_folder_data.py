@@ -198,11 +198,11 @@ def _mask_sources(
 ) -> dict[str, SampleSource]:
     photos, masks = config.folders
     if config.image_glob and config.label_glob:
-        splits = config.splitter.from_patterns(
+        splits = config.splitter.split_patterns(
             photos, config.image_glob, masks, config.label_glob
         )
     else:
-        splits = config.splitter.from_folders(photos, masks)
+        splits = config.splitter.split_folders(photos, masks)
     table = _label_table(config)
     return {
         split: FileSource(pairs=pairs, read_mask=reader, table=table)
@@ -223,7 +223,7 @@ def _coco_sources(
             f"--coco_annotations={','.join(config.coco_annotations)}: their categories "
             "differ"
         )
-    by_split = config.splitter.from_annotations(config.folders[0], files)
+    by_split = config.splitter.split_annotations(config.folders[0], files)
     sources: dict[str, SampleSource] = {
         split: coco.CocoSource(
             file=file,

@@ -51,7 +51,7 @@ def _source(config: PersonPartConfig, split: str, pairs: Sequence[Pair]) -> File
     shown = [
         pair
         for pair in tqdm(pairs, f"people of {split}", disable=None)
-        if pair.label and people.occur(pair.label)
+        if pair.label and people.has_parts(pair.label)
     ]
     return FileSource(pairs=shown, read_mask=people)
 

@@ -73,7 +73,7 @@ class CocoSource:
                 image=encoded,
                 image_format=image_format,
                 size=size,
-                label=self._mask(annotations.objects.get(facts["id"], ()), facts),
+                label=self._draw_mask(annotations.objects.get(facts["id"], ()), facts),
                 origin=f"{self.file} image {facts['id']} ({facts['file_name']})",
             )
 
@@ -87,18 +87,20 @@ class CocoSource:
             sha256.update(repr(facts).encode())
         return sha256.hexdigest()
 
-    def _mask(self, objects: Sequence[Json], facts: Json) -> np.ndarray:
+    def _draw_mask(self, objects: Sequence[Json], facts: Json) -> np.ndarray:
         size = int(facts["height"]), int(facts["width"])
         mask = np.zeros(size, np.uint8)
         for is_crowd in (1, 0):
             some = [one for one in objects if bool(one.get("iscrowd")) == is_crowd]
             # Drawn twice: hundreds of objects of a large photograph fill the memory.
-            for one in sorted(some, key=lambda one: -self._pixels(one, size).sum()):
+            for one in sorted(some, key=lambda one: -self._rasterize(one, size).sum()):
                 own = self.classes.ids[one["category_id"]]
-                mask[self._pixels(one, size)] = self.ignore_label if is_crowd else own
+                mask[self._rasterize(one, size)] = (
+                    self.ignore_label if is_crowd else own
+                )
         return mask
 
-    def _pixels(self, one: Json, size: Size) -> np.ndarray:
+    def _rasterize(self, one: Json, size: Size) -> np.ndarray:
         where = f"{self.file}: annotation {one.get('id')}"
         return rasterize(one.get("segmentation"), size, where)
 

@@ -114,7 +114,7 @@ def format_label_map(table: np.ndarray) -> str:
     ids = np.arange(len(table))
     changed = np.flatnonzero(table != ids)
     others = np.bincount(table).argmax()
-    kept = np.flatnonzero(table != others)
-    if len(changed) <= len(kept):
+    distinct = np.flatnonzero(table != others)
+    if len(changed) <= len(distinct):
         return ",".join(f"{i}:{table[i]}" for i in changed)
-    return ",".join([*(f"{i}:{table[i]}" for i in kept), f"*:{others}"])
+    return ",".join([*(f"{i}:{table[i]}" for i in distinct), f"*:{others}"])

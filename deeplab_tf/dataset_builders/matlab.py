@@ -75,7 +75,7 @@ class PartReader:
             ids[mask != 0] = self.ids[name]
         return ids
 
-    def occur(self, path: Path) -> bool:
+    def has_parts(self, path: Path) -> bool:
         """Whether there is any such part in a file."""
         return bool(self._read(path)[0])
 

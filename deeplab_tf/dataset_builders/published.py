@@ -124,8 +124,8 @@ def voc_pairs(
     return [
         Pair(
             name=stem,
-            image=_first(stem, image_folders, (".jpg",)),
-            label=_first(stem, mask_folders, (".png", ".mat"))
+            image=_find_file(stem, image_folders, (".jpg",)),
+            label=_find_file(stem, mask_folders, (".png", ".mat"))
             if mask_folders
             else None,
         )
@@ -222,15 +222,15 @@ def _camvid_colors() -> ColorTable:
     )
 
 
-def _first(stem: str, folders: Sequence[Path], suffixes: Sequence[str]) -> Path:
-    tried = list(_places(stem, folders, suffixes))
+def _find_file(stem: str, folders: Sequence[Path], suffixes: Sequence[str]) -> Path:
+    tried = list(_candidates(stem, folders, suffixes))
     for path in tried:
         if path.is_file():
             return path
     raise InputError(f"no such file: {', nor '.join(map(str, tried))}")
 
 
-def _places(
+def _candidates(
     stem: str, folders: Sequence[Path], suffixes: Sequence[str]
 ) -> Iterator[Path]:
     for folder in folders:

@@ -46,7 +46,9 @@ class StagedBuild:
         Removes everything else from the staging folder.
         """
         finished = [shard for shard in shards if self._is_finished(shard.name)]
-        names = {name for shard in finished for name in (shard.name, _summary(shard))}
+        names = {
+            name for shard in finished for name in (shard.name, _summary_name(shard))
+        }
         if len(finished) == len(shards):
             names.add(spec_.FILE_NAME)  # `resume_publish` needs it.
         for path in self.folder.iterdir():
@@ -159,5 +161,5 @@ def _load_manifest(folder: Path) -> _Manifest:
         return _Manifest()
 
 
-def _summary(shard: Shard) -> str:
+def _summary_name(shard: Shard) -> str:
     return Path(shard.name).with_suffix(".json").name

@@ -24,7 +24,7 @@ class Splitter:
 
     Attributes:
         lists: File of the stems of each split; they win.
-        by_folder: Whether folders are splits; None: not said.
+        by_folder: Whether folders are splits; None: unknown.
         fraction: Share to test on, where neither says.
         seed: Of that choice.
     """
@@ -34,7 +34,7 @@ class Splitter:
     fraction: float
     seed: int
 
-    def from_folders(self, photos: Path, masks: Path) -> Splits:
+    def split_folders(self, photos: Path, masks: Path) -> Splits:
         """Splits of photographs and masks that have the same names.
 
         Raises:
@@ -53,14 +53,14 @@ class Splitter:
         self._check_not_mixed(photos, [path.name for path in photos.glob("*/")])
         return self._by_list_or_random(sources.pairs_by_stem(photos, masks))
 
-    def from_patterns(
+    def split_patterns(
         self, photos: Path, image_glob: str, masks: Path, label_glob: str
     ) -> Splits:
         """Splits of photographs and masks whose names fit glob patterns.
 
         Raises:
             InputError: A file is missing.
-            FlagError: As `from_folders`, of what the first wildcard stands for.
+            FlagError: As `split_folders`, of what the first wildcard stands for.
         """
         by_wildcards = pairs_by_glob(photos, image_glob, masks, label_glob)
         pairs = list(by_wildcards.values())
@@ -70,14 +70,14 @@ class Splitter:
         self._check_not_mixed(photos, folders)
         return self._by_list_or_random(pairs)
 
-    def from_annotations(
+    def split_annotations(
         self, photos: Path, files: Sequence[Path]
     ) -> dict[str, tuple[Path, Sequence[Pair]]]:
         """Splits of photographs that COCO's annotations list: file and pairs of each.
 
         Raises:
             InputError: A file is missing, or lies in no folder that could be a split.
-            FlagError: As `from_folders`, of the names in a file; or two files are
+            FlagError: As `split_folders`, of the names in a file; or two files are
                 splits already.
         """
         if len(files) > 1:

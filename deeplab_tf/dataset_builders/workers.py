@@ -129,7 +129,7 @@ def _init_worker(writer: ShardWriter, count: Any, canceled: Any) -> None:
 
 
 def _exit_with_parent() -> None:
-    """Ends this process when the builder was killed, so that nobody writes on."""
+    """Ends this worker when the builder was killed, so that it does not write on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

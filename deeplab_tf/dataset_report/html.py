@@ -13,7 +13,7 @@ from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
 _PICTURED, _LISTED = 60, 1000  # Issues with a picture, and issues in all.
 
 
-def html(report: DatasetReport) -> str:
+def render(report: DatasetReport) -> str:
     """Renders the page."""
     folder = importlib.resources.files(__package__)
     environment = jinja2.Environment(

@@ -40,7 +40,7 @@ def check(
     for issue in report.doubts:
         logging.warning("%s", issue)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, html.html(report))
+    write_whole(target, html.render(report))
     for split in report.splits.values():
         logging.info("%s: %s", split.name, _count(split.records, "record"))
     if report.faults:

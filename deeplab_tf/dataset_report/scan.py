@@ -137,7 +137,7 @@ def _add(
     scanned.tally.add(record.tally)
     if record.faults or record.doubts:
         if len(scanned.pictures) < _PICTURES:
-            scanned.pictures[index] = thumbnails.beside(
+            scanned.pictures[index] = thumbnails.side_by_side(
                 record.image, record.ids, records.spec
             )
     elif index in records.shown and record.image is not None:
@@ -151,13 +151,13 @@ def draw_record(records: RecordRange, index: int) -> bytes:
         tf.constant(records.path), tf.constant(at, tf.int64)
     )
     record = inspect_record(serialized.numpy(), records.spec)
-    return thumbnails.beside(record.image, record.ids, records.spec)
+    return thumbnails.side_by_side(record.image, record.ids, records.spec)
 
 
 def _overlay(record: InspectedRecord, spec: DatasetSpec) -> bytes:
     assert record.image is not None
     if record.ids is None:  # Of a test split.
-        return thumbnails.beside(record.image, None, spec)
+        return thumbnails.side_by_side(record.image, None, spec)
     return thumbnails.overlay(record.image, record.ids, spec)
 
 

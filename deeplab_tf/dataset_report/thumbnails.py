@@ -17,22 +17,22 @@ _WRONG = (255, 0, 255)
 
 def overlay(image: np.ndarray, ids: np.ndarray, spec: DatasetSpec) -> bytes:
     """A JPEG of an image `[H, W, 3]`, tinted by the classes of its mask `[H, W]`."""
-    return _jpeg(_small(drawing.overlay(image, ids, spec.palette)))
+    return _jpeg(_resize(drawing.overlay(image, ids, spec.palette)))
 
 
-def beside(
+def side_by_side(
     image: np.ndarray | None, ids: np.ndarray | None, spec: DatasetSpec
 ) -> bytes:
     """A JPEG of an image and its mask beside each other, as far as they can be read.
 
     Ids that mean nothing are in magenta.
     """
-    panels = [] if image is None else [_small(image)]
+    panels = [] if image is None else [_resize(image)]
     if ids is not None:
         colors = drawing.colorize(ids, spec.palette)
         colors[~np.isin(ids, list(allowed_ids(spec)))] = _WRONG
-        panels.append(_small(colors, Image.Resampling.NEAREST))
-    return _jpeg(_row(panels))
+        panels.append(_resize(colors, Image.Resampling.NEAREST))
+    return _jpeg(_concatenate(panels))
 
 
 def _jpeg(picture: Image.Image) -> bytes:
@@ -41,7 +41,7 @@ def _jpeg(picture: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def _small(
+def _resize(
     pixels: np.ndarray, how: Image.Resampling = Image.Resampling.LANCZOS
 ) -> Image.Image:
     small = Image.fromarray(pixels)
@@ -50,7 +50,7 @@ def _small(
     return small.resize((width, height), how)
 
 
-def _row(panels: Sequence[Image.Image]) -> Image.Image:
+def _concatenate(panels: Sequence[Image.Image]) -> Image.Image:
     if not panels:
         return Image.new("RGB", (_SIDE, _SIDE // 2), (128, 128, 128))
     width = sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)

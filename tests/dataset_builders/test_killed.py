@@ -14,6 +14,7 @@ from tests.dataset_builders.builds import contents, undisturbed
 from tests.recorded import ROOT
 
 __all__ = ["undisturbed"]  # A fixture.
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 
 
 def run_builder(folder, processes, *, kill_after=None, only_parent=False):
