@@ -1,6 +1,8 @@
-"""Worker processes: shards written in parallel, as far as processes gain time.
+"""Workers: shards written in processes, as far as these gain time, or by Apache Beam.
 
-They are spawned, not forked: a source may use TensorFlow, which hangs when forked.
+Processes are spawned, not forked: a source may use TensorFlow, which hangs when forked.
+Beam is for data that outgrow one machine; all its workers must see the images and the
+output folder by the same paths.
 """
 
 import itertools
@@ -16,9 +18,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from deeplab_tf.dataset_builders import beam
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig, WorkerLost
-from deeplab_tf.dataset_builders.shard import Shard, ShardWriter
+from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, ShardWriter
+from deeplab_tf.errors import FlagError, InputError
 
 _START = 1.5  # Seconds until a process is at work.
 _FEW, _TIMED = 64, 8  # Samples not worth a process; samples read to learn their cost.
@@ -46,11 +48,12 @@ def write_shards(
 
     Raises:
         InputError: A sample is missing or damaged; the other shards are left as they
-            are.
+            are. By Beam, errors of samples are kept in the shards' summaries.
+        FlagError: Beam is asked for, and not installed.
         WorkerLost: A process was killed, or a Beam pipeline broke.
     """
     if parallel.beam_runner:
-        beam.write_shards(writer, shards, parallel)
+        _write_by_beam(writer, shards, parallel)
         return
     total = finished + sum(map(len, shards))
     with tqdm(
@@ -115,7 +118,63 @@ def _write_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-# In a worker process.
+def _write_by_beam(
+    writer: ShardWriter, shards: Sequence[Shard], parallel: ParallelConfig
+) -> None:
+    """Writes shards; errors of samples are kept in the shards' summaries.
+
+    Raises:
+        FlagError: Beam is not installed.
+        WorkerLost: The pipeline broke, as where a machine was lost or a disk is full.
+    """
+    try:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise FlagError(
+            f"--beam_runner={parallel.beam_runner} needs Apache Beam: "
+            "pip install 'deeplab-tf[beam]'"
+        ) from None
+    options = PipelineOptions(
+        [f"--runner={parallel.beam_runner}", *parallel.beam_options]
+    )
+    pipeline = beam.Pipeline(options=options)
+    try:
+        with pipeline:
+            spread = pipeline | beam.Create(shards) | beam.Reshuffle()
+            spread | beam.Map(_write_in_beam, writer)
+    except Exception as error:  # Whatever it was, a runner makes it its own.
+        if cause := _input_error(error):
+            raise cause from None
+        raise WorkerLost(
+            f"--beam_runner={parallel.beam_runner}: {_last_line(error)}; the same "
+            "command goes on"
+        ) from error
+
+
+def _input_error(error: BaseException | None) -> InputError | None:
+    """The one that caused an error."""
+    while error:
+        if isinstance(error, InputError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    """What it says; before, there may be a worker's traceback."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _write_in_beam(shard: Shard, writer: ShardWriter) -> None:
+    try:
+        writer.write(shard)
+    except InputError as error:  # A runner would wrap it in its own.
+        ShardSummary(error=str(error)).save(writer.folder / shard.name)
+
+
+# In a worker process of ours.
 
 _worker: tuple[ShardWriter, Any, Any]  # Set once, since a source may be large.
 
