@@ -1,6 +1,7 @@
 """COCO's annotations become masks."""
 
 import json
+import sys
 import weakref
 
 import numpy as np
@@ -124,6 +125,15 @@ def test_run_lengths_are_read_packed_or_not(rng):
         for one in (packed, runs(pixels)):
             decoded = coco.rasterize(one, pixels.shape, "it")
             np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_without_pycocotools_the_extra_is_named(annotated, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    source = annotated([{"category_id": 3, "segmentation": square(0, 0, 2, 2)}])
+    with pytest.raises(InputError, match=r"50 .*pip install 'deeplab-tf\[coco\]'$"):
+        first(source)
+    source = annotated([{"category_id": 3, "segmentation": runs(np.ones((6, 8)))}])
+    assert first(source).all()
 
 
 def test_an_object_of_several_polygons_is_their_union(annotated):
