@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_tf import cli, dataset_builders
+from deeplab_tf.config import remedies
 from deeplab_tf.config.fields import flag, require_positive
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
@@ -170,7 +171,12 @@ def build(config: FolderConfig) -> None:
     )
     output = config.output_dir or ""
     dataset_builders.build(
-        splits, spec, output, shards=config.shards, parallel=config.parallel
+        splits,
+        spec,
+        output,
+        shards=config.shards,
+        parallel=config.parallel,
+        remedies=remedies.FOLDER,
     )
 
 

@@ -12,10 +12,9 @@ import dataclasses
 import re
 
 from deeplab_tf import cli, dataset_builders
-from deeplab_tf.config import TfdsConfig
+from deeplab_tf.config import TfdsConfig, remedies
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.config.fields import flag, require_given, require_positive
-from deeplab_tf.data.tfds import remedies
 from deeplab_tf.errors import FlagError
 
 
@@ -76,14 +75,14 @@ def build(config: BuildTfdsConfig) -> None:
     }
     name = config.name or re.split("[/:]", plain)[0]
     spec = dataclasses.replace(data.spec, name=name)
-    with remedies.of_tfds():
-        dataset_builders.build(
-            splits,
-            spec,
-            str(config.output_dir),
-            shards=config.shards,
-            parallel=config.parallel,
-        )
+    dataset_builders.build(
+        splits,
+        spec,
+        str(config.output_dir),
+        shards=config.shards,
+        parallel=config.parallel,
+        remedies=remedies.TFDS,
+    )
 
 
 if __name__ == "__main__":

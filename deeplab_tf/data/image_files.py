@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deeplab_tf.data.labels import heuristics
 from deeplab_tf.data.spec import Color
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, LabelError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
@@ -53,7 +53,8 @@ def read_mask(path: Path) -> np.ndarray:
     """Class ids `[H, W]`, uint8 or uint16: palette indices, or grey values.
 
     Raises:
-        InputError: Not a file that holds one id a pixel; says what would.
+        InputError: There is no such file, or it is damaged.
+        LabelError: It does not hold one id a pixel.
     """
     mask = open_mask(path)
     if mask.mode == "LA" and mask.getextrema()[1] == (255, 255):
@@ -67,10 +68,11 @@ def read_mask(path: Path) -> np.ndarray:
         return _wide_ids(path, np.asarray(mask))
     _refuse_photograph(path, np.asarray(mask.convert("RGB")))
     what = "fractions" if mask.mode == "F" else f"colours ({mask.mode})"
-    raise InputError(
+    raise LabelError(
         f"{path}: a mask of {what}; one class id a pixel is needed: "
-        "save it as a grey or palette PNG whose values are 0, 1, 2, ..., or tell what "
-        "the colours mean by --color_table (build_folder_data.py)"
+        "save it as a grey or palette PNG whose values are 0, 1, 2, ...",
+        kind="color_mask",
+        file=path,
     )
 
 
@@ -78,17 +80,22 @@ def open_mask(path: Path) -> Image.Image:
     """A mask's file, still as it is; JPEG is refused, and so is what EXIF turns.
 
     Raises:
-        InputError: There is no such file, or it cannot hold ids.
+        InputError: There is no such file, or it is damaged.
+        LabelError: It cannot hold ids.
     """
     mask = _open(path)
     if mask.format == "JPEG":
         _refuse_photograph(path, np.asarray(mask.convert("RGB")))
-        raise InputError(
-            f"{path}: a JPEG mask; compression changes class ids: save masks as PNG"
+        raise LabelError(
+            f"{path}: a JPEG mask; compression changes class ids: save masks as PNG",
+            kind="jpeg_mask",
+            file=path,
         )
     if is_exif_rotated(mask):
-        raise InputError(
-            f"{path}: a mask that its EXIF data turn; save it upright, without them"
+        raise LabelError(
+            f"{path}: a mask that its EXIF data turn; save it upright, without them",
+            kind="exif_mask",
+            file=path,
         )
     return mask
 
@@ -100,18 +107,23 @@ def is_exif_rotated(image: Image.Image) -> bool:
 
 def _refuse_photograph(path: Path, pixels: np.ndarray) -> None:
     if heuristics.is_photograph(pixels):
-        raise InputError(
+        raise LabelError(
             f"{path}: a photograph, where a mask should be; are images and masks "
-            "swapped?"
+            "swapped?",
+            kind="photograph",
+            file=path,
         )
 
 
 def _wide_ids(path: Path, ids: np.ndarray) -> np.ndarray:
     """Ids of a mask of more than 8 bits."""
     if ids.min() < 0 or ids.max() > 65535:
-        raise InputError(
+        raise LabelError(
             f"{path}: a mask of ids from {ids.min()} to {ids.max()}; 0 to 65535 are "
-            "possible, and --label_map brings them below 256 (build_folder_data.py)"
+            "possible",
+            kind="wide_ids",
+            file=path,
+            ids=(int(ids.min()), int(ids.max())),
         )
     return ids.astype(np.uint16)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import PIL
 from absl import logging
 
+from deeplab_tf.config.remedies import PUBLISHED
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tfrecord_writer import shard_split
@@ -22,7 +23,7 @@ from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
 from deeplab_tf.dataset_builders.resume import staged_build
 from deeplab_tf.dataset_builders.shard import ShardWriter, plan_shards
 from deeplab_tf.dataset_builders.sources import SampleSource
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, Remedies
 from deeplab_tf.files import check_writable
 
 
@@ -33,6 +34,7 @@ def build(
     *,
     shards: int = 4,
     parallel: ParallelConfig = ParallelConfig(),
+    remedies: Remedies = PUBLISHED,
 ) -> DatasetSpec:
     """Writes the shards of each split and `dataset.json`.
 
@@ -42,6 +44,7 @@ def build(
         output_dir: Made if need be. Shards of the same splits are replaced.
         shards: Files a split.
         parallel: In how many processes, or by Beam; the records are the same.
+        remedies: What to do about masks that break the label contract, by kind.
 
     Returns:
         The data set as `dataset.json` describes it.
@@ -68,7 +71,9 @@ def build(
                 len(finished),
                 len(planned),
             )
-        writer = ShardWriter(splits=splits, spec=spec, folder=staged.folder)
+        writer = ShardWriter(
+            splits=splits, spec=spec, folder=staged.folder, remedies=remedies
+        )
         missing = [shard for shard in planned if shard not in finished]
         workers.write_shards(
             writer, missing, parallel, finished=sum(map(len, finished))

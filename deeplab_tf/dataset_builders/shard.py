@@ -19,6 +19,7 @@ from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.sources import Sample, SampleSource
+from deeplab_tf.errors import Remedies, tell_remedies
 from deeplab_tf.files import flush
 
 
@@ -90,11 +91,13 @@ class ShardWriter:
         splits: Where the samples of each split come from.
         spec: What their ids mean.
         folder: Where the shards go.
+        remedies: What errors say would do, by kind.
     """
 
     splits: Mapping[str, SampleSource]
     spec: DatasetSpec
     folder: Path
+    remedies: Remedies = dataclasses.field(default_factory=dict)
 
     def write(
         self, shard: Shard, on_sample: Callable[[], object] = lambda: None
@@ -111,7 +114,7 @@ class ShardWriter:
         """
         path, summary = self.folder / shard.name, ShardSummary()
         samples = self.splits[shard.split].samples(shard.start, shard.stop)
-        with _unique_name(path) as unfinished:
+        with _unique_name(path) as unfinished, tell_remedies(self.remedies):
             records = self._records(samples, summary, on_sample)
             sha256 = tfrecord_writer.write_shard(records, unfinished)
             if not summary.tally.wrong.count:

@@ -56,7 +56,8 @@ class TfdsSource:
             encoded, image_format, size = image_files.encode_image(image)
             ids = image_files.read_mask(label) if label.stat().st_size else None
         except InputError as error:
-            raise InputError(str(error).replace(f"{folder}/", "")) from None
+            error.args = (str(error).replace(f"{folder}/", ""),)
+            raise
         finally:
             image.unlink()
             label.unlink()

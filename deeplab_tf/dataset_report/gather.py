@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from deeplab_tf.config.remedies import FOLDER
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import specs, tfrecord
 from deeplab_tf.data.labels import contract
@@ -15,7 +16,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_report import scan
 from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
 from deeplab_tf.dataset_report.scan import RangeScan, RecordEntry, RecordRange
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, tell_remedies
 from deeplab_tf.parallel import in_processes
 
 _PICTURES = 60  # Issues that are worth reading a record again for its picture.
@@ -209,7 +210,8 @@ def _check_classes(report: DatasetReport) -> None:
     if not total.masks:
         return
     try:
-        contract.check_meaning(set(total.pixels), spec)
+        with tell_remedies(FOLDER):
+            contract.check_meaning(set(total.pixels), spec)
     except InputError as error:
         report.faults.append(Issue(where="all splits", what=str(error)))
     train = report.splits.get("train")

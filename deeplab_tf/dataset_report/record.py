@@ -10,11 +10,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
+from deeplab_tf.config.remedies import FOLDER
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.labels import contract, heuristics
 from deeplab_tf.data.labels.statistics import LabelStatistics, allowed_ids
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, tell_remedies
 
 Fields = dict[str, bytes | int | None]
 
@@ -89,7 +90,8 @@ def _inspect_image(record: InspectedRecord, encoded: bytes) -> None:
 def _inspect_label(record: InspectedRecord, png: bytes, spec: DatasetSpec) -> None:
     where = "its label"
     try:
-        contract.check_label_png(where, png)
+        with tell_remedies(FOLDER):
+            contract.check_label_png(where, png)
         record.ids = tfrecord.decode_label(tf.constant(png)).numpy()[..., 0]
     except InputError as error:
         fault = str(error).removeprefix(f"{where}: ")

@@ -11,14 +11,14 @@ from absl import logging
 
 from deeplab_tf.checkpoints import best, restore, run_folder
 from deeplab_tf.checkpoints.manager import Keeper
-from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.config import LossConfig, TrainConfig, remedies
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, tell_remedies
 from deeplab_tf.files import check_writable, lock_folder
 from deeplab_tf.models.build import find_backbone
 from deeplab_tf.models.heads import LOGITS, last_layers
@@ -197,7 +197,8 @@ def open_data(
         )
     mean_pixel = find_backbone(config.model).mean_pixel
     records = corrupt_records.skip_corrupt(records, config.max_bad_records)
-    tally = validate_records.check_records(records, spec, config.validate_labels)
+    with tell_remedies(remedies.TFDS if config.data.tfds else remedies.FOLDER):
+        tally = validate_records.check_records(records, spec, config.validate_labels)
     source = InputData(
         records=records,
         ignore_label=spec.ignore_label,

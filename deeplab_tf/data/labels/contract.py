@@ -17,7 +17,7 @@ from deeplab_tf.data.labels.statistics import (
     allowed_ids,
 )
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, LabelError, LabelErrorKind
 
 # The share of masks that may look interpolated before that is taken for sure; of 588 of
 # VOC and CamVid none does.
@@ -37,7 +37,7 @@ def id_table(pairs: Mapping[int, int], *, others: int | None = None) -> np.ndarr
 
 
 def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
-    """Raises an InputError where a mask has not its image's (height, width)."""
+    """Raises a LabelError where a mask has not its image's (height, width)."""
     if mask.shape == size:
         return
     remedy = "; save the mask at the image's size, resized without interpolation"
@@ -46,9 +46,11 @@ def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
             "; one of them is turned by 90 degrees, as the EXIF data of a photograph "
             "may do: draw the mask on the image as it is shown"
         )
-    raise InputError(
+    raise LabelError(
         f"{label}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image "
-        f"{size[1]}x{size[0]} (width x height){remedy}"
+        f"{size[1]}x{size[0]} (width x height){remedy}",
+        kind="size",
+        file=label,
     )
 
 
@@ -63,12 +65,12 @@ def check_statistics(
         complete: These are all masks: together they must show an object.
 
     Raises:
-        InputError: Names the first bad file, its ids, their share, and a remedy.
+        LabelError: Names the first bad file, its ids and their share.
     """
     if not tally.masks:
         return
     if tally.wrong.count:
-        raise InputError(_wrong(tally, spec))
+        raise _ids_error(tally, spec)
     _check_borders(tally)
     if complete:
         check_meaning(set(tally.pixels), spec)
@@ -77,20 +79,19 @@ def check_statistics(
 
 
 def check_label_png(path: str, png: bytes) -> None:
-    """Raises an InputError where a record's mask is not a grey PNG of 8 bits."""
+    """Raises a LabelError where a record's mask is not a gray PNG of 8 bits."""
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise InputError(
-            f"{path}: its label is no PNG; build the records with "
-            "datasets/build_folder_data.py"
-        )
+        raise LabelError(f"{path}: its label is no PNG", kind="not_png", file=path)
     if len(png) < 26:
         raise InputError(f"{path}: its label is damaged")
     bits, kind = png[24], png[25]
     if (bits, kind) != (8, 0):
         what = {3: "a palette", 2: "colours", 6: "colours"}.get(kind, f"{bits} bits")
-        raise InputError(
+        raise LabelError(
             f"{path}: its label PNG has {what}, which TensorFlow does not read as "
-            "class ids; build the records again with datasets/build_folder_data.py"
+            "class ids",
+            kind="png_mode",
+            file=path,
         )
 
 
@@ -113,32 +114,39 @@ def suspicions(tally: LabelStatistics, spec: DatasetSpec) -> Iterator[str]:
         yield f"classes in no mask: {list_first(absent)}"
 
 
-def _wrong(tally: LabelStatistics, spec: DatasetSpec) -> str:
+def _ids_error(tally: LabelStatistics, spec: DatasetSpec) -> LabelError:
     ids = tally.wrong.ids
     wrong = sorted(ids.keys() - allowed_ids(spec))
     share = sum(ids[i] for i in wrong) / sum(ids.values())
-    return (
+    kind, diagnosis = _diagnose(tally, spec)
+    return LabelError(
         f"{tally.wrong.origin}: ids {list_first(wrong)} are neither classes (0 to "
         f"{spec.num_classes - 1}) nor the ignore label {spec.ignore_label}, "
         f"{share:.1%} of its pixels; so in {tally.wrong.count} of {tally.masks} masks. "
-        f"All ids: {_shares(tally.pixels)}. {_remedy(tally, spec)}"
+        f"All ids: {_shares(tally.pixels)}.{diagnosis and ' '}{diagnosis}",
+        kind=kind,
+        file=tally.wrong.origin,
+        ids=sorted(tally.pixels.keys() - allowed_ids(spec)),
     )
 
 
 def _check_borders(tally: LabelStatistics) -> None:
     """Raises where masks hold ids that are classes, but nothing that anybody drew."""
-    found = tally.interpolated
-    if found.count > _STRAY * tally.masks:
-        raise InputError(
-            f"{found.origin}: {describe_interpolation(found)}; so in {found.count} of "
-            f"{tally.masks} masks. {_SHARP}"
+    masks = tally.interpolated
+    if masks.count > _STRAY * tally.masks:
+        raise LabelError(
+            f"{masks.origin}: {describe_interpolation(masks)}; so in {masks.count} of "
+            f"{tally.masks} masks. {_SHARP}",
+            kind="interpolated",
+            file=masks.origin,
+            ids=sorted(masks.ids),
         )
 
 
-def describe_interpolation(found: MaskGroup) -> str:
+def describe_interpolation(masks: MaskGroup) -> str:
     """What is wrong with an interpolated mask."""
     return (
-        f"ids {list_first(sorted(found.ids))} lie along borders between other ids, as "
+        f"ids {list_first(sorted(masks.ids))} lie along borders between other ids, as "
         "smoothing, resizing or JPEG compression put them there"
     )
 
@@ -150,45 +158,44 @@ def check_meaning(ids: set[int], spec: DatasetSpec) -> None:
     """Raises where allowed ids cannot mean what was meant."""
     classes = ids - {spec.ignore_label}
     if classes == {0} and spec.ignore_label in ids:
-        raise InputError(
+        raise LabelError(
             f"all masks hold only 0 and {spec.ignore_label}, and {spec.ignore_label} "
-            "is the ignore label: the object would not be learned; make it class 1: "
-            f"--label_map={spec.ignore_label}:1 (build_folder_data.py)"
+            "is the ignore label: the object would not be learned; make it class 1",
+            kind="object_ignored",
+            ids=[spec.ignore_label],
         )
     if not classes:
-        raise InputError(
+        raise LabelError(
             f"all pixels of all masks are the ignore label {spec.ignore_label}: there "
-            "is nothing to learn"
+            "is nothing to learn",
+            kind="nothing_to_learn",
         )
 
 
-def _remedy(tally: LabelStatistics, spec: DatasetSpec) -> str:
+def _diagnose(tally: LabelStatistics, spec: DatasetSpec) -> tuple[LabelErrorKind, str]:
+    """What ids, some of them wrong, look like, and a sentence on it."""
     ids = set(tally.pixels) - {spec.ignore_label}
     if 0 not in ids and max(ids) == spec.num_classes:
-        return (
-            "They seem to count from 1: give build_folder_data.py "
-            "--reduce_zero_label, which makes 1 the class 0"
-        )
+        return "counts_from_1", "They seem to count from 1"
     if ids <= {0, spec.num_classes, *range(spec.num_classes)}:
-        return (
+        return "class_count", (
             f"The number of classes is the largest id plus one, {max(ids) + 1} here; "
             "the ignore label is not counted"
         )
     if len(ids) > 2 and ids <= _palette_brightness():
-        return (
+        return "gray_palette", (
             "These are brightnesses of the VOC palette: the masks were turned to grey; "
             "take the palette PNGs as they were"
         )
     if tally.interpolated.count:
-        return f"Some {describe_interpolation(tally.interpolated)}. {_SHARP}"
+        how = describe_interpolation(tally.interpolated)
+        return "interpolated", f"Some {how}. {_SHARP}"
     if len(ids) > 2 * spec.num_classes:
-        return (
+        return "interpolated", (
             "So many ids come from JPEG compression, smoothing or resizing; save masks "
             "as PNG and resize them without interpolation"
         )
-    wrong = sorted(ids - set(range(spec.num_classes)))
-    example = ",".join(f"{i}:..." for i in wrong[:2])
-    return f"Map them to classes: --label_map={example} (build_folder_data.py)"
+    return "ids_beyond_classes", ""
 
 
 def _palette_brightness() -> set[int]:

@@ -1,6 +1,5 @@
 """Reads the labels of records before work starts, and names the first that is wrong."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +7,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.config.data import TFDS
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.corrupt_records import Sample
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.data.tfds import remedies
 from deeplab_tf.errors import InputError
 
 _SAMPLE = 200
@@ -33,7 +30,8 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> LabelStatist
         What the masks that were read hold.
 
     Raises:
-        InputError: A file is damaged, or a record breaks the label contract.
+        InputError: A file is damaged.
+        LabelError: A record breaks the label contract.
     """
     tally, parts = LabelStatistics(), records.by_file()
     if not records.count():
@@ -42,13 +40,11 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> LabelStatist
     if how == "off":
         return tally
     limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
-    of_tfds = spec.name.startswith(TFDS)
-    with remedies.of_tfds() if of_tfds else contextlib.nullcontext():
-        for part in parts:
-            for where, sample in _samples(part, limit):
-                origin, ids = _read(where, sample, records.table)
-                tally.add(LabelStatistics.of_mask(origin, ids, spec))
-        contract.check_statistics(tally, spec, complete=how == "full")
+    for part in parts:
+        for where, sample in _samples(part, limit):
+            origin, ids = _read(where, sample, records.table)
+            tally.add(LabelStatistics.of_mask(origin, ids, spec))
+    contract.check_statistics(tally, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',

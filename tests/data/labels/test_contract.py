@@ -1,15 +1,19 @@
 """The label contract."""
 
+import pickle
+import re
+import typing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deeplab_tf.config import remedies
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, LabelError, LabelErrorKind, tell_remedies
 
 
 def spec(num_classes, ignore_label=255):
@@ -48,27 +52,74 @@ def test_right_masks_pass(found, classes):
 
 
 @pytest.mark.parametrize(
-    ("found", "classes", "message"),
+    ("found", "classes", "kind", "message"),
     [
         (
             masks([0, 1], [0, 128], [0, 128, 250]),
             2,
+            "ids_beyond_classes",
             r"mask_1\.png: ids 128 are neither classes \(0 to 1\) nor the ignore label "
             r"255, 50\.0% of its pixels; so in 2 of 3 masks\. All ids: 0: 42\.9%.*"
             r"--label_map=128:\.\.\.,250:\.\.\.",
         ),
-        (masks([0, 255], [0, 255]), 2, "only 0 and 255, and 255 is the ignore"),
-        (masks([0, 255], [0]), 3, "--label_map=255:1"),
-        (masks([1, 2], [3]), 3, "count from 1: give .*--reduce_zero_label"),
-        (masks([0, 1, 2], [3]), 3, "largest id plus one, 4 here"),
-        (masks([0, 38, 75], [147, 220, 52]), 3, "brightnesses of the VOC palette"),
-        (masks(range(40)), 3, "JPEG compression, smoothing or resizing"),
-        (masks([255], [255]), 3, "are the ignore label 255: there is nothing"),
+        (
+            masks([0, 255], [0, 255]),
+            2,
+            "object_ignored",
+            "only 0 and 255, and 255 is the ignore",
+        ),
+        (masks([0, 255], [0]), 3, "object_ignored", "--label_map=255:1"),
+        (
+            masks([1, 2], [3]),
+            3,
+            "counts_from_1",
+            "count from 1: give .*--reduce_zero_label",
+        ),
+        (masks([0, 1, 2], [3]), 3, "class_count", "largest id plus one, 4 here"),
+        (
+            masks([0, 38, 75], [147, 220, 52]),
+            3,
+            "gray_palette",
+            "brightnesses of the VOC palette",
+        ),
+        (
+            masks(range(40)),
+            3,
+            "interpolated",
+            "JPEG compression, smoothing or resizing",
+        ),
+        (
+            masks([255], [255]),
+            3,
+            "nothing_to_learn",
+            "are the ignore label 255: there is nothing",
+        ),
     ],
 )
-def test_each_classic_mistake_has_its_remedy(found, classes, message):
-    with pytest.raises(InputError, match=message):
+def test_each_classic_mistake_has_its_kind_and_remedy(found, classes, kind, message):
+    with pytest.raises(LabelError) as error:
         check(found, spec(classes))
+    assert error.value.kind == kind
+    assert "_folder_data" not in str(error.value)  # A command tells that.
+    assert re.search(message, error.value.with_remedy(remedies.FOLDER))
+
+
+def test_an_error_says_in_which_file_which_ids_are_wrong():
+    with pytest.raises(LabelError) as error:
+        check(masks([0, 1], [0, 128], [0, 128, 250]), spec(2))
+    error = pickle.loads(pickle.dumps(error.value))  # As a process would send it.
+    assert (error.file, error.ids) == ("mask_1.png", (128, 250))
+    assert error.kind == "ids_beyond_classes"
+    line = error.with_remedy({error.kind: " Change {first}, {changes}"})
+    assert line.endswith(". Change 128, 128:...,250:...")
+    with pytest.raises(InputError) as told, tell_remedies({}):
+        raise error
+    assert str(told.value) == str(error)
+
+
+def test_commands_know_kinds_alone():
+    for table in (remedies.FOLDER, remedies.TFDS, remedies.PUBLISHED):
+        assert table.keys() <= set(typing.get_args(LabelErrorKind))
 
 
 def smoothed(number):
@@ -157,7 +208,7 @@ def test_ids_are_mapped_by_a_table():
 )
 def test_a_mask_of_another_size_is_named(shape, message):
     mask = np.zeros(shape, np.uint8)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(LabelError, match=message):
         contract.check_size(Path("mask.png"), mask, (4, 5))
 
 
