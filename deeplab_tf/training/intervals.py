@@ -1,4 +1,4 @@
-"""When: how many steps at a time, what is due, and whether to stop."""
+"""Intervals: how many steps at a time, what is due, and whether to stop."""
 
 import contextlib
 import math
@@ -11,12 +11,10 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.config import WatchConfig
-
 _SECONDS_A_CALL = 5.0  # How long a signal may wait for the steps under way.
 
 
-class Every:
+class Timer:
     """Whether so many seconds have passed since it was last due."""
 
     def __init__(self, seconds: float) -> None:
@@ -31,7 +29,7 @@ class Every:
         return True
 
 
-class Pace:
+class StepsPerCall:
     """How many steps to take at a time: up to where something is due, and for seconds.
 
     Attributes:
@@ -44,20 +42,20 @@ class Pace:
         self._seconds_a_step = math.inf
         self._began = time.monotonic()
 
-    def count(self, step: int, total: int) -> int:
+    def next(self, step: int, total: int) -> int:
         """Steps to take now, after `step` of `total`."""
         self._began = time.monotonic()
-        due = until(step, total, self._intervals, self._stops)
+        due = steps_until_due(step, total, self._intervals, self._stops)
         return max(1, min(due, int(_SECONDS_A_CALL / self._seconds_a_step)))
 
-    def took(self, count: int) -> None:
-        """Tells that they are taken."""
+    def record(self, count: int) -> None:
+        """Notes that they are taken."""
         if self.calls:  # The first call compiles.
             self._seconds_a_step = (time.monotonic() - self._began) / count
         self.calls += 1
 
 
-def until(
+def steps_until_due(
     step: int, total: int, intervals: Iterable[int], stops: Iterable[int] = ()
 ) -> int:
     """Steps from `step` to the next one at which something is due, or to the end.
@@ -88,65 +86,22 @@ def timed_next(
         The batch, and seconds, float32.
     """
     with tf.device("CPU:0"):
-        known = [tf.identity(tensor) for tensor in after]  # Copied when computed.
-        with tf.control_dependencies(known):
+        computed = [tf.identity(tensor) for tensor in after]  # Copied when computed.
+        with tf.control_dependencies(computed):
             began = tf.timestamp()
     with tf.control_dependencies([began]):
         batch = next(batches)
-    parts = tf.nest.flatten(batch, expand_composites=True)
-    with tf.device("CPU:0"), tf.control_dependencies(parts):
+    tensors = tf.nest.flatten(batch, expand_composites=True)
+    with tf.device("CPU:0"), tf.control_dependencies(tensors):
         return batch, tf.cast(tf.timestamp() - began, tf.float32)
 
 
-class Profile:
-    """Profiles some steps of a run; a context, which ends it.
-
-    Args:
-        watch: Where, and which steps.
-        start: Steps that are taken.
-
-    Attributes:
-        stops: Steps at which `at` is to be called.
-    """
-
-    def __init__(self, watch: WatchConfig, start: int) -> None:
-        self._folder = watch.profile_logdir
-        # By default when all is compiled.
-        first, last = watch.profile_steps or (start + 3, start + 12)
-        self.stops = (first - 1, last) if self._folder else ()
-        self._told = bool(watch.profile_steps)
-        self._running = self._done = False
-
-    def __enter__(self) -> "Profile":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._running:
-            tf.profiler.experimental.stop()
-        elif self.stops and not self._done and self._told:
-            logging.warning(
-                "--profile_steps=%d,%d: this run took none of these steps",
-                self.stops[0] + 1,
-                self.stops[1],
-            )
-
-    def at(self, step: int) -> None:
-        """Begins or ends it where `step` steps are taken."""
-        if not self.stops:
-            return
-        first, last = self.stops
-        if self._running and step >= last:
-            tf.profiler.experimental.stop()
-            self._running, self._done = False, True
-            logging.info("Wrote the profile to %s", self._folder)
-        elif not self._running and not self._done and first <= step < last:
-            tf.profiler.experimental.start(self._folder)
-            self._running = True
-
-
 @contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT, so that the loop can save; a second one kills."""
+def catch_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT, so that the loop can save; a second one kills.
+
+    In the main thread alone, the only one in which Python takes signals.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

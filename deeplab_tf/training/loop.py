@@ -1,10 +1,11 @@
-"""The loop: steps, and between them what is due."""
+"""The training loop: steps, and between them what is due."""
 
 import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.checkpoints import best
@@ -13,21 +14,22 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training.diagnostics import (
-    guards,
-    nan_dump,
-    overfit_one_batch,
-    warnings,
-)
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
+from deeplab_tf.models.weight_names import layers_of, weights_by_name
+from deeplab_tf.training.diagnostics import nan_dump, overfit_one_batch, warnings
 from deeplab_tf.training.distribution import hosts
-from deeplab_tf.training.intervals import Every, Pace, Profile, signals
+from deeplab_tf.training.intervals import (
+    StepsPerCall,
+    Timer,
+    catch_signals,
+)
 from deeplab_tf.training.monitoring import metrics_file, sample_images
 from deeplab_tf.training.monitoring.evaluator import Evaluator, is_out_of_patience
 from deeplab_tf.training.monitoring.logs import Logs
-from deeplab_tf.training.step import MOST, Trainer
+from deeplab_tf.training.monitoring.profiler import Profiler
+from deeplab_tf.training.step import MAX_STEPS, Trainer, raise_on_bad_labels
 
-_RAN_OUT = 256  # Above the numbers of signals.
+_EARLY_STOPPING = 256  # Above the numbers of signals.
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -53,16 +55,11 @@ class Loop:
     expected_loss: float | None = None
 
     def __post_init__(self) -> None:
-        self._save_due = Every(self.config.save_interval_secs)
-        self._show_due = Every(self.config.watch.save_summaries_secs)
-        self._caught: list[int] = []
-        self._ran_out = False
-        self._saved = self.step
-
-    @property
-    def step(self) -> int:
-        """How many steps are taken."""
-        return int(self.trainer.optimizer.iterations.numpy())
+        self._save_timer = Timer(self.config.save_interval_secs)
+        self._show_timer = Timer(self.config.watch.save_summaries_secs)
+        self._signals: list[int] = []
+        self._patience_ran_out = False
+        self._saved_step = self.trainer.step
 
     @property
     def _total(self) -> int:
@@ -81,36 +78,40 @@ class Loop:
             "Compiling the network: the first step takes half a minute or more"
         )
         with (
-            signals() as self._caught,
+            catch_signals() as self._signals,
             self._logs() as logs,
-            Profile(self.config.watch, self.step) as profile,
+            Profiler(self.config.watch, self.trainer.step) as profiler,
         ):
-            ending = self._steps(batches, logs, profile)
+            ending = self._take_steps(batches, logs, profiler)
             self._save(logs)
         if self.config.overfit_one_batch and not ending:
-            overfit_one_batch.verdict(self.trainer, batches, self.config, self.folder)
-        if ending == _RAN_OUT:
+            rate = self.config.optimizer.base_learning_rate
+            overfit_one_batch.report(
+                self.trainer, batches, rate, self._total, self.folder
+            )
+        if ending == _EARLY_STOPPING:
             logging.info(
                 "Stopped at step %d: no better mIoU in %d evaluations; the best is in "
                 "%s",
-                self.step,
+                self.trainer.step,
                 self.config.watch.early_stopping_patience,
                 self.folder / best.FOLDER,
             )
         elif ending:
             logging.info(
-                "Stopped at step %d; the same command goes on from here", self.step
+                "Stopped at step %d; the same command goes on from here",
+                self.trainer.step,
             )
             sys.exit(128 + ending)
 
     def finish(self) -> None:
         """Makes the last evaluation, where a run of all its steps lacks that."""
         with self._logs() as logs:
-            self._evaluate_what_was_saved(self.step, logs)
+            self._evaluate_what_was_saved(self.trainer.step, logs)
 
-    def _steps(self, batches: Iterator, logs: Logs, profile: Profile) -> int:
+    def _take_steps(self, batches: Iterator, logs: Logs, profiler: Profiler) -> int:
         """Returns why it stopped: at the end 0, else see `_ending`."""
-        watch, step = self.config.watch, self.step
+        watch, step = self.config.watch, self.trainer.step
         if not step:
             logs.settings(step, self.config)
         intervals = (
@@ -118,63 +119,84 @@ class Loop:
             watch.eval_interval_steps,
             self.config.save_interval_steps,
         )
-        pace = Pace(MOST, *intervals, stops=profile.stops)
+        steps_per_call = StepsPerCall(MAX_STEPS, *intervals, stops=profiler.stops)
         self._evaluate_what_was_saved(step, logs)
-        self._see_progress()
+        self._check_patience()
         while not (ending := self._ending()) and step < self._total:
-            profile.at(step)
-            count = hosts.agreed(self.trainer.strategy, pace.count(step, self._total))
-            metrics = self._taken(batches, count, logs)
+            profiler.at(step)
+            count = steps_per_call.next(step, self._total)
+            count = hosts.all_reduce_min(self.trainer.strategy, count)
+            metrics = self._run(batches, count, logs)
             step += count
-            pace.took(count)
-            guards.check_labels(metrics, step)
-            guards.check_losses(self.trainer, metrics, step, self._dumped)
+            steps_per_call.record(count)
+            raise_on_bad_labels(metrics, step)
+            self._raise_on_bad_loss(metrics, step)
             if step == count:
-                warnings.tell_first_loss(
+                warnings.log_first_loss(
                     metrics["loss"][0],
                     self.expected_loss,
                     self.config.tf_initial_checkpoint,
                 )
             logs.add(metrics)
             if step % watch.log_steps == 0 or step == self._total:
-                logs.tell(step, float(self.trainer.optimizer.learning_rate.numpy()))
+                logs.write(step, self.trainer.learning_rate)
             with logs.paused():
                 self._do_what_is_due(step, logs)
-        profile.at(step)
+        profiler.at(step)
         return ending
 
     def _ending(self) -> int:
-        """A signal's number, or `_RAN_OUT`, on whichever host; 0 to go on."""
-        own = self._caught[0] if self._caught else 0
-        if not own and self._ran_out:
-            own = _RAN_OUT
-        return max(hosts.gathered(self.trainer.strategy, own))
+        """A signal's number, or `_EARLY_STOPPING`, on whichever host; 0 to go on."""
+        own = self._signals[0] if self._signals else 0
+        if not own and self._patience_ran_out:
+            own = _EARLY_STOPPING
+        return max(hosts.all_gather(self.trainer.strategy, own))
 
-    def _see_progress(self) -> None:
-        """Whether the mIoU still grows, as far as the run's own scores tell."""
+    def _check_patience(self) -> None:
+        """Early stopping: whether the mIoU still grows, by the run's own scores."""
         patience = self.config.watch.early_stopping_patience
         if patience and self.keeper.writes:
-            self._ran_out = is_out_of_patience(
-                metrics_file.scores(self.folder), patience
-            )
+            scores = metrics_file.scores(self.folder)
+            self._patience_ran_out = is_out_of_patience(scores, patience)
 
-    def _taken(
+    def _run(
         self, batches: Iterator, count: int, logs: Logs
     ) -> Mapping[str, Sequence[float]]:
         """Metrics of further steps; those before a record that is damaged are saved."""
-        before = self.step
+        before = self.trainer.step
         try:
             with corrupt_records.translate_read_errors(self.source.records):
                 return self.trainer.run(batches, count)
         except InputError:
-            logs.add(self.trainer.metrics(self.step - before))
+            logs.add(self.trainer.metrics(self.trainer.step - before))
             self._save_alone(logs)
             raise
 
-    def _dumped(self, bad: nan_dump.Bad) -> str:
+    def _raise_on_bad_loss(
+        self, metrics: Mapping[str, Sequence[float]], last: int
+    ) -> None:
+        """Raises where a loss is not finite, and keeps the batch."""
+        if (step := nan_dump.first_bad_step(metrics, last)) is None:
+            return
+        model = self.trainer.model
+        bad = nan_dump.BadStep(
+            step=step,
+            what=f"the loss is {metrics['loss'][step - last - 1]}",
+            rate=self.trainer.learning_rate,
+            metrics=metrics,
+            has_batch_norm=any(
+                isinstance(layer, FrozenableBatchNorm) for layer in layers_of(model)
+            ),
+        )
+        raise InputError(
+            f"step {step}: {bad.what}; the last checkpoint stands. {self._explain(bad)}"
+        )
+
+    def _explain(self, bad: nan_dump.BadStep) -> str:
         """Keeps the batch of a step that went wrong; says why it may have."""
         if self.config.overfit_one_batch:
-            return overfit_one_batch.exploded(self.config)
+            rate = self.config.optimizer.base_learning_rate
+            return f"One batch is not learned: take --base_learning_rate={rate / 10:g}"
         if not self.keeper.writes:
             return "The first host's log says more"
         spec = self.trainer.spec
@@ -182,7 +204,7 @@ class Loop:
 
     def _do_what_is_due(self, step: int, logs: Logs) -> None:
         interval = self.config.save_interval_steps
-        by_clock = not interval and self._save_due.due()
+        by_clock = not interval and self._save_timer.due()
         evaluates = self._evaluates_at(step)
         if by_clock or evaluates or (interval and step % interval == 0):
             self._save(logs)
@@ -190,19 +212,21 @@ class Loop:
             self._evaluate(step, logs)
         watch = self.config.watch
         shows = watch.save_summaries_images or watch.save_summaries_histograms
-        if shows and self._show_due.due():
+        if shows and self._show_timer.due():
             self._show(step, logs)
 
     def _save(self, logs: Logs) -> None:
         """What the first host writes, the others wait for."""
         self._save_alone(logs)
-        hosts.agreed(self.trainer.strategy, self.step)
+        hosts.wait_for_all(self.trainer.strategy)
 
     def _save_alone(self, logs: Logs) -> None:
-        if self.step != self._saved:
-            logs.keep(self.step)
-            guards.save(self.trainer, self.keeper)
-            self._saved = self.step
+        step = self.trainer.step
+        if step == self._saved_step:
+            return
+        logs.save_interval(step)
+        save(self.trainer, self.keeper)
+        self._saved_step = step
 
     def _evaluates_at(self, step: int) -> bool:
         interval = self.config.watch.eval_interval_steps
@@ -212,21 +236,20 @@ class Loop:
         """A run may have been stopped between a checkpoint and its evaluation."""
         if step and self._evaluates_at(step):
             owed = step not in metrics_file.scores(self.folder)
-            if any(hosts.gathered(self.trainer.strategy, int(owed))):
+            if any(hosts.all_gather(self.trainer.strategy, int(owed))):
                 self._evaluate(step, logs)
 
     def _evaluate(self, step: int, logs: Logs) -> None:
         """Scores the weights, or their averages; keeps the best checkpoint."""
         assert self.evaluator
-        weights = weights_by_name(self.trainer.model)
-        weights |= self.trainer.averaged_weights
-        scores = self.evaluator.evaluate(weights, lambda: bool(self._caught))
+        weights = weights_by_name(self.trainer.model) | self.trainer.ema_weights
+        scores = self.evaluator.evaluate(weights, lambda: bool(self._signals))
         if scores is None:
             return  # A signal came; the evaluation is made when the run goes on.
         if self.keeper.writes:
             best.keep(self.folder, str(self.folder / f"model.ckpt-{step}"), scores)
         logs.evaluated(step, scores, self.config.watch.eval_split)
-        self._see_progress()
+        self._check_patience()
 
     def _show(self, step: int, logs: Logs) -> None:
         """Histograms, and images of the steps to come."""
@@ -243,8 +266,24 @@ class Loop:
     def _logs(self) -> Logs:
         return Logs(
             self.folder,
-            first=self.step,
+            first=self.trainer.step,
             total=self._total,
             batch_size=self.config.train_batch_size,
             writes=self.keeper.writes,
         )
+
+
+def save(trainer: Trainer, keeper: Keeper) -> None:
+    """Saves the run, unless the last update broke it."""
+    step, weights = trainer.step, weights_by_name(trainer.model).values()
+    # The device is asked once for all.
+    finite = [tf.reduce_all(tf.math.is_finite(weight.value)) for weight in weights]
+    if not tf.reduce_all(tf.stack(finite)):
+        raise InputError(
+            f"step {step}: a weight is not finite; the last checkpoint stands. Usual "
+            "causes: --base_learning_rate is too high, or batch norm has too small a "
+            "batch (--fine_tune_batch_norm=false from trained weights)"
+        )
+    saved = keeper.save(step)
+    if keeper.writes:
+        logging.info("Saved %s", saved)

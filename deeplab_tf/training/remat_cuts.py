@@ -1,4 +1,4 @@
-"""Where the graph of a network is cut, so that little has to be kept at the cuts."""
+"""Gradient checkpointing: where a graph is cut, so that little is kept at the cuts."""
 
 import dataclasses
 import math
@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from deeplab_tf.compat import nodes_in_call_order
 
-_PARTS = range(2, 25)  # Tried: activations of a segment are one of so many of all.
+_COUNTS = range(2, 25)  # Tried: activations of a segment are one of so many of all.
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Segment:
     """Neighboring nodes of a graph.
 
     Attributes:
         inputs: Symbolic tensors that it reads,
-        outputs: and those that it makes for others.
+        outputs: and those that it computes for others.
         nested: The network that it is, if it is one.
     """
 
@@ -28,8 +28,8 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """What a node makes: the bytes of each tensor, and the last node that reads it."""
+class NodeOutputs:
+    """What a node computes: bytes of each tensor, and the last node that reads it."""
 
     sizes: tuple[int, ...]
     last_uses: tuple[int, ...]
@@ -40,65 +40,69 @@ class Made:
         return sum(size for size, last in pairs if last >= node)
 
 
-def parts(model: keras.Model) -> list[Part]:
-    """The network in parts, each in need of as much as all parts keep for others."""
+def segments(model: keras.Model) -> list[Segment]:
+    """The network in segments, each in need of as much as all keep for others."""
     nodes = nodes_in_call_order(model)
-    cuts = best_cuts(_made(nodes, model))
+    cuts = best_cuts(_node_outputs(nodes, model))
     nested = [i for i, node in enumerate(nodes) if _network(node)]
-    # A network within the network is a part of its own.
+    # A network within the network is a segment of its own.
     cuts = sorted({*cuts, *nested, *(i + 1 for i in nested)} - {0})
     starts = [0, *cuts[:-1]]
     return [
-        _part(nodes[start:end], model, nodes[end:])
+        _segment(nodes[start:end], model, nodes[end:])
         for start, end in zip(starts, cuts, strict=True)
     ]
 
 
 def activations(model: keras.Model, *, remat: bool = False) -> int:
-    """Bytes of what all layers make of one image, or, with `remat`, of what is kept."""
+    """Bytes of what layers compute of one image, or, with `remat`, of what is kept."""
     nodes = nodes_in_call_order(model)
-    made = _made(nodes, model)
+    outputs = _node_outputs(nodes, model)
     nested = [network for node in nodes if (network := _network(node))]
-    own = sum(memory(made, best_cuts(made)) if remat else (sum(e.sizes) for e in made))
+    own = sum(
+        memory_at_cuts(outputs, best_cuts(outputs))
+        if remat
+        else (sum(e.sizes) for e in outputs)
+    )
     return own + sum(activations(each, remat=remat) for each in nested)
 
 
-def best_cuts(made: list[Made]) -> list[int]:
+def best_cuts(outputs: list[NodeOutputs]) -> list[int]:
     """Ends of the segments with which least is in memory at once.
 
     That is all that is kept between segments, and all that is in the largest one.
     """
-    total = sum(sum(each.sizes) for each in made)
-    tried = [cheapest(made, total // count) for count in _PARTS]
-    return min(tried, key=lambda cuts: sum(memory(made, cuts)))
+    total = sum(sum(each.sizes) for each in outputs)
+    tried = [cheapest_cuts(outputs, total // count) for count in _COUNTS]
+    return min(tried, key=lambda cuts: sum(memory_at_cuts(outputs, cuts)))
 
 
-def memory(made: list[Made], cuts: list[int]) -> tuple[int, int]:
+def memory_at_cuts(outputs: list[NodeOutputs], cuts: list[int]) -> tuple[int, int]:
     """Bytes kept between segments, and bytes within the largest one."""
     kept, largest = 0, 0
     for start, end in zip([0, *cuts[:-1]], cuts, strict=True):
-        kept += sum(each.beyond(end) for each in made[start:end])
-        largest = max(largest, sum(sum(each.sizes) for each in made[start:end]))
+        kept += sum(each.beyond(end) for each in outputs[start:end])
+        largest = max(largest, sum(sum(each.sizes) for each in outputs[start:end]))
     return kept, largest
 
 
-def cheapest(made: list[Made], limit: int) -> list[int]:
+def cheapest_cuts(outputs: list[NodeOutputs], limit: int) -> list[int]:
     """Ends of the segments of `limit` bytes at most that keep least for others.
 
-    A node that makes more is a segment of its own.
+    A node of more is a segment of its own.
     """
     costs, starts = [0.0], [0]
-    for end in range(1, len(made) + 1):
+    for end in range(1, len(outputs) + 1):
         inside, kept, best = 0, 0, (math.inf, 0)
         for start in range(end - 1, -1, -1):
-            inside += sum(made[start].sizes)
+            inside += sum(outputs[start].sizes)
             if inside > limit and start < end - 1:
                 break
-            kept += made[start].beyond(end)
+            kept += outputs[start].beyond(end)
             best = min(best, (costs[start] + kept, start))
         costs.append(best[0])
         starts.append(best[1])
-    cuts = [len(made)]
+    cuts = [len(outputs)]
     while starts[cuts[0]]:
         cuts.insert(0, starts[cuts[0]])
     return cuts
@@ -109,11 +113,11 @@ def _network(node: Any) -> keras.Model | None:
     return node.operation if isinstance(node.operation, keras.Model) else None
 
 
-def _made(nodes: list[Any], model: keras.Model) -> list[Made]:
+def _node_outputs(nodes: list[Any], model: keras.Model) -> list[NodeOutputs]:
     last_uses = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
     last_uses |= {id(x): len(nodes) for x in model.outputs}
     return [
-        Made(
+        NodeOutputs(
             tuple(map(_bytes, node.outputs)),
             tuple(last_uses.get(id(x), i) for x in node.outputs),
         )
@@ -127,13 +131,13 @@ def _bytes(tensor: Any) -> int:
     return math.prod(sides) * tf.as_dtype(tensor.dtype).size
 
 
-def _part(nodes: list[Any], model: keras.Model, later: list[Any]) -> Part:
-    made = {id(x): x for node in nodes for x in node.outputs}
+def _segment(nodes: list[Any], model: keras.Model, later: list[Any]) -> Segment:
+    computed = {id(x): x for node in nodes for x in node.outputs}
     read = {id(x): x for node in nodes for x in node.input_tensors}
     wanted = {id(x) for node in later for x in node.input_tensors}
     wanted |= {id(x) for x in model.outputs}
-    return Part(
-        inputs=[x for key, x in read.items() if key not in made],
-        outputs=[x for key, x in made.items() if key in wanted],
+    return Segment(
+        inputs=[x for key, x in read.items() if key not in computed],
+        outputs=[x for key, x in computed.items() if key in wanted],
         nested=_network(nodes[0]),
     )

@@ -1,21 +1,63 @@
-"""Settings -> a trainer: network, optimizer, and what they keep."""
+"""Settings -> what a run is made of: data, a trainer, batches, initial weights."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.checkpoints import restore, run_folder
+from deeplab_tf.config import LossConfig, TrainConfig, remedies
+from deeplab_tf.data import corrupt_records, decode_cache, pipeline
+from deeplab_tf.data.labels import validate_records
+from deeplab_tf.data.labels.statistics import LabelStatistics
+from deeplab_tf.data.open_split import open_split
+from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError
-from deeplab_tf.models.build import build
-from deeplab_tf.models.heads import HEADS
+from deeplab_tf.errors import FlagError, tell_remedies
+from deeplab_tf.models.build import build, find_backbone
+from deeplab_tf.models.heads import HEADS, LOGITS, last_layers
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training import parts, remat
+from deeplab_tf.training import remat
+from deeplab_tf.training.diagnostics import warnings
 from deeplab_tf.training.optim import gradients, lr_schedules
-from deeplab_tf.training.optim.ema import Averages
+from deeplab_tf.training.optim.ema import ExponentialMovingAverage
 from deeplab_tf.training.optim.loss_scale import LossScale
-from deeplab_tf.training.step import Trainer
+from deeplab_tf.training.step import Trainer, gradient_sums
+
+
+def open_data(
+    config: TrainConfig, folder: Path
+) -> tuple[DatasetSpec, InputData, LabelStatistics]:
+    """What the records mean, where they are, and what the checked labels hold.
+
+    Whether a run in the folder has learned these classes is asked first.
+    """
+    spec, records = open_split(config.data, config.tfds, config.train_split)
+    run_folder.check(folder, config, spec)
+    if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
+        raise FlagError(
+            f"--label_weights: {len(config.loss.label_weights)} weights for "
+            f"{spec.num_classes} classes of {spec.name}"
+        )
+    mean_pixel = find_backbone(config.model).mean_pixel
+    records = corrupt_records.skip_corrupt(records, config.max_bad_records)
+    with tell_remedies(remedies.TFDS if config.data.tfds else remedies.FOLDER):
+        tally = validate_records.check_records(records, spec, config.validate_labels)
+    source = InputData(
+        records=records,
+        ignore_label=spec.ignore_label,
+        mean_pixel=mean_pixel,
+        resize=config.compatibility.resize(config.resize),
+    )
+    if config.cache_decoded_gb:
+        cache = decode_cache.make_cache(records, config.cache_decoded_gb)
+        source = dataclasses.replace(source, decode=cache)
+    return spec, source, tally
 
 
 def make_trainer(
@@ -24,7 +66,7 @@ def make_trainer(
     loss: LossConfig,
     strategy: tf.distribute.Strategy,
 ) -> Trainer:
-    """The network in its training form, and its optimizer; within the strategy's scope.
+    """The network in its training form, as the seed makes it, and its optimizer.
 
     Args:
         config: All settings.
@@ -35,51 +77,127 @@ def make_trainer(
     Raises:
         FlagError: Settings that do not go together.
     """
-    devices = config.devices
+    devices, rules = config.devices, config.optimizer
     if devices.jit_compile and strategy.num_replicas_in_sync > 1:
         raise FlagError(
             "--jit_compile is for one device: XLA cannot reach the weights of another; "
             "leave it out, or take --strategy=one"
         )
-    optimizer = gradients.make_optimizer(config.optimizer)
-    with dtype_policy(devices.precision):
-        model = build(
+    accumulation_steps = devices.gradient_accumulation_steps
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        optimizer = gradients.make_optimizer(rules)
+        model = _build(config, spec, optimizer.iterations, strategy)
+        weights = gradients.select_trainable(weights_by_name(model), rules)
+        gradients.build_slots(optimizer, weights, rules)
+        model = each_scale(model, config.model)
+        decay = rules.ema_decay
+        scales = devices.precision == "mixed_float16"
+        return Trainer(
+            strategy=strategy,
+            model=model,
+            forward=remat.rematerialize(model) if devices.remat else model,
+            loss_weights=_loss_weights(config, len(model.outputs)),
+            label_grid=HEADS[config.model.head].label_grid,
+            optimizer=optimizer,
+            weights=weights,
+            spec=spec,
+            loss_config=loss,
+            optimizer_config=rules,
+            accumulation_steps=accumulation_steps,
+            gradient_sums=(
+                gradient_sums(weights.values()) if accumulation_steps > 1 else ()
+            ),
+            ema=ExponentialMovingAverage(weights, decay) if decay else None,
+            loss_scale=LossScale() if scales else None,
+            seed=config.seed,
+            jit_compile=devices.jit_compile,
+            time_data=not devices.deterministic,
+        )
+
+
+def _build(
+    config: TrainConfig,
+    spec: DatasetSpec,
+    step: keras.Variable,
+    strategy: tf.distribute.Strategy,
+) -> keras.Model:
+    with dtype_policy(config.devices.precision):
+        return build(
             config.model,
             spec.num_classes,
             input_size=config.augment.train_crop_size,
             frozen_batch_norm=not config.fine_tune_batch_norm,
             replicas=strategy.num_replicas_in_sync,
-            drop_path=lr_schedules.drop_path_schedule(config, optimizer.iterations),
+            drop_path=lr_schedules.drop_path_schedule(
+                config.drop_path_keep_prob,
+                step,
+                config.optimizer.training_number_of_steps,
+            ),
             training_form=True,
         )
-    weights = gradients.learning(weights_by_name(model), config.optimizer)
-    gradients.build(optimizer, weights, config.optimizer)
-    model = each_scale(model, config.model)
-    decay = config.optimizer.ema_decay
-    count = devices.gradient_accumulation_steps
-    return Trainer(
-        strategy=strategy,
-        model=model,
-        forward=remat.wrapped(model) if devices.remat else model,
-        loss_weights=(*_extra_weights(config, model), 1.0),
-        label_grid=HEADS[config.model.head].label_grid,
-        optimizer=optimizer,
-        weights=weights,
-        spec=spec,
-        loss=loss,
-        update=config.optimizer,
-        sums=parts.sums(weights.values()) if count > 1 else (),
-        parts=count,
-        averages=Averages(weights, decay) if decay else None,
-        scaling=LossScale() if devices.precision == "mixed_float16" else None,
-        seed=config.seed,
-        jit=devices.jit_compile,
-        timed=not devices.deterministic,
+
+
+def _loss_weights(config: TrainConfig, outputs: int) -> tuple[float, ...]:
+    """What the loss of each of the logits counts; the last are those that predict."""
+    auxiliary = HEADS[config.model.head].auxiliary
+    weight = config.loss.auxiliary_loss_weight if auxiliary else 1.0
+    return (*[weight] * (outputs - 1), 1.0)
+
+
+def distribute_batches(
+    config: TrainConfig,
+    source: InputData,
+    strategy: tf.distribute.Strategy,
+    images: int,
+    *,
+    start: int = 0,
+) -> Any:
+    """Batches of so many images for each replica, from those of step `start` on."""
+    if config.overfit_one_batch:
+        return strategy.distribute_datasets_from_function(
+            lambda context: pipeline.one_batch(
+                source,
+                images,
+                crop_size=config.augment.train_crop_size,
+                seed=config.seed,
+                global_batch_size=config.train_batch_size,
+                context=context,
+            )
+        )
+    return strategy.distribute_datasets_from_function(
+        lambda context: pipeline.training_batches(
+            source,
+            config.augment,
+            images,
+            seed=config.seed,
+            start=start * config.train_batch_size,
+            context=context,
+        ).map(_without_names)
     )
 
 
-def _extra_weights(config: TrainConfig, model: keras.Model) -> tuple[float, ...]:
-    """What the losses of logits before the last count: auxiliary ones, or scales."""
-    auxiliary = HEADS[config.model.head].auxiliary
-    weight = config.loss.auxiliary_loss_weight if auxiliary else 1.0
-    return (weight,) * (len(model.outputs) - 1)
+def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
+    """Text stays on the host."""
+    return {name: batch[name] for name in ("image", "label", "number")}
+
+
+def initialize(config: TrainConfig, trainer: Trainer) -> restore.Report | None:
+    """Reads the initial checkpoint, if one is given."""
+    if not (initial := config.tf_initial_checkpoint):
+        return None
+    excluded = _excluded(config)
+    warnings.warn_of_other_classes(trainer.spec, initial, excluded)
+    report = restore.initialize(trainer.model, initial, exclude=excluded)
+    if trainer.ema:
+        trainer.ema.reset()
+    logging.info("%s: %s", initial, report)
+    return report
+
+
+def _excluded(config: TrainConfig) -> tuple[str, ...]:
+    if config.initialize_last_layer:
+        return ()
+    if config.optimizer.last_layers_contain_logits_only:
+        return LOGITS
+    return last_layers()

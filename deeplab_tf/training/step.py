@@ -1,7 +1,10 @@
-"""What a step is, forward, backward and update, on every replica."""
+"""A training step: forward, backward and update, on every replica."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,16 +12,17 @@ import tensorflow as tf
 
 from deeplab_tf.config import LossConfig, OptimizerConfig
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.training import intervals, parts
+from deeplab_tf.errors import InputError
+from deeplab_tf.models.layers.dropout import noise_from
+from deeplab_tf.training import intervals
 from deeplab_tf.training.losses import total as losses
-from deeplab_tf.training.noise import numbered
-from deeplab_tf.training.optim.ema import Averages
-from deeplab_tf.training.optim.gradients import clip, multiplied, regularization
+from deeplab_tf.training.optim import gradients as gradients_
+from deeplab_tf.training.optim.ema import ExponentialMovingAverage
 from deeplab_tf.training.optim.loss_scale import LossScale
 
 Metrics = Mapping[str, Sequence[float]]
-MOST = 100  # Steps of a call.
-_SUMMED = ("loss", "regularization", "bad_labels")  # Over replicas and parts.
+MAX_STEPS = 100  # Of a call.
+_SUMMED = ("loss", "regularization", "bad_labels")  # Over replicas and micro-batches.
 METRICS = (*_SUMMED, "gradient_norm", "data_wait", "loss_scale", "skipped")
 
 
@@ -31,20 +35,20 @@ class Trainer:
         model: Images -> logits, or a list of them, of all of which the losses count.
         forward: What computes the model.
         loss_weights: What the loss of each of the logits counts.
-        label_grid: Which pixels the network scores; see `total.on_grid`.
+        label_grid: Which pixels the network scores; see `total.sample_on_grid`.
         optimizer: Built for `weights`.
         weights: Trainable ones by official name.
         spec: What the labels mean.
-        loss: Of pixels.
-        update: Multipliers and decay.
-        sums: Of the gradients of a batch's parts, where there are several.
-        parts: In how many parts a batch is computed.
-        averages: Of the weights, if some are kept.
-        scaling: Of the loss, where float16 needs it.
+        loss_config: Loss of pixels.
+        optimizer_config: Multipliers, decay and clipping.
+        accumulation_steps: Micro-batches in which a batch is computed.
+        gradient_sums: Over the micro-batches, where there are several.
+        ema: Moving averages of the weights, if some are kept.
+        loss_scale: Where float16 needs it.
         seed: Of dropout.
-        jit: Whether XLA compiles it.
-        timed: Whether waiting for data is measured: clocks are not deterministic.
-        record: Metrics of the steps of a call, `[MOST, len(METRICS)]`.
+        jit_compile: Whether XLA compiles it.
+        time_data: Whether waiting for data is measured: clocks are not deterministic.
+        metrics_buffer: Of the steps of a call, `[MAX_STEPS, len(METRICS)]`.
     """
 
     strategy: tf.distribute.Strategy
@@ -55,38 +59,48 @@ class Trainer:
     optimizer: keras.optimizers.Optimizer
     weights: Mapping[str, Any]
     spec: DatasetSpec
-    loss: LossConfig
-    update: OptimizerConfig
-    sums: Sequence[tf.Variable] = ()
-    parts: int = 1
-    averages: Averages | None = None
-    scaling: LossScale | None = None
+    loss_config: LossConfig
+    optimizer_config: OptimizerConfig
+    accumulation_steps: int = 1
+    gradient_sums: Sequence[tf.Variable] = ()
+    ema: ExponentialMovingAverage | None = None
+    loss_scale: LossScale | None = None
     seed: int = 0
-    jit: bool = False
-    timed: bool = True
-    record: tf.Variable = dataclasses.field(
-        default_factory=lambda: tf.Variable(tf.zeros([MOST, len(METRICS)]))
+    jit_compile: bool = False
+    time_data: bool = True
+    metrics_buffer: tf.Variable = dataclasses.field(
+        default_factory=lambda: tf.Variable(tf.zeros([MAX_STEPS, len(METRICS)]))
     )
 
+    @property
+    def step(self) -> int:
+        """How many steps are taken."""
+        return int(self.optimizer.iterations.numpy())
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.optimizer.learning_rate.numpy())
+
+    @property
+    def ema_weights(self) -> dict[str, Any]:
+        """Moving averages by official name, if some are kept."""
+        return self.ema.variables if self.ema else {}
+
     def run(self, batches: Iterator, count: int) -> Metrics:
-        """Takes up to `MOST` steps; returns their metrics."""
+        """Takes up to `MAX_STEPS` steps; returns their metrics."""
         self._run(batches, tf.constant(count))
         return self.metrics(count)
 
     def metrics(self, count: int) -> Metrics:
         """Of the first steps of the last run, though a later one may have failed."""
-        values = self.record.numpy()[:count].T.tolist()
-        found = dict(zip(METRICS, values, strict=True))
-        if self.scaling is None:
-            del found["loss_scale"], found["skipped"]
-        if not self.timed:
-            del found["data_wait"]
-        return found
-
-    @property
-    def averaged_weights(self) -> dict[str, Any]:
-        """Moving averages by official name, if some are kept."""
-        return self.averages.variables if self.averages else {}
+        values = self.metrics_buffer.numpy()[:count].T.tolist()
+        metrics = dict(zip(METRICS, values, strict=True))
+        if self.loss_scale is None:
+            del metrics["loss_scale"], metrics["skipped"]
+        if not self.time_data:
+            del metrics["data_wait"]
+        return metrics
 
     @tf.function
     def _run(self, batches: Iterator, count: tf.Tensor) -> None:
@@ -95,156 +109,232 @@ class Trainer:
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             step = self._step(batches)
             row = tf.stack([step[name] for name in METRICS])
-            record = tf.tensor_scatter_nd_update(self.record, [[i]], [row])
-            self.record.assign(record)
+            rows = tf.tensor_scatter_nd_update(self.metrics_buffer, [[i]], [row])
+            self.metrics_buffer.assign(rows)
 
     def _step(self, batches: Iterator) -> dict[str, tf.Tensor]:
         """One step, as all devices take it together."""
         waited = tf.constant(0.0)
-        if self.timed:
-            known = [self.optimizer.iterations.value]
-            batch, waited = intervals.timed_next(batches, known)
+        if self.time_data:
+            before = [self.optimizer.iterations.value]
+            batch, waited = intervals.timed_next(batches, before)
         else:
             batch = next(batches)
-        divisors = self.strategy.run(self._divisors, (batch,))
-        if self.parts == 1:
-            gradients, found = self.strategy.run(self._computed, (batch, divisors))
-            found = self._over_replicas("SUM", found)
+        normalizers = self.strategy.run(self._normalizers, (batch,))
+        if self.accumulation_steps == 1:
+            gradients, metrics = self.strategy.run(
+                self._compute_gradients, (batch, normalizers)
+            )
+            metrics = self._over_replicas("SUM", metrics)
         else:
-            gradients, found = self._in_parts(batch, divisors)
-        gradients, norms = self.strategy.run(self._reduced, (gradients,))
-        found |= self._over_replicas("MEAN", norms)
-        finite = tf.math.is_finite(found["gradient_norm"])
+            gradients, metrics = self._over_micro_batches(batch, normalizers)
+        gradients, norms = self.strategy.run(self._reduce_and_clip, (gradients,))
+        metrics |= self._over_replicas("MEAN", norms)
+        finite = tf.math.is_finite(metrics["gradient_norm"])
         scale = self._update(gradients, finite)
         skipped = tf.cast(tf.logical_not(finite), tf.float32)
-        return found | {"data_wait": waited, "loss_scale": scale, "skipped": skipped}
+        return metrics | {"data_wait": waited, "loss_scale": scale, "skipped": skipped}
 
-    def _in_parts(self, batch: Any, divisors: Any) -> tuple[Any, dict[str, tf.Tensor]]:
-        """Sums over the parts of a batch: gradients of each replica, and metrics."""
-        found = {name: tf.constant(0.0) for name in _SUMMED}
-        for part in tf.range(self.parts):
-            more = self.strategy.run(self._accumulate, (batch, divisors, part))
+    def _over_micro_batches(
+        self, batch: Any, normalizers: Any
+    ) -> tuple[Any, dict[str, tf.Tensor]]:
+        """Gradient accumulation: gradients of each replica, and metrics, summed."""
+        metrics = {name: tf.constant(0.0) for name in _SUMMED}
+        for index in tf.range(self.accumulation_steps):
+            more = self.strategy.run(self._accumulate, (batch, normalizers, index))
             more = self._over_replicas("SUM", more)
-            found = {name: found[name] + more[name] for name in _SUMMED}
-        return self.strategy.run(self._taken), found
+            metrics = {name: metrics[name] + more[name] for name in _SUMMED}
+        return self.strategy.run(self._pop_gradient_sums), metrics
 
-    def _over_replicas(self, how: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _over_replicas(self, how: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return {
             name: self.strategy.reduce(how, value, axis=None)
-            for name, value in found.items()
+            for name, value in values.items()
         }
 
     def _update(self, gradients: Any, finite: tf.Tensor) -> tf.Tensor:
         """Moves the weights; after an overflow of float16, only the step counts."""
-        if self.scaling is None:
+        if self.loss_scale is None:
             self.strategy.run(self._apply, (gradients,))
             return tf.constant(1.0)
         if finite:
             self.strategy.run(self._apply, (gradients,))
         else:
             self.optimizer.iterations.assign_add(1)
-        scale = tf.identity(self.scaling.variables["scale"].value)
-        self.scaling.update(finite)
+        scale = tf.identity(self.loss_scale.variables["scale"].value)
+        self.loss_scale.update(finite)
         return scale
 
     # What follows is done by each replica.
 
-    def _divisors(self, batch: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-        """What the losses of each of the logits are divided by, of all parts."""
+    def _normalizers(self, batch: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """What the losses of each of the logits are divided by, of the whole batch."""
         context = tf.distribute.get_replica_context()
-        label = losses.on_grid(batch["label"], self.label_grid)
+        label = losses.sample_on_grid(batch["label"], self.label_grid)
         shapes = self.model.compute_output_shape(tuple(batch["image"].shape))
         if len(self.model.outputs) == 1:
             shapes = [shapes]
-        counts = [
-            losses.counts(label, shape[1:3], self.spec, self.loss) for shape in shapes
+        normalizers = [
+            losses.normalizers(label, shape[1:3], self.spec, self.loss_config)
+            for shape in shapes
         ]
-        return [context.all_reduce("SUM", count) for count in counts]
+        return [context.all_reduce("SUM", each) for each in normalizers]
 
-    def _computed(self, batch: Mapping[str, tf.Tensor], divisors: Any) -> Any:
+    def _compute_gradients(
+        self, batch: Mapping[str, tf.Tensor], normalizers: Any
+    ) -> Any:
         """`_gradients`, compiled by XLA where that is asked for."""
-        if not self.jit:
-            return self._gradients(batch, divisors)
-        return tf.function(self._gradients, jit_compile=True)(batch, divisors)
+        if not self.jit_compile:
+            return self._gradients(batch, normalizers)
+        return tf.function(self._gradients, jit_compile=True)(batch, normalizers)
 
     def _gradients(
-        self, batch: Mapping[str, tf.Tensor], divisors: Sequence[tf.Tensor]
+        self, batch: Mapping[str, tf.Tensor], normalizers: Sequence[tf.Tensor]
     ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
-        """Gradients and metrics; summed over replicas and parts, those of the batch."""
+        """Gradients and metrics, to be summed over replicas and micro-batches."""
         # Also around the backward pass, which may compute activations again.
-        with numbered(batch["number"], seed=self.seed), tf.GradientTape() as tape:
-            found = self._costs(batch, divisors)
-            total = found["loss"] + found["regularization"]
-            if self.scaling:
-                total = self.scaling.scaled(total)
+        noise = stateless_dropout(batch["number"], seed=self.seed)
+        with noise, tf.GradientTape() as tape:
+            metrics = self._losses(batch, normalizers)
+            objective = metrics["loss"] + metrics["regularization"]
+            if self.loss_scale:
+                objective = self.loss_scale.scale(objective)
             variables = [variable.value for variable in self.weights.values()]
             with tape.stop_recording():
-                gradients = tape.gradient(total, variables)
-        wrong = losses.bad_labels(batch["label"], self.spec)
-        return gradients, found | {"bad_labels": tf.cast(wrong, tf.float32)}
+                gradients = tape.gradient(objective, variables)
+        bad = losses.count_bad_labels(batch["label"], self.spec)
+        return gradients, metrics | {"bad_labels": tf.cast(bad, tf.float32)}
 
-    def _costs(
-        self, batch: Mapping[str, tf.Tensor], divisors: Sequence[tf.Tensor]
+    def _losses(
+        self, batch: Mapping[str, tf.Tensor], normalizers: Sequence[tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """This replica's share of what is to become small."""
         context = tf.distribute.get_replica_context()
-        found = tf.nest.flatten(self.forward(batch["image"], training=True))
-        label = losses.on_grid(batch["label"], self.label_grid)
-        costs = [
-            weight * self._loss(logits, label, divisor)
-            for weight, logits, divisor in zip(
-                self.loss_weights, found, divisors, strict=True
+        outputs = tf.nest.flatten(self.forward(batch["image"], training=True))
+        label = losses.sample_on_grid(batch["label"], self.label_grid)
+        weighted = [
+            weight * self._loss(logits, label, normalizer)
+            for weight, logits, normalizer in zip(
+                self.loss_weights, outputs, normalizers, strict=True
             )
         ]
-        decay = regularization(self.weights, self.update)
-        shares = context.num_replicas_in_sync * self.parts
-        return {"loss": tf.add_n(costs), "regularization": decay / shares}
+        decay = gradients_.regularization(self.weights, self.optimizer_config)
+        shares = context.num_replicas_in_sync * self.accumulation_steps
+        return {"loss": tf.add_n(weighted), "regularization": decay / shares}
 
-    def _loss(self, logits: tf.Tensor, label: tf.Tensor, divisor: Any) -> tf.Tensor:
+    def _loss(self, logits: tf.Tensor, label: tf.Tensor, normalizer: Any) -> tf.Tensor:
         """This replica's share of the loss."""
-        sums, late = losses.sums(
-            logits, label, self.spec, self.loss, self.optimizer.iterations
+        sums, late = losses.loss_sums(
+            logits, label, self.spec, self.loss_config, self.optimizer.iterations
         )
-        if losses.counts_late(self.loss):
+        if losses.normalizers_come_late(self.loss_config):
             context = tf.distribute.get_replica_context()
-            divisor += self.parts * context.all_reduce("SUM", late)
-        return losses.total(sums, divisor, self.loss)
+            normalizer += self.accumulation_steps * context.all_reduce("SUM", late)
+        return losses.total(sums, normalizer, self.loss_config)
 
     def _accumulate(
-        self, batch: Mapping[str, tf.Tensor], divisors: Any, number: tf.Tensor
+        self, batch: Mapping[str, tf.Tensor], normalizers: Any, index: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Adds the gradients of a part to the sums; returns its metrics."""
-        share = {
-            name: parts.part(value, number, self.parts) for name, value in batch.items()
+        """Adds the gradients of a micro-batch to the sums; returns its metrics."""
+        images = {
+            name: micro_batch(value, index, self.accumulation_steps)
+            for name, value in batch.items()
         }
-        gradients, found = self._computed(share, divisors)
-        for total, gradient in zip(self.sums, gradients, strict=True):
+        gradients, metrics = self._compute_gradients(images, normalizers)
+        for total, gradient in zip(self.gradient_sums, gradients, strict=True):
             total.assign_add(gradient)
-        return found
+        return metrics
 
-    def _taken(self) -> list[tf.Tensor]:
+    def _pop_gradient_sums(self) -> list[tf.Tensor]:
         """The sums, which are then zero."""
-        gradients = [total.read_value() for total in self.sums]
+        gradients = [total.read_value() for total in self.gradient_sums]
         with tf.control_dependencies(gradients):
-            for total in self.sums:
+            for total in self.gradient_sums:
                 total.assign(tf.zeros_like(total))
         return gradients
 
-    def _reduced(
+    def _reduce_and_clip(
         self, gradients: list[tf.Tensor]
     ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """Gradients of the whole batch, clipped, and their norm before that."""
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce("SUM", gradients)
-        if self.scaling:
-            gradients = self.scaling.unscaled(gradients)
-        gradients, norm = clip(gradients, self.update.gradient_clip_norm)
+        if self.loss_scale:
+            gradients = self.loss_scale.unscale(gradients)
+        gradients, norm = gradients_.clip_by_global_norm(
+            gradients, self.optimizer_config.gradient_clip_norm
+        )
         return gradients, {"gradient_norm": norm}
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        found = multiplied(gradients, self.weights, self.update)
+        gradients = gradients_.multiply(gradients, self.weights, self.optimizer_config)
         # Or the step would count, though its batch could not be read.
-        with tf.control_dependencies(found):
-            self.optimizer.apply(found, list(self.weights.values()))
-        if self.averages:
-            self.averages.update(self.optimizer.iterations.value)
+        with tf.control_dependencies(gradients):
+            self.optimizer.apply(gradients, list(self.weights.values()))
+        if self.ema:
+            self.ema.update(self.optimizer.iterations.value)
+
+
+def raise_on_bad_labels(metrics: Metrics, step: int) -> None:
+    """Raises an InputError where steps up to `step` met ids that are no class."""
+    if any(metrics["bad_labels"]):
+        raise InputError(
+            f"step {step}: labels with ids that are no class; --validate_labels=full "
+            "names the record"
+        )
+
+
+def micro_batch(value: tf.Tensor, index: tf.Tensor, count: int) -> tf.Tensor:
+    """Gradient accumulation: every so manieth image, `[N, ...]` -> `[N / count, ...]`.
+
+    So a micro-batch has the same images on however many replicas the batch is spread.
+
+    Args:
+        value: Of all images.
+        index: Which of the micro-batches, from 0.
+        count: How many there are.
+    """
+    return tf.reshape(value, (-1, count, *value.shape[1:]))[:, index]
+
+
+def gradient_sums(weights: Iterable[Any]) -> list[tf.Variable]:
+    """Gradient accumulation: zeros like each weight; each replica adds up its own."""
+    return [
+        tf.Variable(
+            tf.zeros(weight.shape),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        for weight in weights
+    ]
+
+
+def stateless_dropout(
+    image_numbers: tf.Tensor, *, seed: int
+) -> contextlib.AbstractContextManager[None]:
+    """Dropout whose masks depend on image, layer and seed alone; a context.
+
+    Each image of a training has a number. So one device draws what several draw
+    together, micro-batches what the batch draws at once, a run that goes on what it
+    would have drawn, and a backward pass that computes activations again what the
+    forward pass has drawn.
+
+    Args:
+        image_numbers: Of the images of the batch that is computed within, int64 `[N]`;
+            each replica enters a context of its own.
+        seed: Of the run.
+    """
+    return noise_from(functools.partial(_image_noise, image_numbers, seed))
+
+
+def _image_noise(
+    image_numbers: tf.Tensor, seed: int, layer: str, shape: tuple[int, ...]
+) -> tf.Tensor:
+    """Uniform noise `[N, *shape]` for the layer of that name."""
+    key = tf.constant(((zlib.crc32(layer.encode()) >> 1) << 32) ^ seed, tf.int64)
+    return tf.map_fn(
+        lambda number: tf.random.stateless_uniform(shape, tf.stack([key, number])),
+        image_numbers,
+        fn_output_signature=tf.float32,
+    )

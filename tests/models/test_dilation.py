@@ -61,7 +61,7 @@ def test_training_scores_the_pixels_that_have_labels(config):
     model = build(config, 3, training_form=True)
     for size in ((64, 72), (65, 97), (71, 2)):
         label = np.zeros((2, *size, 1), np.int32)
-        wanted = total.on_grid(label, HEADS[config.head].label_grid).shape[:3]
+        wanted = total.sample_on_grid(label, HEADS[config.head].label_grid).shape[:3]
         logits = model(np.zeros((2, *size, 3), np.float32))
         assert logits.shape == (*wanted, 3)
         sparse = config.architecture != "dilation10"

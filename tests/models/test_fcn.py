@@ -123,8 +123,8 @@ def test_zero_scores_cost_the_logarithm_of_the_classes():
     spec = DATASETS["pascal_voc_seg"]
     logits = narrow("fcn32s", 21)(np.full((1, 500, 500, 3), 99.0, np.float32))
     label, config = np.ones((1, 500, 500, 1), np.int32), LossConfig()
-    (cost,), _ = total.sums(logits, label, spec, config, tf.constant(0))
-    (count,) = total.counts(label, logits.shape[1:3], spec, config)
+    (cost,), _ = total.loss_sums(logits, label, spec, config, tf.constant(0))
+    (count,) = total.normalizers(label, logits.shape[1:3], spec, config)
     assert float(cost) == pytest.approx(761130.6094, rel=1e-5)
     assert float(cost / count) == pytest.approx(3.0445224377, rel=1e-5)
 

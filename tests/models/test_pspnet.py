@@ -18,7 +18,7 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import LOGITS
 from deeplab_tf.models.heads.pspnet import BINS, BinMeans
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training.losses.total import counts, sums
+from deeplab_tf.training.losses import total as losses
 from tests.recorded import assert_all_learn, assign_rule_weights
 
 NARROW = ModelConfig(architecture="pspnet", depth_multiplier=1 / 16)
@@ -141,8 +141,8 @@ def test_zero_classifiers_cost_the_logarithm_of_the_classes_and_0_4_of_it(rng):
     costs = []
     for logits in model(rng.uniform(0, 255, (1, 65, 65, 3)).astype(np.float32)):
         label = rng.integers(0, 21, (1, 65, 65, 1)).astype(np.int32)
-        (cost,), _ = sums(logits, label, spec, config, tf.constant(0))
-        (count,) = counts(label, logits.shape[1:3], spec, config)
+        (cost,), _ = losses.loss_sums(logits, label, spec, config, tf.constant(0))
+        (count,) = losses.normalizers(label, logits.shape[1:3], spec, config)
         costs.append(float(cost / count))
     total = config.auxiliary_loss_weight * costs[0] + costs[1]
     assert total == pytest.approx(1.4 * 3.0445224377, rel=1e-5)

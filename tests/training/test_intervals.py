@@ -1,4 +1,4 @@
-"""How many steps at a time, how long data are waited for, and what is profiled."""
+"""How many steps at a time, and how long data are waited for."""
 
 import time
 
@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.config import WatchConfig
-from deeplab_tf.training.intervals import Pace, Profile, timed_next, until
+from deeplab_tf.training.intervals import (
+    StepsPerCall,
+    steps_until_due,
+    timed_next,
+)
 
 
 def test_steps_are_taken_up_to_the_next_log_and_for_a_few_seconds():
-    pace = Pace(10)
-    assert pace.count(0, 25) == 1  # How long a step takes is not known yet.
-    pace.took(1)
-    pace.took(1)  # In no time.
-    assert pace.count(2, 25) == 8
-    assert pace.count(20, 25) == 5
-    pace._seconds_a_step = 2.0
-    assert pace.count(2, 25) == 2
-    pace._seconds_a_step = 60.0
-    assert pace.count(2, 25) == 1
+    steps = StepsPerCall(10)
+    assert steps.next(0, 25) == 1  # How long a step takes is not known yet.
+    steps.record(1)
+    steps.record(1)  # In no time.
+    assert steps.next(2, 25) == 8
+    assert steps.next(20, 25) == 5
+    steps._seconds_a_step = 2.0
+    assert steps.next(2, 25) == 2
+    steps._seconds_a_step = 60.0
+    assert steps.next(2, 25) == 1
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def test_steps_are_taken_up_to_the_next_log_and_for_a_few_seconds():
     ],
 )
 def test_what_is_due_first_ends_a_call(step, intervals, stops, expected):
-    assert until(step, 100, intervals, stops) == expected
+    assert steps_until_due(step, 100, intervals, stops) == expected
 
 
 def slow(seconds):
@@ -105,37 +108,3 @@ def test_the_wait_of_several_devices_is_timed(two_devices):
     total, waited = run()
     assert int(total) == 0 + 1 + 2 + 3
     assert 0 < float(waited) < 1
-
-
-def test_a_profile_begins_and_ends_at_its_steps(monkeypatch, tmp_path):
-    done = []
-    monkeypatch.setattr(tf.profiler.experimental, "start", lambda _: done.append("on"))
-    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: done.append("off"))
-    watch = WatchConfig(profile_logdir=str(tmp_path), profile_steps=(5, 8))
-    with Profile(watch, 0) as profile:
-        assert profile.stops == (4, 8)
-        for step in (0, 4, 6, 8, 9):
-            profile.at(step)
-            done.append(step)
-    assert done == [0, "on", 4, 6, "off", 8, 9]
-
-
-def test_a_profile_ends_with_the_run(monkeypatch, tmp_path):
-    done = []
-    monkeypatch.setattr(tf.profiler.experimental, "start", lambda _: done.append("on"))
-    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: done.append("off"))
-    watch = WatchConfig(profile_logdir=str(tmp_path))
-    with Profile(watch, 100) as profile:
-        for step in (100, 102):  # The first two compile.
-            profile.at(step)
-    assert done == ["on", "off"]
-
-
-def test_a_profile_of_steps_that_never_came_is_told(tmp_path, caplog):
-    watch = WatchConfig(profile_logdir=str(tmp_path), profile_steps=(50, 60))
-    with Profile(watch, 0) as profile:
-        profile.at(0)
-    assert "--profile_steps=50,60: this run took none of these steps" in caplog.text
-    with Profile(WatchConfig(), 0) as profile:
-        assert profile.stops == ()
-        profile.at(0)

@@ -13,7 +13,7 @@ from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.layers.dropout import DropPath
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.training import remat, remat_cuts
-from deeplab_tf.training.remat_cuts import Made
+from deeplab_tf.training.remat_cuts import NodeOutputs
 from tests.models.families import FAMILIES, cut_short
 
 SIDE = 33
@@ -44,7 +44,7 @@ def assert_equal(build_again, images):
     """A step of two networks that start alike, one of which computes twice."""
     plain, other = build_again(), build_again()
     expected = trained(plain, plain, images)
-    found = trained(other, remat.wrapped(other), images)
+    found = trained(other, remat.rematerialize(other), images)
     assert float(found[0]) == pytest.approx(float(expected[0]), rel=1e-6)
     for got, wanted in zip(found[1], expected[1], strict=True):
         np.testing.assert_allclose(got, wanted, atol=5e-6 * np.abs(wanted).max())
@@ -78,7 +78,7 @@ def test_what_is_dropped_is_the_same_both_times(rng):
         return random_network(keras.Input((9, 9, 3)))
 
     images = rng.normal(size=(6, 9, 9, 3)).astype(np.float32)
-    assert len(remat_cuts.parts(build_again())) > 2
+    assert len(remat_cuts.segments(build_again())) > 2
     assert_equal(build_again, images)
 
 
@@ -90,7 +90,7 @@ def test_a_network_that_is_called_twice_is_cut_itself(rng):
         found = [shared(images), shared(layers.ReLU()(images))]
         return keras.Model(images, [*found, layers.Maximum()(found)])
 
-    nested = [part.nested for part in remat_cuts.parts(build_again())]
+    nested = [part.nested for part in remat_cuts.segments(build_again())]
     assert len([each for each in nested if each is not None]) == 2
     assert_equal(build_again, rng.normal(size=(6, 9, 9, 3)).astype(np.float32))
 
@@ -98,7 +98,7 @@ def test_a_network_that_is_called_twice_is_cut_itself(rng):
 def test_half_precision_and_replicas_do_not_matter(rng, two_devices):
     images = rng.normal(size=(6, 9, 9, 3)).astype(np.float32)
     found = []
-    for wrap in (lambda model: model, remat.wrapped):
+    for wrap in (lambda model: model, remat.rematerialize):
         keras.utils.set_random_seed(1)
         with two_devices.scope(), dtype_policy("mixed_bfloat16"):
             model = random_network(keras.Input((9, 9, 3)), replicas=2)
@@ -121,41 +121,46 @@ def chain(*sizes):
     """Nodes that each read the one before; the last is the output."""
     count = len(sizes)
     last = [(i + 1 if i < count - 1 else count,) for i in range(count)]
-    return [Made((size,), uses) for size, uses in zip(sizes, last, strict=True)]
+    return [NodeOutputs((size,), uses) for size, uses in zip(sizes, last, strict=True)]
 
 
 def test_cuts_lie_where_little_is_kept():
     made = chain(8, 8, 1, 8, 8, 1, 8, 8, 1)
-    assert remat_cuts.cheapest(made, 17) == [3, 6, 9]
-    assert remat_cuts.memory(made, [3, 6, 9]) == (3, 17)
-    assert remat_cuts.memory(made, [9]) == (1, 51)
+    assert remat_cuts.cheapest_cuts(made, 17) == [3, 6, 9]
+    assert remat_cuts.memory_at_cuts(made, [3, 6, 9]) == (3, 17)
+    assert remat_cuts.memory_at_cuts(made, [9]) == (1, 51)
     assert remat_cuts.best_cuts(made) == [3, 6, 9]
 
 
 def test_what_is_read_farther_on_counts_once():
     # The first is read by the last, as an early feature by a decoder.
-    made = [Made((5,), (3,)), Made((1,), (2,)), Made((1,), (3,)), Made((2,), (4,))]
-    assert remat_cuts.memory(made, [1, 2, 3, 4]) == (5 + 1 + 1 + 2, 5)
+    made = [
+        NodeOutputs((5,), (3,)),
+        NodeOutputs((1,), (2,)),
+        NodeOutputs((1,), (3,)),
+        NodeOutputs((2,), (4,)),
+    ]
+    assert remat_cuts.memory_at_cuts(made, [1, 2, 3, 4]) == (5 + 1 + 1 + 2, 5)
 
 
 def test_a_node_larger_than_the_limit_is_a_part_of_its_own():
-    assert remat_cuts.cheapest(chain(1, 9, 1, 1), 2) == [1, 2, 4]
+    assert remat_cuts.cheapest_cuts(chain(1, 9, 1, 1), 2) == [1, 2, 4]
 
 
 def test_only_what_is_between_parts_is_held_for_the_backward_pass(rng):
     """Forgotten tensors are not there when the gradient is computed."""
     calls = []
 
-    def function(inputs, weights):
+    def function(x, w, three):
         calls.append(len(calls))
-        return [tf.sin(inputs[0] * weights[0]), tf.constant(3)]
+        return [tf.sin(x * w), three]
 
-    x, w = tf.constant([1.0, 2.0]), tf.constant([0.5, 0.25])
+    x, w, three = tf.constant([1.0, 2.0]), tf.constant([0.5, 0.25]), tf.constant(3)
     with tf.GradientTape() as tape:
         tape.watch([x, w])
-        y, three = remat.recomputed(function, [x], [w])
+        y, same = remat.recompute(function, [x, w, three])
         cost = tf.reduce_sum(y)
-    assert int(three) == 3
+    assert int(same) == 3
     assert calls == [0]
     by_x, by_w = tape.gradient(cost, [x, w])
     assert calls == [0, 1]

@@ -314,9 +314,9 @@ def test_two_devices_stop_and_go_on_as_one_run(tmp_path, shapes, two_devices):
 
 
 def test_a_batch_that_cannot_be_shared_out_names_those_that_can(two_devices):
-    assert strategy.per_replica(6, two_devices) == 3
+    assert strategy.images_per_replica(6, two_devices) == 3
     with pytest.raises(FlagError, match="over 2 devices: take 4 or 6"):
-        strategy.per_replica(5, two_devices)
+        strategy.images_per_replica(5, two_devices)
 
 
 def start(folder, shapes, steps, *flags):

@@ -11,9 +11,9 @@ def trainer_of(
     model, strategy, update, *, spec=shapes.SPEC, loss=None, loss_weights=(1.0,)
 ):
     """Within the strategy's scope."""
-    weights = gradients.learning(weights_by_name(model), update)
+    weights = gradients.select_trainable(weights_by_name(model), update)
     optimizer = gradients.make_optimizer(update)
-    gradients.build(optimizer, weights, update)
+    gradients.build_slots(optimizer, weights, update)
     return Trainer(
         strategy=strategy,
         model=model,
@@ -22,6 +22,6 @@ def trainer_of(
         optimizer=optimizer,
         weights=weights,
         spec=spec,
-        loss=loss or LossConfig(),
-        update=update,
+        loss_config=loss or LossConfig(),
+        optimizer_config=update,
     )

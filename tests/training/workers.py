@@ -105,16 +105,19 @@ def _main(folder, number, replicas):
 
     from deeplab_tf.config import DevicesConfig
     from deeplab_tf.training.distribution import hosts
-    from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
+    from deeplab_tf.training.distribution.strategy import (
+        images_per_replica,
+        make_strategy,
+    )
 
     strategy = make_strategy(DevicesConfig(cpu_replicas=replicas))
-    per_replica(BATCH, strategy)
+    images_per_replica(BATCH, strategy)
     found = {}
     for frozen in (True, False):
         trainer, values = trained(strategy, frozen=frozen)
         found |= {f"{frozen}/{name}": value for name, value in values.items()}
     np.savez(folder / f"{number}.npz", **found)
-    if hosts.count(strategy) > 1:
+    if hosts.count_hosts(strategy) > 1:
         _together(folder, number, strategy, trainer)
 
 
@@ -128,12 +131,12 @@ def _together(folder, number, strategy, trainer):
 
     said = {
         "chief": hosts.is_chief(strategy),
-        "agreed": hosts.agreed(strategy, 7 + number),
-        "gathered": hosts.gathered(strategy, 15 * number),
+        "agreed": hosts.all_reduce_min(strategy, 7 + number),
+        "gathered": hosts.all_gather(strategy, 15 * number),
     }
-    hosts.check_same(strategy, 3, folder)
+    hosts.check_same_step(strategy, 3, folder)
     try:
-        hosts.check_same(strategy, 3 * number, folder)
+        hosts.check_same_step(strategy, 3 * number, folder)
     except InputError as error:
         said["differ"] = str(error)
     state = {
@@ -144,16 +147,16 @@ def _together(folder, number, strategy, trainer):
     keeper = Keeper(folder / "run", state, keep=2)
     if hosts.is_chief(strategy):
         keeper.save(STEPS)
-    hosts.agreed(strategy, 0)
+    hosts.all_reduce_min(strategy, 0)
     weight = next(iter(state["weights"].values()))
     before = weight.numpy()
     weight.assign(weight * 0)
     said["resumed"] = str(keeper.resume()), bool((weight.numpy() == before).all())
     (folder / f"{number}.json").write_text(json.dumps(said))
     try:
-        with hosts.told_of_lost_hosts(strategy):
+        with hosts.raise_on_lost_host(strategy):
             while True:
-                hosts.agreed(strategy, 0)
+                hosts.all_reduce_min(strategy, 0)
                 time.sleep(0.01)
     except InputError as error:
         sys.exit(_ended(error))

@@ -1,4 +1,4 @@
-"""What a step will need of memory, and how much there is."""
+"""Memory: what a step will need, and how much there is."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.models.build import multiple
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training import remat_cuts
-from deeplab_tf.training.optim import gradients as gradients_
+from deeplab_tf.training.optim import gradients
 from deeplab_tf.training.step import Trainer
 
 # Measured with MobileNetV2, v3+, crop 321, on a CPU: a step of 2 images adds 0.72 GB to
@@ -53,16 +53,16 @@ class Needs:
         """Bytes of a checkpoint."""
         return self.weights + self.slots + self.averages
 
-    def step(self, parts: int = 1) -> int:
+    def step(self, micro_batches: int = 1) -> int:
         """What a step adds to what is there before it, roughly.
 
         Args:
-            parts: In which a batch is computed; gradients are added up where there are
-                several.
+            micro_batches: In which a batch is computed; gradients are added up where
+                there are several.
         """
-        gradients = self.learned * (2 if parts > 1 else 1)
-        kept = _KEPT * self.image * self.images / parts
-        return int(_COMPILING + self.replicas * (gradients + kept))
+        sums = self.learned * (2 if micro_batches > 1 else 1)
+        kept = _KEPT * self.image * self.images / micro_batches
+        return int(_COMPILING + self.replicas * (sums + kept))
 
 
 def needs(trainer: Trainer, config: TrainConfig, images: int, replicas: int) -> Needs:
@@ -81,8 +81,8 @@ def needs(trainer: Trainer, config: TrainConfig, images: int, replicas: int) -> 
     return Needs(
         weights=_bytes(weights_by_name(trainer.model).values()),
         learned=_bytes(trainer.weights.values()),
-        slots=_bytes(gradients_.slots(trainer.optimizer, trainer.weights).values()),
-        averages=_bytes(trainer.averaged_weights.values()),
+        slots=_bytes(gradients.slots(trainer.optimizer, trainer.weights).values()),
+        averages=_bytes(trainer.ema_weights.values()),
         image=made * width // 4 + loss,
         images=images,
         replicas=replicas,
@@ -105,8 +105,8 @@ class Room:
 
 def room(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Room:
     """The narrowest bound of this process."""
-    found = [*_system(proc), *_limits(proc), *_control_groups(proc, groups), *_gpus()]
-    return min(found, key=lambda each: each.free)
+    rooms = [*_system(proc), *_limits(proc), *_control_groups(proc, groups), *_gpus()]
+    return min(rooms, key=lambda each: each.free)
 
 
 def _system(proc: Path) -> Iterator[Room]:
@@ -162,8 +162,8 @@ def _gpus() -> Iterator[Room]:
         return
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-        free = min(map(int, found.stdout.split()))
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
+        free = min(map(int, listed.stdout.split()))
     except (OSError, subprocess.CalledProcessError, ValueError):
         return
     yield Room(free=free * 2**20, bound="memory of the GPU")
@@ -173,13 +173,13 @@ def _table(path: Path) -> dict[str, int]:
     """Lines as `Name: 12 kB`, or `name 12`, -> bytes by name."""
     if not path.exists():
         return {}
-    found = {}
+    table = {}
     for line in path.read_text().splitlines():
         name, *rest = line.split()
         if rest and rest[0].isdigit():
             unit = 1024 if rest[1:] == ["kB"] else 1
-            found[name.rstrip(":")] = int(rest[0]) * unit
-    return found
+            table[name.rstrip(":")] = int(rest[0]) * unit
+    return table
 
 
 def _number(path: Path) -> int | None:

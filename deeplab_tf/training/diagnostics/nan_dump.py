@@ -1,9 +1,9 @@
-"""A batch whose loss is not finite, kept for a look at it."""
+"""NaN dump: a batch whose loss is not finite, kept for a look at it."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,29 @@ from deeplab_tf.data.pipeline import InputData, Sample
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
-from deeplab_tf.training.diagnostics import causes
+from deeplab_tf.training.diagnostics import diagnoses
 from deeplab_tf.training.monitoring import metrics_file
+from deeplab_tf.training.step import Metrics
 
 FOLDER = "nan_dump"
 _MOST = 16  # Images that are written.
 _LINES = 5  # Of metrics.jsonl, before it.
 
-Metrics = Mapping[str, Sequence[float]]
 
-
-def first_bad(metrics: Metrics, step: int) -> int:
+def first_bad_step(metrics: Metrics, step: int) -> int | None:
     """The first step whose loss is not finite.
 
     Args:
-        metrics: Of some steps; of one of them "loss" is not finite.
+        metrics: Of some steps.
         step: The last of them.
     """
     losses = metrics["loss"]
-    first = next(i for i, loss in enumerate(losses) if not math.isfinite(loss))
-    return step - len(losses) + 1 + first
+    bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
+    return step - len(losses) + 1 + bad[0] if bad else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bad:
+class BadStep:
     """A step of which something is not finite.
 
     Attributes:
@@ -59,7 +58,11 @@ class Bad:
 
 
 def write(
-    folder: Path, source: InputData, config: TrainConfig, spec: DatasetSpec, bad: Bad
+    folder: Path,
+    source: InputData,
+    config: TrainConfig,
+    spec: DatasetSpec,
+    bad: BadStep,
 ) -> str:
     """Keeps the batch of a step in `nan_dump/`, and what is known of it.
 
@@ -91,7 +94,8 @@ def write(
         "checkpoint": _checkpoint(folder),
         "images": list(_images(batch)),
     }
-    facts["causes"] = causes.likeliest(facts, config, spec)
+    causes = diagnoses.of_not_finite(facts, config, spec)
+    facts["causes"] = f"Likeliest: {'; or '.join(causes[:2])}"
     place = folder / FOLDER / f"step_{bad.step}"
     try:
         _save(place, facts, batch, spec)

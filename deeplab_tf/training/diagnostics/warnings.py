@@ -17,26 +17,26 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.models.build import multiple
 from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.weight_names import layers_of, scope
-from deeplab_tf.training.losses.class_weights import Counts
+from deeplab_tf.training.diagnostics import diagnoses
+from deeplab_tf.training.diagnostics.diagnoses import Diagnosis
+from deeplab_tf.training.losses.class_weights import PixelCounts
 
-_DECAYS = (0.5, 0.9, 0.95, 0.98, 0.99, 0.997)
-ENOUGH_IMAGES = 12  # For the statistics of batch norm; those of fewer are noise.
 _FAR_ABOVE = 3.0  # Times the loss to expect.
 
 
-def shares(
-    spec: DatasetSpec, split: str, counts: Counts | None, tally: LabelStatistics
+def class_shares(
+    spec: DatasetSpec, split: str, counted: PixelCounts | None, tally: LabelStatistics
 ) -> np.ndarray | None:
     """Share of each class in the labelled pixels of a split, `[C]`; None if unknown.
 
     Args:
         spec: What the ids mean, and how often they occur, where that is known.
         split: "train".
-        counts: Of all records, if they were counted for this run.
+        counted: Of all records, if they were counted for this run.
         tally: Of the labels that were checked.
     """
-    if counts is not None:
-        pixels = counts.pixels
+    if counted is not None:
+        pixels = counted.pixels
     elif split in spec.pixel_counts:
         pixels = np.array(spec.pixel_counts[split])
     else:
@@ -83,56 +83,47 @@ def warn_of_other_classes(
         )
 
 
-def warn(config: TrainConfig, model: keras.Model, report: Report | None) -> None:
-    """Warns of settings that are known to disappoint."""
-    aligned = multiple(config.model)
-    if any((side - 1) % aligned for side in config.augment.train_crop_size):
-        logging.warning(
-            "--train_crop_size: features align with the image where a side is a "
-            "multiple of %d, plus one",
-            aligned,
-        )
+def warn_of_settings(
+    config: TrainConfig, model: keras.Model, report: Report | None
+) -> None:
+    """Warns of settings that are known to disappoint; see `diagnose_settings`."""
+    diagnosis = diagnose_settings(config, model, report)
+    for sentence in (*diagnosis.wrong, *diagnosis.advice):
+        logging.warning("%s", sentence)
+
+
+def diagnose_settings(
+    config: TrainConfig, model: keras.Model, report: Report | None
+) -> Diagnosis:
+    """What is known of settings before the first step.
+
+    Args:
+        config: All settings.
+        model: In its training form.
+        report: What became of the initial checkpoint's weights, if there is one.
+    """
     norms = [
         layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
     ]
-    few = config.images_at_a_time < ENOUGH_IMAGES
-    if few and any(not norm.frozen for norm in norms):
-        logging.warning(
-            "Batch norm learns its statistics from %d images at a time, and results "
-            "suffer below %d: take a larger --train_batch_size, or, from trained "
-            "weights, --fine_tune_batch_norm=false",
-            config.images_at_a_time,
-            ENOUGH_IMAGES,
-        )
-    if norms and not config.fine_tune_batch_norm and report is None:
-        logging.warning(
-            "--fine_tune_batch_norm=false keeps the statistics of the initial "
-            "checkpoint, and there is none: give --tf_initial_checkpoint"
-        )
-    _warn_of_unsettled_statistics(config, norms, report)
-
-
-def _warn_of_unsettled_statistics(
-    config: TrainConfig, norms: Sequence[FrozenableBatchNorm], report: Report | None
-) -> None:
+    learning = [norm for norm in norms if not norm.frozen]
     restored = report.restored if report else ()
-    new = [
-        norm.momentum
-        for norm in norms
-        if not norm.frozen and f"{scope(norm)}/moving_mean" not in restored
-    ]
-    steps = config.optimizer.training_number_of_steps
-    if new and (kept := max(new) ** steps) > 0.05:
-        fast = [decay for decay in _DECAYS if decay**steps < 1e-3] or [_DECAYS[0]]
-        logging.warning(
-            "After %d steps the moving statistics of batch norm are still %.0f %% of "
-            "their initial values (decay %g), and evaluation uses them: give "
-            "--batch_norm_decay=%g, or train longer",
-            steps,
-            100 * kept,
-            max(new),
-            fast[-1],
+    return diagnoses.of_settings(
+        diagnoses.Settings(
+            crop_size=config.augment.train_crop_size,
+            multiple=multiple(config.model),
+            images=config.images_at_a_time,
+            steps=config.optimizer.training_number_of_steps,
+            learns_statistics=bool(learning),
+            lacks_statistics=bool(norms)
+            and not config.fine_tune_batch_norm
+            and report is None,
+            new_decays=[
+                norm.momentum
+                for norm in learning
+                if f"{scope(norm)}/moving_mean" not in restored
+            ],
         )
+    )
 
 
 def expected_first_loss(
@@ -148,7 +139,7 @@ def expected_first_loss(
 
     Args:
         loss: Which losses, with the weights of the classes.
-        shares: See `shares`.
+        shares: See `class_shares`.
         num_classes: C.
         loss_weights: What each of the logits counts.
 
@@ -171,24 +162,24 @@ def expected_first_loss(
     return float(factor * weight * sum(loss_weights) * np.log(num_classes))
 
 
-def tell_first_loss(
+def log_first_loss(
     observed: float, expected: float | None, initial: str | None
 ) -> None:
-    """Tells the loss of the first step beside the one to expect.
+    """Logs the loss of the first step beside the one to expect.
 
     Args:
         observed: Of the first step.
-        expected: See `expected_first_loss`; where it is None, nothing is told.
+        expected: See `expected_first_loss`; where it is None, nothing is logged.
         initial: The checkpoint from which the run started, if there is one.
     """
     if expected is None:
         return
-    told = "Loss of the first step: %.4f; that of a network that knows nothing: %.4f"
+    both = "Loss of the first step: %.4f; that of a network that knows nothing: %.4f"
     if initial or observed <= _FAR_ABOVE * expected:
-        logging.info(told, observed, expected)
+        logging.info(both, observed, expected)
         return
     logging.warning(
-        told + ". So far above, initial values or labels are odd: look at the classes "
+        both + ". So far above, initial values or labels are odd: look at the classes "
         "above and at --save_summaries_images, or start from --tf_initial_checkpoint",
         observed,
         expected,

@@ -1,4 +1,4 @@
-"""Which hosts train together, as TF_CONFIG or Slurm names them."""
+"""Clusters: which hosts train together, as TF_CONFIG or Slurm names them."""
 
 import dataclasses
 import json
@@ -129,8 +129,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster:
     """
     try:
         number = int(environment["SLURM_PROCID"])
-        hosts = list(_expanded(environment["SLURM_STEP_NODELIST"]))
-        tasks = list(_tasks(environment["SLURM_STEP_TASKS_PER_NODE"]))
+        hosts = list(_expand_hosts(environment["SLURM_STEP_NODELIST"]))
+        tasks = list(_expand_tasks(environment["SLURM_STEP_TASKS_PER_NODE"]))
         job = int(environment["SLURM_JOB_ID"])
     except (KeyError, ValueError) as error:
         raise InputError(f"Slurm's environment is not understood: {error}") from None
@@ -151,27 +151,27 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster:
     return Cluster(jobs={"worker": addresses}, task_type="worker", task_index=number)
 
 
-def _expanded(listed: str) -> Iterator[str]:
+def _expand_hosts(listed: str) -> Iterator[str]:
     """`n[08-10,12],m` -> n08, n09, n10, n12, m."""
     if re.sub(r"\[[^\[\]]*\]", "", listed).count("["):
         raise ValueError(f"a list of hosts {listed!r}")
     for part in re.findall(r"(?:\[[^\]]*\]|[^,\[])+", listed):
-        found = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", part)
-        if not found:
+        bracket = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", part)
+        if not bracket:
             yield part
             continue
-        before, ranges, after = found.groups()
+        before, ranges, after = bracket.groups()
         for span in ranges.split(","):
             first, _, last = span.partition("-")
             for number in range(int(first), int(last or first) + 1):
-                for rest in _expanded(after) if after else ("",):
+                for rest in _expand_hosts(after) if after else ("",):
                     yield f"{before}{number:0{len(first)}}{rest}"
 
 
-def _tasks(listed: str) -> Iterator[int]:
+def _expand_tasks(listed: str) -> Iterator[int]:
     """`2(x3),1` -> 2, 2, 2, 1."""
     for part in listed.split(","):
-        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
-        if not found:
+        repeat = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
+        if not repeat:
             raise ValueError(f"tasks of hosts {listed!r}")
-        yield from [int(found[1])] * int(found[2] or 1)
+        yield from [int(repeat[1])] * int(repeat[2] or 1)

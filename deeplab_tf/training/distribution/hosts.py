@@ -1,4 +1,4 @@
-"""What the hosts of a run have to agree on, and that one of them is lost."""
+"""Several hosts: what they have to agree on, and that one of them is lost."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ class LostHostError(InputError):
     exit_code = 3
 
 
-def count(strategy: tf.distribute.Strategy) -> int:
+def count_hosts(strategy: tf.distribute.Strategy) -> int:
     """Processes that train together; 1 but for `--strategy=multi_worker`."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
@@ -24,7 +24,7 @@ def count(strategy: tf.distribute.Strategy) -> int:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes what the run leaves; of one host, it does."""
-    if count(strategy) == 1:
+    if count_hosts(strategy) == 1:
         return True
     resolver = strategy.cluster_resolver
     if resolver.task_type == "chief":
@@ -32,7 +32,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
 
 
-def gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+def all_gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
     """The number that each host gives, in the order of their replicas.
 
     All hosts have to call this at the same place; each waits for the others.
@@ -44,10 +44,10 @@ def gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
     Returns:
         One of each replica; of one host, the number alone.
     """
-    if count(strategy) == 1:
+    if count_hosts(strategy) == 1:
         return [value]
     # One function for all calls: it is traced once, and collectives keep their order.
-    return [int(found) for found in _gather(strategy, tf.constant(value, tf.int64))]
+    return [int(each) for each in _gather(strategy, tf.constant(value, tf.int64))]
 
 
 @tf.function
@@ -62,22 +62,29 @@ def _gather(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
         )
         return context.all_reduce("SUM", mine)
 
-    found = strategy.run(replica, (value,))
-    return strategy.experimental_local_results(found)[0]
+    rows = strategy.run(replica, (value,))
+    return strategy.experimental_local_results(rows)[0]
 
 
-def agreed(strategy: tf.distribute.Strategy, value: int) -> int:
-    """The least of the numbers that the hosts give; also, a place to wait for all."""
-    return min(gathered(strategy, value))
+def all_reduce_min(strategy: tf.distribute.Strategy, value: int) -> int:
+    """The least of the numbers that the hosts give."""
+    return min(all_gather(strategy, value))
 
 
-def check_same(strategy: tf.distribute.Strategy, step: int, folder: object) -> None:
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """A barrier: returns when all hosts have called it."""
+    all_gather(strategy, 0)
+
+
+def check_same_step(
+    strategy: tf.distribute.Strategy, step: int, folder: object
+) -> None:
     """Checks that all hosts go on from one step.
 
     Raises:
         InputError: They have found different checkpoints.
     """
-    steps = sorted(set(gathered(strategy, step)))
+    steps = sorted(set(all_gather(strategy, step)))
     if len(steps) > 1:
         raise InputError(
             f"--train_logdir={folder}: the hosts see checkpoints of different steps, "
@@ -86,8 +93,8 @@ def check_same(strategy: tf.distribute.Strategy, step: int, folder: object) -> N
 
 
 @contextlib.contextmanager
-def told_of_lost_hosts(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells in one line that another host is gone; what was saved stands.
+def raise_on_lost_host(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Says in one line that another host is gone; what was saved stands.
 
     TensorFlow notices a process that ends at once, and one that is silent within half a
     minute.
@@ -103,7 +110,7 @@ def told_of_lost_hosts(strategy: tf.distribute.Strategy) -> Iterator[None]:
         tf.errors.AbortedError,
         tf.errors.CancelledError,
     ) as error:
-        if count(strategy) == 1:
+        if count_hosts(strategy) == 1:
             raise
         raise LostHostError(
             "another host of this run has ended or cannot be reached; its own log says "

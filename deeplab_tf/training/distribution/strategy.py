@@ -1,4 +1,4 @@
-"""On what a run computes."""
+"""Distribution strategies: on which devices a run computes."""
 
 import contextlib
 import faulthandler
@@ -32,21 +32,22 @@ def make_strategy(config: DevicesConfig = DevicesConfig()) -> tf.distribute.Stra
     Raises:
         InputError: They are not there, or what names them cannot be meant.
     """
-    found = cluster.find() if config.strategy in ("auto", "multi_worker") else None
+    named = config.strategy in ("auto", "multi_worker")
+    several = cluster.find() if named else None
     if config.strategy == "tpu":
         return _tpu(config.tpu)
-    if config.strategy == "multi_worker" and found is None:
+    if config.strategy == "multi_worker" and several is None:
         raise FlagError(
             "--strategy=multi_worker: neither TF_CONFIG nor Slurm names hosts; see "
             "docs/several_devices.md"
         )
-    if found and (config.strategy == "multi_worker" or len(found.addresses) > 1):
-        return _several_hosts(found, config)
+    if several and (config.strategy == "multi_worker" or len(several.addresses) > 1):
+        return _several_hosts(several, config)
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus and os.path.exists("/dev/nvidia0"):
         logging.warning("%s", _NO_GPU)
     if config.cpu_replicas > 1:
-        return _on_cpu(config.cpu_replicas, len(gpus))
+        return _cpu_replicas(config.cpu_replicas, len(gpus))
     if config.strategy == "mirrored" and not gpus:
         raise InputError(
             f"--strategy=mirrored: {_NO_GPU}; --cpu_replicas=2 tries it on the CPU"
@@ -56,7 +57,7 @@ def make_strategy(config: DevicesConfig = DevicesConfig()) -> tf.distribute.Stra
     return tf.distribute.get_strategy()
 
 
-def _on_cpu(replicas: int, gpus: int) -> tf.distribute.Strategy:
+def _cpu_replicas(replicas: int, gpus: int) -> tf.distribute.Strategy:
     if gpus:
         raise FlagError(
             f"--cpu_replicas={replicas}: there are GPUs; CUDA_VISIBLE_DEVICES=-1 hides "
@@ -76,22 +77,22 @@ def _on_cpu(replicas: int, gpus: int) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
 
 
-def _several_hosts(found: Cluster, config: DevicesConfig) -> tf.distribute.Strategy:
+def _several_hosts(several: Cluster, config: DevicesConfig) -> tf.distribute.Strategy:
     if config.cpu_replicas > 1:
         raise FlagError(
             f"--cpu_replicas={config.cpu_replicas} is for one host, and there are "
-            f"{len(found.addresses)}"
+            f"{len(several.addresses)}"
         )
     logging.info(
         "This is %s; waiting for %s, up to %d seconds",
-        found.own_address,
-        ", ".join(a for a in found.addresses if a != found.own_address) or "nobody",
+        several.own_address,
+        ", ".join(a for a in several.addresses if a != several.own_address) or "nobody",
         _SECONDS,
     )
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({name: list(job) for name, job in found.jobs.items()}),
-        task_type=found.task_type,
-        task_id=found.task_index,
+        tf.train.ClusterSpec({name: list(job) for name, job in several.jobs.items()}),
+        task_type=several.task_type,
+        task_id=several.task_index,
         num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         rpc_layer="grpc",
     )
@@ -105,7 +106,7 @@ def _several_hosts(found: Cluster, config: DevicesConfig) -> tf.distribute.Strat
         ) from None
     except tf.errors.OpError as error:
         raise InputError(
-            f"{found.own_address}: the hosts do not come together "
+            f"{several.own_address}: the hosts do not come together "
             f"({_first_line(error)}); all processes have to run, to name the same "
             "hosts, and to find their ports free and open"
         ) from None
@@ -142,40 +143,42 @@ def _tpu(address: str) -> tf.distribute.Strategy:
         ) from None
 
 
-def per_replica(
-    batch_size: int, strategy: tf.distribute.Strategy, *, parts: int = 1
+def images_per_replica(
+    batch_size: int, strategy: tf.distribute.Strategy, *, accumulation_steps: int = 1
 ) -> int:
-    """Images of a batch on each replica; tells of both in one line.
+    """Images of a batch on each replica; logs both in one line.
 
     Args:
         batch_size: Of all replicas.
         strategy: Over which it is shared out.
-        parts: In which each replica computes its images, one after the other.
+        accumulation_steps: Micro-batches in which each replica computes its images.
 
     Raises:
         FlagError: They cannot be shared out equally.
     """
     replicas = strategy.num_replicas_in_sync
-    unit = replicas * parts
+    unit = replicas * accumulation_steps
     if batch_size % unit:
         lower = batch_size // unit * unit
         nearest = f"{lower} or {lower + unit}" if lower else str(unit)
+        parts = accumulation_steps
         in_parts = f" in {parts} parts" if parts > 1 else ""
         raise FlagError(
             f"--train_batch_size={batch_size} over {replicas} "
             f"device{'s' if replicas > 1 else ''}{in_parts}: take {nearest}"
         )
     each = batch_size // replicas
-    logging.info("%s%s", _told(strategy, batch_size, each), _told_parts(each, parts))
+    devices = _describe(strategy, batch_size, each)
+    logging.info("%s%s", devices, _describe_parts(each, accumulation_steps))
     return each
 
 
-def _told(strategy: tf.distribute.Strategy, batch_size: int, each: int) -> str:
+def _describe(strategy: tf.distribute.Strategy, batch_size: int, each: int) -> str:
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
         return f"One {kind}: batch {batch_size}"
-    name, count = type(strategy).__name__, hosts.count(strategy)
+    name, count = type(strategy).__name__, hosts.count_hosts(strategy)
     where = f" on {count} hosts" if count > 1 else ""
     return (
         f"{name}: {replicas} replicas{where}, global batch {batch_size} "
@@ -183,7 +186,7 @@ def _told(strategy: tf.distribute.Strategy, batch_size: int, each: int) -> str:
     )
 
 
-def _told_parts(each: int, parts: int) -> str:
+def _describe_parts(each: int, parts: int) -> str:
     return f", in {parts} parts of {each // parts}" if parts > 1 else ""
 
 

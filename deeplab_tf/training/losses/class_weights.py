@@ -1,4 +1,4 @@
-"""Weights of the classes, from how often they occur in the records, or from a file."""
+"""Class weights, from how often they occur in the records, or from a file."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ FILE_NAME = "class_weights.txt"
 _IDS = 256
 
 
-class Counts(NamedTuple):
+class PixelCounts(NamedTuple):
     """Pixels of a split; those of the ignore label are nowhere in it.
 
     Attributes:
@@ -32,9 +32,9 @@ class Counts(NamedTuple):
     beside: np.ndarray
 
 
-def weigh(
+def resolve(
     config: LossConfig, spec: DatasetSpec, source: InputData
-) -> tuple[LossConfig, Counts | None]:
+) -> tuple[LossConfig, PixelCounts | None]:
     """The loss with the weights that `class_weights` asks for, and what was counted.
 
     They follow from the records, or the file, alone: a run that goes on has the same.
@@ -47,7 +47,7 @@ def weigh(
         return config, None
     if how in _RULES:
         logging.info("--class_weights=%s: reading the labels of all records", how)
-        counts = count(spec, source)
+        counts = count_pixels(spec, source)
         weights = _RULES[how](counts)
     else:
         counts, weights = None, read(find_recipe_file(how), spec)
@@ -57,8 +57,8 @@ def weigh(
     return loss, counts
 
 
-def median_frequency(counts: Counts) -> np.ndarray:
-    """Median of the classes' frequencies, over that of each, `[C]`.
+def median_frequency(counts: PixelCounts) -> np.ndarray:
+    """Median frequency balancing: median of the frequencies, over each, `[C]`.
 
     A class's frequency is its share of the labelled pixels of the images that show it:
     Eigen and Fergus 2014, https://arxiv.org/abs/1411.4734, and SegNet,
@@ -71,7 +71,7 @@ def median_frequency(counts: Counts) -> np.ndarray:
     return weights
 
 
-def inverse_log(counts: Counts) -> np.ndarray:
+def inverse_log(counts: PixelCounts) -> np.ndarray:
     """`1 / ln(1.02 + p)` of each class's share p of all labelled pixels, `[C]`.
 
     Reference: ENet, Paszke et al. 2016, https://arxiv.org/abs/1606.02147; from 1.42
@@ -83,7 +83,7 @@ def inverse_log(counts: Counts) -> np.ndarray:
 _RULES = {"median_frequency": median_frequency, "inverse_log": inverse_log}
 
 
-def count(spec: DatasetSpec, source: InputData) -> Counts:
+def count_pixels(spec: DatasetSpec, source: InputData) -> PixelCounts:
     """Counts the pixels of every label of a split, at its own size.
 
     Raises:
@@ -94,14 +94,14 @@ def count(spec: DatasetSpec, source: InputData) -> Counts:
     )
     pixels, beside = np.zeros((2, spec.num_classes), np.int64)
     for histogram in corrupt_records.read_batches(histograms, source.records):
-        found = histogram["pixels"].numpy().astype(np.int64)
-        found[spec.ignore_label] = 0
-        found = found[: spec.num_classes]
-        pixels += found
-        beside += found.sum() * (found > 0)
+        counts = histogram["pixels"].numpy().astype(np.int64)
+        counts[spec.ignore_label] = 0
+        counts = counts[: spec.num_classes]
+        pixels += counts
+        beside += counts.sum() * (counts > 0)
     if not pixels.any():
         raise InputError("--class_weights: all pixels of the split are ignored")
-    return Counts(pixels, beside)
+    return PixelCounts(pixels, beside)
 
 
 def _histogram(

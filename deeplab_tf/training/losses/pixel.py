@@ -1,4 +1,4 @@
-"""Losses of each pixel for itself: cross entropy and the focal loss."""
+"""Losses of each pixel for itself: cross entropy, focal, hard example mining."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ class Pixels:
 
 
 def cross_entropy(pixels: Pixels, config: LossConfig) -> tf.Tensor:
-    """`-sum_k q_k log p_k` of each pixel, times the weight of its class.
+    """Cross entropy: `-sum_k q_k log p_k` of each pixel, times the weight of its class.
 
     With label smoothing, `q` is `1 - smoothing` at the label, and `smoothing` is
     spread evenly over all classes, that of the label too: Szegedy et al. 2016, section
@@ -33,15 +33,15 @@ def cross_entropy(pixels: Pixels, config: LossConfig) -> tf.Tensor:
     Returns:
         float32 `[N * pixels]`, 0 where a pixel does not count.
     """
-    losses, share = _surprise(pixels), config.label_smoothing
+    losses, share = _negative_log_likelihood(pixels), config.label_smoothing
     if share:
         others = tf.reduce_mean(tf.nn.log_softmax(pixels.logits), axis=-1)
         losses = (1.0 - share) * losses - share * tf.reshape(others, [-1])
-    return _weighted(losses, pixels, config)
+    return _weigh(losses, pixels, config)
 
 
 def focal(pixels: Pixels, config: LossConfig) -> tf.Tensor:
-    """`-(1 - p)^gamma log p`, p that of the right class, times the class's weight.
+    """Focal loss: `-(1 - p)^gamma log p`, p of the right class, times its weight.
 
     Softmax form of Lin et al. 2017, equations 4 and 5, https://arxiv.org/abs/1708.02002
     (alpha is the class's weight). With gamma 0 it is the cross entropy, not smoothed.
@@ -49,12 +49,12 @@ def focal(pixels: Pixels, config: LossConfig) -> tf.Tensor:
     Returns:
         float32 `[N * pixels]`, 0 where a pixel does not count.
     """
-    losses = _surprise(pixels)
+    losses = _negative_log_likelihood(pixels)
     if config.focal_gamma:
         # Above 0, for a gamma below 1: the slope of a power at 0 is infinite.
         wrong = tf.maximum(-tf.math.expm1(-losses), 1e-12)
         losses *= wrong**config.focal_gamma
-    return _weighted(losses, pixels, config)
+    return _weigh(losses, pixels, config)
 
 
 LOSSES: Mapping[str, Callable[[Pixels, LossConfig], tf.Tensor]] = {
@@ -63,8 +63,10 @@ LOSSES: Mapping[str, Callable[[Pixels, LossConfig], tf.Tensor]] = {
 }
 
 
-def hardest(losses: tf.Tensor, config: LossConfig, step: tf.Tensor) -> tf.Tensor:
-    """The greatest losses: `top_k_percent_pixels` of all, ignored ones included.
+def hardest_pixels(losses: tf.Tensor, config: LossConfig, step: tf.Tensor) -> tf.Tensor:
+    """Online hard example mining: the greatest losses of an image batch.
+
+    `top_k_percent_pixels` of all are kept, ignored ones included among all.
 
     Until `hard_example_mining_step`, the share falls from all to that.
     """
@@ -77,14 +79,14 @@ def hardest(losses: tf.Tensor, config: LossConfig, step: tf.Tensor) -> tf.Tensor
     return tf.math.top_k(losses, count).values
 
 
-def _surprise(pixels: Pixels) -> tf.Tensor:
+def _negative_log_likelihood(pixels: Pixels) -> tf.Tensor:
     """`-log p` of the right class, `[N * pixels]`."""
     logits = tf.reshape(pixels.logits, [-1, tf.shape(pixels.logits)[-1]])
     label = tf.reshape(pixels.label, [-1])
     return tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
 
 
-def _weighted(losses: tf.Tensor, pixels: Pixels, config: LossConfig) -> tf.Tensor:
+def _weigh(losses: tf.Tensor, pixels: Pixels, config: LossConfig) -> tf.Tensor:
     losses, weights = losses * tf.reshape(pixels.kept, [-1]), config.label_weights
     if len(weights) <= 1:
         return losses * weights[0] if weights else losses

@@ -13,12 +13,13 @@ from deeplab_tf.training.losses.pixel import Pixels
 
 
 def dice(pixels: Pixels) -> tf.Tensor:
-    """`1 - 2 sum(p g) / (sum(p^2) + sum(g^2))` of each image, p predicted, g true.
+    """Dice: `1 - 2 sum(p g) / (sum(p^2) + sum(g^2))` of each image.
 
-    Milletari et al. 2016, section 3, https://arxiv.org/abs/1606.04797, for several
-    classes. One that does not occur in an image has no term: its overlap is 0 however
-    little of it is predicted; what is predicted of it is missing from the others.
-    So no denominator is below 1, and nothing is added for smoothness.
+    With p predicted and g true: Milletari et al. 2016, section 3,
+    https://arxiv.org/abs/1606.04797, for several classes. One that does not occur in an
+    image has no term: its overlap is 0 however little of it is predicted; what is
+    predicted of it is missing from the others. So no denominator is below 1, and
+    nothing is added for smoothness.
 
     Returns:
         float32 `[N]`, 0 to 1.
@@ -33,10 +34,10 @@ def dice(pixels: Pixels) -> tf.Tensor:
 
 
 def lovasz(pixels: Pixels) -> tf.Tensor:
-    """The Lovasz extension of `1 - IoU` of each image at the softmax probabilities.
+    """Lovasz-softmax: the Lovasz extension of `1 - IoU` of each image.
 
-    Berman et al. 2018, equations 8, 9 and 11, https://arxiv.org/abs/1705.08790, with
-    "classes present", per image.
+    It is taken at the softmax probabilities: Berman et al. 2018, equations 8, 9 and 11,
+    https://arxiv.org/abs/1705.08790, with "classes present", per image.
 
     Returns:
         float32 `[N]`, 0 to 1.
@@ -76,7 +77,7 @@ def _weights(errors: tf.Tensor, true: tf.Tensor) -> tf.Tensor:
 
 
 def _jaccard_slopes(errors: tf.Tensor, true: tf.Tensor) -> tf.Tensor:
-    """How much each pixel adds to `1 - IoU`, where wrong ones come by error, `[P]`.
+    """Lovasz gradient: how much each pixel adds to `1 - IoU`, by error, `[P]`.
 
     Differences of the quotients, written out: a pixel of the class takes one from the
     intersection, any other adds one to the union.

@@ -1,7 +1,7 @@
-"""What wrong pixels cost: sums, and what they are divided by.
+"""The loss: sums over pixels or images, and what they are divided by.
 
-The loss of a batch is `sum over terms of factor * sum / count`. Each count is of all
-replicas and of all parts of the batch together, so that neither changes the numbers.
+The loss of a batch is `sum over terms of factor * sum / normalizer`. A normalizer is of
+all replicas and micro-batches together, so that neither changes the numbers.
 """
 
 import tensorflow as tf
@@ -13,14 +13,14 @@ from deeplab_tf.training.losses import pixel, region
 from deeplab_tf.training.losses.pixel import Pixels
 
 
-def counts(
+def normalizers(
     label: tf.Tensor, size: tf.Tensor, spec: DatasetSpec, config: LossConfig
 ) -> tf.Tensor:
     """What the sum of each term is divided by, as far as the labels tell.
 
     Of a mean over pixels, all that are neither ignored nor of an unknown class,
     whatever they weigh; of FCN's sum, all images; of dice and lovasz, the images of
-    which a pixel counts. The hardest pixels are counted later, by `sums`.
+    which a pixel counts. The hardest pixels are counted later, by `loss_sums`.
 
     Args:
         label: Class ids, int32 `[N, H, W, 1]`.
@@ -29,39 +29,41 @@ def counts(
         config: Which terms, and where they are compared.
 
     Returns:
-        float32 `[terms]`, to be added up over parts and replicas; 0 where `sums` tells.
+        float32 `[terms]`, to be added up over micro-batches and replicas; 0 where
+        `loss_sums` gives it.
     """
     _, kept = _known(label if config.upsample_logits else _shrunk(label, size), spec)
     images = tf.reduce_sum(tf.reduce_max(kept, axis=1))
     pixels = tf.reduce_sum(kept)
     if config.loss_normalization == "images":
         pixels = tf.cast(tf.shape(label)[0], tf.float32)
-    elif counts_late(config):
+    elif normalizers_come_late(config):
         pixels = tf.zeros([])
     return tf.stack(
         [pixels if name in pixel.LOSSES else images for name, _ in config.terms]
     )
 
 
-def counts_late(config: LossConfig) -> bool:
-    """Whether a count is known with the losses only: that of the hardest pixels."""
+def normalizers_come_late(config: LossConfig) -> bool:
+    """Whether one is known with the losses only: the count of the hardest pixels."""
     of_pixels = any(name in pixel.LOSSES for name, _ in config.terms)
     hard = config.top_k_percent_pixels < 1.0
     return of_pixels and hard and config.loss_normalization == "pixels"
 
 
-def sums(
+def loss_sums(
     logits: tf.Tensor,
     label: tf.Tensor,
     spec: DatasetSpec,
     config: LossConfig,
     step: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The sum of each term, and the counts that `counts` could not tell.
+    """The sum of each term, and the normalizers that labels alone could not tell.
 
-    The hardest pixels are those of this part, as in the official code those of a
-    device; those with a loss count. Of K parts, each with its own count, the mean is
-    taken: divide by `counts + K * late`, late ones added up over the replicas.
+    The hardest pixels are those of this micro-batch, as in the official code those of a
+    device; those with a loss count. Of K micro-batches, each with its own count, the
+    mean is taken: divide by `normalizers + K * late`, late ones added up over the
+    replicas.
 
     Args:
         logits: `[N, h, w, C]`; whatever their type, losses are float32.
@@ -71,10 +73,11 @@ def sums(
         step: How many steps were taken, for `hard_example_mining_step`.
 
     Returns:
-        Sums and late counts, both float32 `[terms]`; one of `counts` and late is 0.
+        Sums and late normalizers, float32 `[terms]`; the latter are 0 where
+        `normalizers` are not.
     """
-    pixels = _compared(tf.cast(logits, tf.float32), label, spec, config)
-    found, late = [], []
+    pixels = _align(tf.cast(logits, tf.float32), label, spec, config)
+    sums, late = [], []
     for name, _ in config.terms:
         count = tf.zeros([])
         if name in region.LOSSES:
@@ -82,21 +85,21 @@ def sums(
         else:
             losses = pixel.LOSSES[name](pixels, config)
             if config.top_k_percent_pixels < 1.0:
-                losses = pixel.hardest(losses, config, step)
-            if counts_late(config):
+                losses = pixel.hardest_pixels(losses, config, step)
+            if normalizers_come_late(config):
                 count = tf.math.count_nonzero(losses, dtype=tf.float32)
-        found.append(tf.reduce_sum(losses))
+        sums.append(tf.reduce_sum(losses))
         late.append(count)
-    return tf.stack(found), tf.stack(late)
+    return tf.stack(sums), tf.stack(late)
 
 
-def total(sums: tf.Tensor, counts: tf.Tensor, config: LossConfig) -> tf.Tensor:
-    """The loss, or a part's share of it: each term by its count, times its factor."""
+def total(sums: tf.Tensor, normalizers: tf.Tensor, config: LossConfig) -> tf.Tensor:
+    """The loss, or a micro-batch's share of it: sums by normalizers, times factors."""
     factors = tf.constant([factor for _, factor in config.terms])
-    return tf.reduce_sum(factors * (sums / tf.maximum(counts, 1e-5)))
+    return tf.reduce_sum(factors * (sums / tf.maximum(normalizers, 1e-5)))
 
 
-def _compared(
+def _align(
     logits: tf.Tensor, label: tf.Tensor, spec: DatasetSpec, config: LossConfig
 ) -> Pixels:
     if config.upsample_logits:
@@ -116,13 +119,13 @@ def _known(label: tf.Tensor, spec: DatasetSpec) -> tuple[tf.Tensor, tf.Tensor]:
     """Labels, 0 for those that do not count, and 1 for those that do, `[N, pixels]`."""
     label = tf.convert_to_tensor(label)
     label = tf.reshape(label, [tf.shape(label)[0], -1])
-    # Ids that are no class count as little as ignored ones; `bad_labels` finds them.
+    # Ids that are no class count as little as ignored ones; see `count_bad_labels`.
     known = tf.logical_and(label >= 0, label < spec.num_classes)
     kept = tf.logical_and(known, tf.not_equal(label, spec.ignore_label))
     return tf.where(kept, label, 0), tf.cast(kept, tf.float32)
 
 
-def on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
+def sample_on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
     """The labels `[N, H, W, 1]` of the pixels that a network scores in training.
 
     Args:
@@ -135,7 +138,7 @@ def on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
     return label[:, first::distance, first::distance]
 
 
-def bad_labels(label: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
+def count_bad_labels(label: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
     """How many pixels are neither a class nor ignored, int32."""
     known = tf.logical_and(label >= 0, label < spec.num_classes)
     wrong = tf.logical_not(tf.logical_or(known, tf.equal(label, spec.ignore_label)))

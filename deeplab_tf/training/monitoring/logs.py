@@ -1,4 +1,4 @@
-"""What a run says while it goes: a bar or lines, event files and `metrics.jsonl`."""
+"""Logs of a run: a bar or lines, event files and `metrics.jsonl`."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import report
 from deeplab_tf.training.monitoring.metrics_file import History, Interval
 
-_LONG_WAIT = 0.3  # Share of the time from which waiting for data is told.
+_LONG_WAIT = 0.3  # Share of the time from which waiting for data is warned of.
 _FURTHER = (
     "images_per_second",
     "data_wait_share",
@@ -59,7 +59,7 @@ class Logs:
             dynamic_ncols=True,
         )
         self._total, self._batch_size = total, batch_size
-        self._told = self._warned = False
+        self._is_first_interval, self._warned = True, False
         self._since, self._steps = time.monotonic(), 0
         self._interval = self._history.pending(first) if self._history else Interval({})
 
@@ -83,13 +83,13 @@ class Logs:
         self._steps += len(metrics["loss"])
         self._interval.add(metrics)
 
-    def keep(self, step: int) -> None:
-        """Notes what was not told yet, just before a checkpoint at `step` is written.
+    def save_interval(self, step: int) -> None:
+        """Notes what was not logged yet, just before a checkpoint at `step` is written.
 
-        So a run that goes on from it tells the same as one that did not stop.
+        So a run that goes on from it logs the same as one that did not stop.
         """
         if self._history:
-            self._history.keep(step, self._interval)
+            self._history.save_interval(step, self._interval)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -100,47 +100,47 @@ class Logs:
         finally:
             self._since += time.monotonic() - began
 
-    def tell(self, step: int, rate: float) -> None:
-        """Tells of the steps since the last call, now at `step` and a learning rate."""
+    def write(self, step: int, rate: float) -> None:
+        """Logs the steps since the last call, now at `step` and a learning rate."""
         seconds = max(time.monotonic() - self._since, 1e-9)
-        found = self._interval.means() | {"learning_rate": rate}
-        found["images_per_second"] = self._steps * self._batch_size / seconds
+        line = self._interval.means() | {"learning_rate": rate}
+        line["images_per_second"] = self._steps * self._batch_size / seconds
         if self._interval.waited is not None:
-            found["data_wait_share"] = min(1.0, self._interval.waited / seconds)
+            line["data_wait_share"] = min(1.0, self._interval.waited / seconds)
         self._interval, self._since, self._steps = Interval({}), time.monotonic(), 0
-        self._say(step, found)
-        self._warn_of_waiting(found.get("data_wait_share", 0.0))
+        self._show_line(step, line)
+        self._warn_of_waiting(line.get("data_wait_share", 0.0))
         if self._history:
-            self._history.append(step, found)
+            self._history.append(step, line)
         with self._events("train", step):
             tf.summary.scalar("learning_rate", rate)
-            tf.summary.scalar("Losses/semantic", found["loss"])
-            tf.summary.scalar("Losses/regularization", found["regularization"])
-            tf.summary.scalar("total_loss", found["loss"] + found["regularization"])
-            for name in (name for name in _FURTHER if name in found):
-                tf.summary.scalar(name, found[name])
+            tf.summary.scalar("Losses/semantic", line["loss"])
+            tf.summary.scalar("Losses/regularization", line["regularization"])
+            tf.summary.scalar("total_loss", line["loss"] + line["regularization"])
+            for name in (name for name in _FURTHER if name in line):
+                tf.summary.scalar(name, line[name])
 
-    def _say(self, step: int, found: Mapping[str, float]) -> None:
-        share = found.get("data_wait_share")
+    def _show_line(self, step: int, line: Mapping[str, float]) -> None:
+        share = line.get("data_wait_share")
         data = {} if share is None else {"data": f"{100 * share:.0f}%"}
-        loss, rate = f"{found['loss']:.3f}", f"{found['learning_rate']:.2g}"
+        loss, rate = f"{line['loss']:.3f}", f"{line['learning_rate']:.2g}"
         self._bar.set_postfix({"loss": loss, "rate": rate} | data)
         if self._bar.disable:
-            speed = max(found["images_per_second"], 1e-9) / self._batch_size
+            speed = max(line["images_per_second"], 1e-9) / self._batch_size
             logging.info(
                 "step %d/%d  loss %.4f  rate %.3g  %.1f images/s%s  %s left",
                 step,
                 self._total,
-                found["loss"],
-                found["learning_rate"],
-                found["images_per_second"],
+                line["loss"],
+                line["learning_rate"],
+                line["images_per_second"],
                 "".join(f"  data {share}" for share in data.values()),
                 tqdm.format_interval((self._total - step) / speed),
             )
 
     def _warn_of_waiting(self, share: float) -> None:
         """Warns once, and not of the first interval, in which buffers fill."""
-        if share > _LONG_WAIT and self._told and not self._warned:
+        if share > _LONG_WAIT and not (self._is_first_interval or self._warned):
             self._warned = True
             logging.warning(
                 "%.0f %% of the time went by waiting for data. What would do: records "
@@ -148,10 +148,10 @@ class Logs:
                 "CPU cores, or smaller images in the records",
                 100 * share,
             )
-        self._told = True
+        self._is_first_interval = False
 
     def evaluated(self, step: int, scores: Mapping[str, Any], split: str) -> None:
-        """Tells what `Evaluator.evaluate` gave; events have the tags of `eval.py`."""
+        """Logs what `Evaluator.evaluate` gave; events have the tags of `eval.py`."""
         logging.info(
             "step %d  mIoU %s  pixel accuracy %s  of %d images of %s",
             step,
@@ -172,13 +172,13 @@ class Logs:
         classes: np.ndarray,
         spec: DatasetSpec,
     ) -> None:
-        """Shows images beside their labels and predictions, in the data set's colours.
+        """Shows images beside their labels and predictions, in the data set's colors.
 
         Args:
             step: Now.
             batch: "image", RGB in 0...255, `[N, H, W, 3]`; "label", `[N, H, W, 1]`.
             classes: Predicted ids, `[N, H, W]`.
-            spec: Colours.
+            spec: Colors.
         """
         colors = np.zeros((256, 3), np.uint8)
         colors[: spec.num_classes] = spec.palette

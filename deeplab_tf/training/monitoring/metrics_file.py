@@ -1,4 +1,4 @@
-"""What a run writes down of itself: `metrics.jsonl`, a line an interval or evaluation.
+"""History of a run: `metrics.jsonl`, a line an interval or evaluation.
 
 Lines are appended, and a run that goes on drops those of steps after its checkpoint: it
 writes them again, equal but for what the clock says.
@@ -26,7 +26,7 @@ class History:
 
     Args:
         folder: Of the run.
-        step: Steps that are taken; what is told of later ones is dropped.
+        step: Steps that are taken; lines of later ones are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -37,18 +37,18 @@ class History:
     def append(self, step: int, facts: Mapping[str, Any]) -> None:
         """Adds a line; what is not finite becomes null, which JSON has."""
         line = {"step": step, "time": round(time.time(), 3), **facts}
-        with _told(self._path), self._path.open("a") as file:
+        with _warn_of_full_disk(self._path), self._path.open("a") as file:
             file.write(json.dumps(_plain(line)) + "\n")
 
-    def keep(self, step: int, interval: "Interval") -> None:
-        """Notes what was not told before a checkpoint at `step`."""
+    def save_interval(self, step: int, interval: "Interval") -> None:
+        """Notes what was not logged before a checkpoint at `step`."""
         before = self._all_pending()
         now = before | {str(step): interval.lasting()}
         if not interval.steps:
             del now[str(step)]
         if now == before:
             return
-        with _told(self._pending):
+        with _warn_of_full_disk(self._pending):
             write_whole(self._pending, json.dumps(dict(list(now.items())[-_KEPT:])))
 
     def pending(self, step: int) -> "Interval":
@@ -115,10 +115,10 @@ class Interval:
     def means(self) -> dict[str, float]:
         """Means over the steps; of scales of the loss the last, of skipped the sum."""
         sums = self._sums
-        found = {n: sums[n] / sums["steps"] for n in ("loss", "regularization")}
+        means = {n: sums[n] / sums["steps"] for n in ("loss", "regularization")}
         if norms := sums.get("gradient_norms"):
-            found["gradient_norm"] = sums["gradient_norm"] / norms
-        return found | {n: sums[n] for n in ("loss_scale", "skipped") if n in sums}
+            means["gradient_norm"] = sums["gradient_norm"] / norms
+        return means | {n: sums[n] for n in ("loss_scale", "skipped") if n in sums}
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -129,12 +129,13 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def scores(folder: Path) -> dict[int, float | None]:
     """Step -> mIoU of each evaluation of a run, in the order of the steps."""
-    found = {line["step"]: line["miou"] for line in read(folder) if "miou" in line}
-    return dict(sorted(found.items()))
+    lines = read(folder)
+    by_step = {line["step"]: line["miou"] for line in lines if "miou" in line}
+    return dict(sorted(by_step.items()))
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _warn_of_full_disk(path: Path) -> Iterator[None]:
     """Warns where a disk is full: a run is worth more than a line about it."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""A moving average of the weights, with which a run is evaluated and exported."""
+"""EMA: a moving average of the weights, with which a run is evaluated and exported."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ import tensorflow as tf
 from deeplab_tf import compat
 
 
-class Averages:
-    """The averages of the weights that learn, over the steps.
+class ExponentialMovingAverage:
+    """EMA: the averages of the weights that learn, over the steps.
 
     `average = decay * average + (1 - decay) * weight`, Polyak & Juditsky 1992,
     https://doi.org/10.1137/0330046, where the decay grows with the steps,
@@ -47,7 +47,7 @@ class Averages:
             self.variables[name].assign(weight.numpy())
 
     def update(self, step: tf.Tensor) -> None:
-        """Takes a step's weights in; in each replica, or once outside of them all.
+        """Adds a step's weights; in each replica, or once outside of them all.
 
         Args:
             step: How many steps were taken, with this one.

@@ -18,7 +18,7 @@ _DEPTHWISE_DECAYS = ("pnasnet/", "hnasnet/")
 
 
 def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
-    """The update rule, counting steps; `build` makes the slots of weights."""
+    """The update rule, counting steps; `build_slots` makes its slots."""
     rate = LearningRate(config)
     if config.optimizer == "adamw":
         return AdamW(rate, epsilon=config.adam_epsilon)
@@ -29,12 +29,12 @@ def make_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
     return rule(rate, momentum=config.momentum)
 
 
-def build(
+def build_slots(
     optimizer: keras.optimizers.Optimizer,
     weights: Mapping[str, Any],
     config: OptimizerConfig,
 ) -> None:
-    """Makes the slots of the weights that learn, by name; tells AdamW who learns how.
+    """Makes the slots of the weights that learn, by name; says to AdamW who learns how.
 
     Within the strategy's scope.
     """
@@ -72,8 +72,8 @@ def slots(
         kinds = {"Adam": first, "Adam_1": second}
     return {
         f"{name}/{kind}": slot
-        for kind, made in kinds.items()
-        for name, slot in zip(weights, made, strict=True)
+        for kind, variables in kinds.items()
+        for name, slot in zip(weights, variables, strict=True)
     }
 
 
@@ -90,11 +90,11 @@ def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
     factor = 2.0 if "biases" in name else 1.0
     if any(scope in name for scope in last):
         factor *= config.last_layer_gradient_multiplier
-    found = (own for pattern, own in config.factors if pattern.search(name))
-    return factor * next(found, 1.0)
+    factors = (own for pattern, own in config.factors if pattern.search(name))
+    return factor * next(factors, 1.0)
 
 
-def multiplied(
+def multiply(
     gradients: Sequence[tf.Tensor], weights: Mapping[str, Any], config: OptimizerConfig
 ) -> list[tf.Tensor]:
     """The gradients of the weights, each times its multiplier.
@@ -110,10 +110,10 @@ def multiplied(
     ]
 
 
-def clip(
+def clip_by_global_norm(
     gradients: Sequence[tf.Tensor], greatest: float
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Shortens gradients, as one vector, to a norm; Pascanu et al. 2013, algorithm 1.
+    """Gradient clipping by the norm of all; Pascanu et al. 2013, algorithm 1.
 
     https://arxiv.org/abs/1211.5063. They must be summed over the replicas.
 
@@ -133,7 +133,9 @@ def clip(
     return [gradient * factor for gradient in gradients], norm
 
 
-def learning(named: Mapping[str, Any], config: OptimizerConfig) -> dict[str, Any]:
+def select_trainable(
+    named: Mapping[str, Any], config: OptimizerConfig
+) -> dict[str, Any]:
     """Those of the named weights that learn; no other has gradient, decay or slot.
 
     Raises:
@@ -146,14 +148,14 @@ def learning(named: Mapping[str, Any], config: OptimizerConfig) -> dict[str, Any
                 f"--gradient_multipliers: {pattern.pattern} is in the name of no "
                 f"weight; their scopes are {', '.join(scopes)}"
             )
-    found = {
+    trainable = {
         name: weight
         for name, weight in named.items()
         if weight.trainable and gradient_multiplier(name, config) != 0
     }
-    if not found:
+    if not trainable:
         raise FlagError("--gradient_multipliers: all are 0, and no weight learns")
-    return found
+    return trainable
 
 
 def decays(name: str) -> bool:
@@ -165,7 +167,7 @@ def decays(name: str) -> bool:
 
 
 def regularization(weights: Mapping[str, Any], config: OptimizerConfig) -> tf.Tensor:
-    """The decay as a loss, half the squared weights times `weight_decay`.
+    """Weight decay as a loss, half the squared weights times `weight_decay`.
 
     Of AdamW it is 0: there, decay is no part of the loss.
     """

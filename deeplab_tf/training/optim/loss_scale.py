@@ -1,4 +1,4 @@
-"""A loss scaled up, so that gradients in float16 do not vanish."""
+"""Loss scale: a loss scaled up, so that gradients in float16 do not vanish."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _PATIENCE = 2000
 
 
 class LossScale:
-    """The factor of the loss, which follows what the gradients bear.
+    """Loss scale: a factor of the loss, which follows what the gradients bear.
 
     Micikevicius et al. 2018, section 3.2, https://arxiv.org/abs/1710.03740, with the
     numbers of NVIDIA's Apex and of Keras. A step whose gradients overflow is left out,
@@ -30,11 +30,11 @@ class LossScale:
             "finite_steps": keras.Variable(0, dtype="int32", **shared),
         }
 
-    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+    def scale(self, loss: tf.Tensor) -> tf.Tensor:
         """The loss whose gradients are taken."""
         return loss * self.variables["scale"].value
 
-    def unscaled(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def unscale(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """The gradients of the loss itself; exact, for the scale is a power of 2."""
         inverse = 1.0 / self.variables["scale"].value
         return [gradient * inverse for gradient in gradients]
@@ -46,12 +46,12 @@ class LossScale:
             is_finite: Whether the gradients, summed over the replicas, were.
         """
         scale, steps = self.variables["scale"], self.variables["finite_steps"]
-        new_scale, new_steps = following(scale.value, steps.value, is_finite)
+        new_scale, new_steps = next_scale(scale.value, steps.value, is_finite)
         scale.value.assign(new_scale)
         steps.value.assign(new_steps)
 
 
-def following(
+def next_scale(
     scale: tf.Tensor, steps: tf.Tensor, is_finite: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The scale after a step, and how many steps it has borne.

@@ -1,4 +1,4 @@
-"""The learning rate of each step, and how many paths it drops."""
+"""Schedules of the learning rate, and of how many paths are dropped."""
 
 import math
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from deeplab_tf.config import OptimizerConfig, TrainConfig
+from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.models.layers.dropout import DropPathSchedule
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A policy after a slow start, from whose end its steps count; Adam has none.
+    """Learning-rate schedule: a policy after a slow start, from whose end it counts.
+
+    Adam has none.
 
     References: poly, Chen et al. 2017, section 4.1, https://arxiv.org/abs/1706.05587;
     step, fixed, inv and multistep are those of Caffe's solver, where the step policy is
@@ -87,18 +89,20 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return {"config": self.config}
 
 
-def drop_path_schedule(config: TrainConfig, step: Any) -> DropPathSchedule | None:
-    """More paths the further training is, from none at its first step.
+def drop_path_schedule(
+    keep_prob: float, step: Any, total: int
+) -> DropPathSchedule | None:
+    """Drop path: more paths the further training is, from none at its first step.
 
     Args:
-        config: How many in the end; None are dropped where all are kept.
+        keep_prob: Share of paths that are kept in the end; None are dropped at 1.
         step: Variable that counts the steps.
+        total: Steps of the run.
     """
-    if config.drop_path_keep_prob == 1:
+    if keep_prob == 1:
         return None
-    total = config.optimizer.training_number_of_steps
 
     def progress() -> tf.Tensor:
         return tf.minimum(tf.cast(step.value, tf.float32) / total, 1.0)
 
-    return DropPathSchedule(1 - config.drop_path_keep_prob, progress)
+    return DropPathSchedule(1 - keep_prob, progress)

@@ -1,4 +1,4 @@
-"""Update rules, for gradients that are summed over the replicas already."""
+"""Optimizers: update rules, for gradients that are summed over the replicas already."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -7,7 +7,6 @@ import pytest
 
 from deeplab_tf.checkpoints.restore import Report
 from deeplab_tf.config import (
-    AugmentConfig,
     DataConfig,
     DevicesConfig,
     LossConfig,
@@ -20,86 +19,35 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import LOGITS
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import warnings as run_warnings
-from deeplab_tf.training.losses.class_weights import Counts
+from deeplab_tf.training.losses.class_weights import PixelCounts
 from tests.recorded import SMALL
 
-QUIET = TrainConfig(
-    train_logdir="run",
-    data=DataConfig(dataset_dir="records"),
-    train_batch_size=16,
-    model=SMALL,
-    optimizer=OptimizerConfig(training_number_of_steps=30000),
-)
 
-
-def warnings(caplog, config, report=None):
-    model = build(config.model, 3, frozen_batch_norm=not config.fine_tune_batch_norm)
-    run_warnings.warn(config, model, report)
-    return [record.getMessage() for record in caplog.records]
-
-
-def test_a_sound_run_is_not_warned(caplog):
-    assert warnings(caplog, QUIET) == []
-
-
-def steps(count, **model):
-    return dataclasses.replace(
-        QUIET,
-        model=dataclasses.replace(SMALL, **model),
-        optimizer=OptimizerConfig(training_number_of_steps=count),
+def test_settings_are_seen_in_the_network(caplog):
+    """Its batch norms, and which of their statistics come from a checkpoint."""
+    config = TrainConfig(
+        train_logdir="run",
+        data=DataConfig(dataset_dir="records"),
+        train_batch_size=16,
+        model=SMALL,
+        optimizer=OptimizerConfig(training_number_of_steps=1000),
+        devices=DevicesConfig(gradient_accumulation_steps=4),
     )
-
-
-def test_a_run_too_short_for_its_statistics_is_told_what_to_do(caplog):
-    (message,) = warnings(caplog, steps(1000))
-    assert (
-        "After 1000 steps the moving statistics of batch norm are still 74 %" in message
-    )
-    assert "(decay 0.9997)" in message
-    assert "give --batch_norm_decay=0.99," in message
-
-
-@pytest.mark.parametrize(("count", "decay"), [(1000, 0.99), (30000, None), (300, 0.9)])
-def test_a_decay_by_hand_or_enough_steps_need_no_advice(caplog, count, decay):
-    assert warnings(caplog, steps(count, batch_norm_decay=decay)) == []
-
-
-def test_statistics_that_were_restored_are_settled(caplog):
-    restored = tuple(weights_by_name(build(SMALL, 3)))
+    model = build(SMALL, 3)
+    run_warnings.warn_of_settings(config, model, None)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert "from 4 images at a time" in messages[0]
+    assert "initial values (decay 0.9997)" in messages[1]
+    restored = tuple(weights_by_name(model))
     report = Report(restored=restored, excluded=(), missing=(), unused=())
-    assert warnings(caplog, steps(1000), report) == []
-
-
-def test_frozen_statistics_need_not_settle(caplog):
-    config = dataclasses.replace(
-        steps(10), fine_tune_batch_norm=False, train_batch_size=2
-    )
-    report = Report(restored=(), excluded=(), missing=(), unused=())
-    assert warnings(caplog, config, report) == []
-
-
-def test_frozen_statistics_have_to_come_from_somewhere(caplog):
-    config = dataclasses.replace(QUIET, fine_tune_batch_norm=False)
-    (message,) = warnings(caplog, config)
-    assert "there is none: give --tf_initial_checkpoint" in message
-
-
-def test_small_batches_are_warned_of(caplog):
-    four = dataclasses.replace(QUIET, train_batch_size=4)
-    parts = DevicesConfig(gradient_accumulation_steps=4)
-    for config in (four, dataclasses.replace(QUIET, devices=parts)):
-        caplog.clear()
-        (message,) = warnings(caplog, config)
-        assert "from 4 images at a time" in message
-        assert "--fine_tune_batch_norm=false" in message
-
-
-def test_crops_that_do_not_align_are_told(caplog):
-    config = dataclasses.replace(
-        QUIET, augment=AugmentConfig(train_crop_size=(512, 513))
-    )
-    (message,) = warnings(caplog, config)
-    assert "multiple of 16, plus one" in message
+    diagnosis = run_warnings.diagnose_settings(config, model, report)
+    assert diagnosis.wrong == ()
+    assert list(diagnosis.advice) == messages[:1]
+    frozen = dataclasses.replace(config, fine_tune_batch_norm=False)
+    model = build(SMALL, 3, frozen_batch_norm=True)
+    (sentence,) = run_warnings.diagnose_settings(frozen, model, None).advice
+    assert "there is none: give --tf_initial_checkpoint" in sentence
 
 
 PETS = DatasetSpec(
@@ -112,7 +60,7 @@ NOTHING = LabelStatistics()
 
 
 def test_classes_are_a_table_of_ids_names_shares_and_weights():
-    shares = run_warnings.shares(PETS, "train", None, NOTHING)
+    shares = run_warnings.class_shares(PETS, "train", None, NOTHING)
     loss = LossConfig(label_weights=(0.8, 1.5, 1.0))
     assert run_warnings.class_table(PETS, loss, shares).splitlines() == [
         "pets, 3 classes, 255 counts nowhere:",
@@ -125,7 +73,7 @@ def test_classes_are_a_table_of_ids_names_shares_and_weights():
 
 def test_a_class_that_is_ignored_has_neither_share_nor_weight():
     spec = dataclasses.replace(PETS, ignore_label=0)
-    shares = run_warnings.shares(spec, "train", None, NOTHING)
+    shares = run_warnings.class_shares(spec, "train", None, NOTHING)
     lines = run_warnings.class_table(spec, LossConfig(), shares).splitlines()
     assert lines[2:] == [
         "  0  ground              ignored",
@@ -135,15 +83,19 @@ def test_a_class_that_is_ignored_has_neither_share_nor_weight():
 
 
 def test_shares_are_counted_or_of_the_description_or_of_what_was_checked():
-    counts = Counts(np.array([1, 1, 2]), np.array([4, 4, 4]))
-    assert run_warnings.shares(PETS, "train", counts, NOTHING).tolist() == [
+    counts = PixelCounts(np.array([1, 1, 2]), np.array([4, 4, 4]))
+    assert run_warnings.class_shares(PETS, "train", counts, NOTHING).tolist() == [
         0.25,
         0.25,
         0.5,
     ]
     tally = LabelStatistics(pixels={0: 3, 2: 1, 255: 100})
-    assert run_warnings.shares(PETS, "val", None, tally).tolist() == [0.75, 0, 0.25]
-    assert run_warnings.shares(PETS, "val", None, NOTHING) is None
+    assert run_warnings.class_shares(PETS, "val", None, tally).tolist() == [
+        0.75,
+        0,
+        0.25,
+    ]
+    assert run_warnings.class_shares(PETS, "val", None, NOTHING) is None
     one = LossConfig(label_weights=(2.0,))
     assert run_warnings.class_table(PETS, one, None).endswith(
         "  2  dog" + 18 * " " + "2.0000"
@@ -157,8 +109,8 @@ def test_logits_of_other_classes_are_warned_of_unless_they_start_anew(
     dataclasses.replace(PETS, classes=("ground", "dog", "black cat")).save(tmp_path)
     (tmp_path / "model.ckpt-1.index").touch()
     run_warnings.warn_of_other_classes(PETS, str(tmp_path / "model.ckpt-1"), excluded)
-    told = 'class 1 is "dog" there, "black cat" here, in another order. Its logits'
-    assert (told in caplog.text) == (not excluded)
+    different = 'class 1 is "dog" there, "black cat" here, in another order. Its logits'
+    assert (different in caplog.text) == (not excluded)
 
 
 def test_logits_of_the_same_classes_are_not_warned_of(tmp_path, caplog):
@@ -203,12 +155,12 @@ def test_a_network_that_knows_nothing_has_a_loss_to_expect(
     ],
 )
 def test_the_first_loss_is_told_beside_it(observed, initial, level, caplog):
-    run_warnings.tell_first_loss(observed, 1.1, initial)
+    run_warnings.log_first_loss(observed, 1.1, initial)
     (record,) = caplog.records
     assert record.levelname == level
     assert f"{observed:.4f}; that of a network that knows nothing: 1.1000" in (
         record.getMessage()
     )
     assert ("--save_summaries_images" in caplog.text) == (level == "WARNING")
-    run_warnings.tell_first_loss(observed, None, initial)
+    run_warnings.log_first_loss(observed, None, initial)
     assert len(caplog.records) == 1

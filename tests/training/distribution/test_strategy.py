@@ -11,7 +11,7 @@ import tensorflow as tf
 from deeplab_tf.config import DevicesConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import hosts
-from deeplab_tf.training.distribution.strategy import make_strategy, per_replica
+from deeplab_tf.training.distribution.strategy import images_per_replica, make_strategy
 from tests.training import workers
 
 
@@ -29,15 +29,15 @@ def cluster_of(monkeypatch, *hosts):
 
 def test_without_gpus_it_is_the_cpu(caplog):
     strategy = make_strategy(DevicesConfig())
-    assert per_replica(6, strategy) == 6
+    assert images_per_replica(6, strategy) == 6
     assert "One CPU: batch 6" in caplog.text
     assert hosts.is_chief(strategy)
-    assert hosts.gathered(strategy, 3) == [3]
-    assert hosts.agreed(strategy, 5) == 5
+    assert hosts.all_gather(strategy, 3) == [3]
+    assert hosts.all_reduce_min(strategy, 5) == 5
 
 
 def test_one_line_tells_of_devices_and_batch(two_devices, caplog):
-    assert per_replica(16, two_devices, parts=2) == 8
+    assert images_per_replica(16, two_devices, parts=2) == 8
     told = (
         "MirroredStrategy: 2 replicas, global batch 16 (8 per replica), in 2 parts of 4"
     )
@@ -56,7 +56,7 @@ def test_a_batch_that_cannot_be_shared_out_names_those_that_can(
     two_devices, batch, parts, nearest
 ):
     with pytest.raises(FlagError, match=f"--train_batch_size={batch} {nearest}$"):
-        per_replica(batch, two_devices, parts=parts)
+        images_per_replica(batch, two_devices, parts=parts)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_replicas_out_of_a_cpu_are_for_one_host(monkeypatch):
 
 def test_a_cluster_of_one_is_one(monkeypatch):
     cluster_of(monkeypatch, "a:1")
-    assert hosts.count(make_strategy(DevicesConfig())) == 1
+    assert hosts.count_hosts(make_strategy(DevicesConfig())) == 1
 
 
 def test_other_errors_of_one_host_stay_what_they_are():
     one = tf.distribute.get_strategy()
     with (
         pytest.raises(tf.errors.UnavailableError),
-        hosts.told_of_lost_hosts(one),
+        hosts.raise_on_lost_host(one),
     ):
         raise tf.errors.UnavailableError(None, None, "a disk")
 

@@ -15,7 +15,7 @@ from deeplab_tf.data.specs import camvid
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import RECIPES
 from deeplab_tf.training.losses import class_weights
-from deeplab_tf.training.losses.class_weights import Counts
+from deeplab_tf.training.losses.class_weights import PixelCounts
 
 SPEC = DatasetSpec(
     name="pets",
@@ -59,7 +59,7 @@ def source(folder):
 
 
 def test_pixels_are_counted_by_class_and_by_what_is_beside_it(tmp_path):
-    counts = class_weights.count(SPEC, write(tmp_path, MASKS))
+    counts = class_weights.count_pixels(SPEC, write(tmp_path, MASKS))
     assert counts.pixels.tolist() == [5, 2, 1]
     assert counts.beside.tolist() == [6 + 2, 6, 2]
 
@@ -67,19 +67,19 @@ def test_pixels_are_counted_by_class_and_by_what_is_beside_it(tmp_path):
 def test_a_class_that_is_ignored_counts_nowhere(tmp_path):
     spec = dataclasses.replace(SPEC, ignore_label=0)
     masks = ([[0, 0, 1, 2]], [[0, 2, 2, 2]])
-    counts = class_weights.count(spec, write(tmp_path, masks))
+    counts = class_weights.count_pixels(spec, write(tmp_path, masks))
     assert counts.pixels.tolist() == [0, 1, 4]
     assert counts.beside.tolist() == [0, 2, 5]
 
 
 def test_median_frequency_of_three_classes():
-    counts = Counts(np.array([100, 200, 400]), np.array([1000, 1000, 1000]))
+    counts = PixelCounts(np.array([100, 200, 400]), np.array([1000, 1000, 1000]))
     found = class_weights.median_frequency(counts)
     np.testing.assert_allclose(found, [2, 1, 0.5])
 
 
 def test_a_class_without_pixels_weighs_nothing_and_is_not_in_the_median():
-    counts = Counts(np.array([100, 0, 400]), np.array([1000, 0, 1000]))
+    counts = PixelCounts(np.array([100, 0, 400]), np.array([1000, 0, 1000]))
     found = class_weights.median_frequency(counts)
     np.testing.assert_allclose(found, [2.5, 0, 0.625])
 
@@ -103,12 +103,12 @@ CAMVID = {
 
 def test_median_frequency_of_camvid():
     pixels, shown, weights = np.transpose([*CAMVID.values()])
-    found = class_weights.median_frequency(Counts(pixels, shown * 172_800))
+    found = class_weights.median_frequency(PixelCounts(pixels, shown * 172_800))
     np.testing.assert_allclose(found, weights, atol=6e-5)
 
 
 def test_inverse_log_of_shares():
-    counts = Counts(np.array([3, 1, 0]), np.array([4, 4, 0]))
+    counts = PixelCounts(np.array([3, 1, 0]), np.array([4, 4, 0]))
     # 1 / ln 1.77, 1 / ln 1.27, 1 / ln 1.02.
     found = class_weights.inverse_log(counts)
     np.testing.assert_allclose(found, [1.7513762, 4.1838046, 50.498350], rtol=1e-6)
@@ -116,7 +116,7 @@ def test_inverse_log_of_shares():
 
 def test_weights_from_the_records_become_those_of_the_labels(tmp_path):
     config = LossConfig(class_weights="median_frequency")
-    found, counts = class_weights.weigh(config, SPEC, write(tmp_path, MASKS))
+    found, counts = class_weights.resolve(config, SPEC, write(tmp_path, MASKS))
     # Frequencies 5/8, 2/6, 1/2: the median is 1/2.
     assert found.label_weights == pytest.approx((0.8, 1.5, 1.0))
     assert not found.class_weights
@@ -125,7 +125,7 @@ def test_weights_from_the_records_become_those_of_the_labels(tmp_path):
 
 def test_without_the_flag_nothing_is_read():
     config = LossConfig(label_weights=(1.0, 2.0, 3.0))
-    assert class_weights.weigh(config, SPEC, None) == (config, None)
+    assert class_weights.resolve(config, SPEC, None) == (config, None)
 
 
 def test_weights_of_a_run_are_kept_as_a_file_that_can_be_given(tmp_path):
@@ -167,7 +167,7 @@ def test_a_file_of_other_classes_says_what_is_wrong(tmp_path, text, message):
 def test_neither_a_rule_nor_a_file_lists_the_rules():
     config = LossConfig(class_weights="median")
     with pytest.raises(FlagError, match="=median: median_frequency, inverse_log, or a"):
-        class_weights.weigh(config, SPEC, None)
+        class_weights.resolve(config, SPEC, None)
 
 
 def test_a_damaged_record_is_told(tmp_path):
@@ -176,13 +176,13 @@ def test_a_damaged_record_is_told(tmp_path):
         writer.write(b"nothing")
     config = LossConfig(class_weights="inverse_log")
     with pytest.raises(InputError, match=r"train-00000-of-00002.tfrecord: record 0 is"):
-        class_weights.weigh(config, SPEC, records)
+        class_weights.resolve(config, SPEC, records)
 
 
 def test_labels_that_are_all_ignored_cannot_be_weighed(tmp_path):
     config = LossConfig(class_weights="inverse_log")
     with pytest.raises(InputError, match="all pixels of the split are ignored"):
-        class_weights.weigh(config, SPEC, write(tmp_path, ([[255, 255]],)))
+        class_weights.resolve(config, SPEC, write(tmp_path, ([[255, 255]],)))
 
 
 def test_records_without_labels_cannot_be_weighed(tmp_path):
@@ -191,7 +191,7 @@ def test_records_without_labels_cannot_be_weighed(tmp_path):
     tfrecord.write_shards([record], tmp_path, "train", per_shard=[1])
     config = LossConfig(class_weights="median_frequency")
     with pytest.raises(InputError, match="all pixels of the split are ignored"):
-        class_weights.weigh(config, SPEC, source(tmp_path))
+        class_weights.resolve(config, SPEC, source(tmp_path))
 
 
 def test_the_printed_weights_of_segnet_are_of_camvids_classes():

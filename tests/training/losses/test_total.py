@@ -23,8 +23,8 @@ def spec(num_classes=5, ignore_label=255):
 
 
 def mean_loss(logits, label, classes, config=PLAIN, step=STEP):
-    found, late = total.sums(logits, label, classes, config, step)
-    counts = total.counts(label, logits.shape[1:3], classes, config)
+    found, late = total.loss_sums(logits, label, classes, config, step)
+    counts = total.normalizers(label, logits.shape[1:3], classes, config)
     return total.total(found, counts + late, config)
 
 
@@ -35,11 +35,11 @@ def recorded_cases():
 
 def test_a_grid_of_labels_begins_where_the_network_scores():
     label = tf.reshape(tf.range(306 * 306), (1, 306, 306, 1))
-    grid = total.on_grid(label, (1, 8))[0, ..., 0]
+    grid = total.sample_on_grid(label, (1, 8))[0, ..., 0]
     assert grid.shape == (39, 39)
     assert grid[0, 0] == 306 + 1
     assert grid[38, 2] == (1 + 38 * 8) * 306 + 1 + 2 * 8
-    assert total.on_grid(label, None) is label
+    assert total.sample_on_grid(label, None) is label
 
 
 def test_shrunken_labels_are_every_eighth(rng):
@@ -124,7 +124,7 @@ def test_nothing_but_ignored_pixels_costs_nothing(share):
 
 def test_labels_that_are_no_class_are_counted():
     label = np.array([0, 4, 5, 255, 254, -1], np.int32).reshape(1, 2, 3, 1)
-    assert int(total.bad_labels(label, spec())) == 3
+    assert int(total.count_bad_labels(label, spec())) == 3
 
 
 def test_a_class_weight_weighs_its_pixels_and_not_the_count():
@@ -162,8 +162,8 @@ def test_parts_add_up_to_the_whole(rng, normalization, upsample):
         losses=FOUR.losses, loss_normalization=normalization, upsample_logits=upsample
     )
     parts, (logits, label) = parts_and_whole(rng)
-    counts = tf.add_n([total.counts(y, (5, 6), spec(), config) for _, y in parts])
-    shares = [total.sums(*part, spec(), config, STEP) for part in parts]
+    counts = tf.add_n([total.normalizers(y, (5, 6), spec(), config) for _, y in parts])
+    shares = [total.loss_sums(*part, spec(), config, STEP) for part in parts]
     found = sum(float(total.total(each, counts, config)) for each, _ in shares)
     expected = float(mean_loss(logits, label, spec(), config))
     assert found == pytest.approx(expected, rel=1e-6)
@@ -173,23 +173,23 @@ def test_parts_add_up_to_the_whole(rng, normalization, upsample):
 def test_counts_are_of_pixels_and_images_that_count():
     label = np.zeros((3, 2, 4, 1), np.int32)
     label[0], label[1, 0, 0], label[2, 1] = 255, 9, 255
-    found = total.counts(label, (1, 1), spec(), FOUR)
+    found = total.normalizers(label, (1, 1), spec(), FOUR)
     np.testing.assert_array_equal(found, [11, 11, 2, 2])
     shrunk = LossConfig(losses=FOUR.losses, upsample_logits=False)
-    found = total.counts(label, (2, 1), spec(), shrunk)  # The first column.
+    found = total.normalizers(label, (2, 1), spec(), shrunk)  # The first column.
     np.testing.assert_array_equal(found, [2, 2, 2, 2])
     images = LossConfig(losses=FOUR.losses, loss_normalization="images")
-    found = total.counts(label, (1, 1), spec(), images)
+    found = total.normalizers(label, (1, 1), spec(), images)
     np.testing.assert_array_equal(found, [3, 3, 2, 2])
 
 
 def test_hardest_pixels_of_parts_are_a_mean_of_the_parts(rng):
     config = LossConfig(losses=FOUR.losses, top_k_percent_pixels=0.25)
-    assert total.counts_late(config)
+    assert total.normalizers_come_late(config)
     parts, _ = parts_and_whole(rng)
-    known = tf.add_n([total.counts(y, (5, 6), spec(), config) for _, y in parts])
+    known = tf.add_n([total.normalizers(y, (5, 6), spec(), config) for _, y in parts])
     np.testing.assert_array_equal(known, [0, 0, 3, 3])
-    shares = [total.sums(*part, spec(), config, STEP) for part in parts]
+    shares = [total.loss_sums(*part, spec(), config, STEP) for part in parts]
     found = [
         total.total(each, known + len(parts) * late, config) for each, late in shares
     ]
@@ -197,7 +197,7 @@ def test_hardest_pixels_of_parts_are_a_mean_of_the_parts(rng):
     regions = LossConfig(losses=FOUR.losses[2:])
     expected = np.mean([mean_loss(*part, spec(), pixels) for part in parts])
     expected += sum(
-        total.total(total.sums(*part, spec(), regions, STEP)[0], 3.0, regions)
+        total.total(total.loss_sums(*part, spec(), regions, STEP)[0], 3.0, regions)
         for part in parts
     )
     assert float(sum(found)) == pytest.approx(float(expected), rel=1e-6)

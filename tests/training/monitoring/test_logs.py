@@ -48,7 +48,7 @@ def test_an_interval_is_a_line_of_means(tmp_path):
     with open_logs(tmp_path) as logs:
         logs.add(steps([1, 2], gradient_norm=3.0, data_wait=0.0))
         logs.add(steps([3], gradient_norm=math.inf, loss_scale=512.0, skipped=1.0))
-        logs.tell(3, 0.01)
+        logs.write(3, 0.01)
     (line,) = lines(tmp_path)
     assert line["loss"] == pytest.approx(3.1 / 3, rel=1e-12)
     assert line["gradient_norm"] == 3.0  # Of the steps that did not overflow.
@@ -74,8 +74,8 @@ def run(folder, parts, every=3):
             for step in part:
                 logs.add(steps([step], gradient_norm=1.0))
                 if step % every == 0:
-                    logs.tell(step, 0.01)
-            logs.keep(part[-1])
+                    logs.write(step, 0.01)
+            logs.save_interval(part[-1])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_waiting_for_data_is_shown_and_told_once(tmp_path, caplog, monkeypatch):
         for step in (1, 2, 3):
             logs.add(steps([step], data_wait=0.8))
             now[0] += 2.0
-            logs.tell(step, 0.01)
+            logs.write(step, 0.01)
             assert len(caplog.records) == (1 if step == 1 else step + 1)
     assert "2.0 images/s  data 40%  " in caplog.text
     assert "40 % of the time went by waiting for data. What would do" in caplog.text
@@ -164,7 +164,7 @@ def test_what_is_no_step_does_not_slow_the_steps_down(tmp_path, monkeypatch):
         now[0] += 2.0
         with logs.paused():
             now[0] += 50.0
-        logs.tell(2, 0.01)
+        logs.write(2, 0.01)
     (line,) = lines(tmp_path)
     assert line["images_per_second"] == pytest.approx(2 * 4 / 2.0)
     assert "data_wait_share" not in line  # Nobody measured it.
@@ -211,8 +211,8 @@ def test_weights_and_flags_are_shown(tmp_path):
 def test_a_worker_that_is_not_the_first_writes_nothing(tmp_path):
     with open_logs(tmp_path / "run", writes=False) as logs:
         logs.add(steps([1]))
-        logs.tell(1, 0.01)
+        logs.write(1, 0.01)
         logs.evaluated(1, SCORES, "val")
         logs.histograms(1, {"weights": tf.Variable(np.ones(2))})
-        logs.keep(1)
+        logs.save_interval(1)
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.training.optim.ema import Averages
+from deeplab_tf.training.optim.ema import ExponentialMovingAverage
 
 
 def expected(values, decay):
@@ -19,7 +19,7 @@ def expected(values, decay):
 
 def test_an_average_follows_the_more_slowly_the_longer_it_has():
     weight = keras.Variable([1.0, 3.0])
-    averages = Averages({"a/weights": weight}, decay=0.2)
+    averages = ExponentialMovingAverage({"a/weights": weight}, decay=0.2)
     weight.assign([12.0, 3.0])
     averages.update(tf.constant(1, tf.int64))
     # 2 / 11 of what it was, and 9 / 11 of what it is.
@@ -35,7 +35,7 @@ def test_an_average_follows_the_more_slowly_the_longer_it_has():
 def test_every_device_averages_its_weights(two_devices, inside):
     with two_devices.scope():
         weight = keras.Variable(1.0, aggregation="only_first_replica")
-        averages = Averages({"a/weights": weight}, decay=0.999)
+        averages = ExponentialMovingAverage({"a/weights": weight}, decay=0.999)
 
     def replica(step):
         weight.value.assign_add(2.0)

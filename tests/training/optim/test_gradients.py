@@ -17,7 +17,7 @@ def weights(*names):
 
 def make_optimizer(config, named):
     optimizer = gradients_.make_optimizer(config)
-    gradients_.build(optimizer, named, config)
+    gradients_.build_slots(optimizer, named, config)
     return optimizer
 
 
@@ -101,7 +101,7 @@ def test_adamw_decays_kernels_outside_of_the_gradient():
     w, m, v = np.ones(3), 0.0, 0.0
     for step, g in enumerate((0.3, -0.1, 0.5), start=1):
         given = [np.full((2, 2), g, np.float32)] * 3
-        given = gradients_.multiplied(given, named, config)
+        given = gradients_.multiply(given, named, config)
         optimizer.apply(given, list(named.values()))
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         adam = m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
@@ -118,7 +118,7 @@ def test_multiplied_gradients_are_those_of_all_rules_but_adamw():
     given = [np.float32(0.5), np.float32(0.25)]
     for rule, expected in (("sgd", [0.5, 5]), ("adam", [0.5, 5]), ("adamw", given)):
         rules = OptimizerConfig(optimizer=rule, **config)
-        assert gradients_.multiplied(given, named, rules) == expected
+        assert gradients_.multiply(given, named, rules) == expected
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_gradients_summed_over_the_replicas_are_not_summed_again(
 )
 def test_gradients_are_shortened_as_one_vector(greatest, expected):
     gradients = [tf.constant([3.0, 0.0]), tf.constant([4.0])]
-    found, norm = gradients_.clip(gradients, greatest)
+    found, norm = gradients_.clip_by_global_norm(gradients, greatest)
     assert float(norm) == 5
     for gradient, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(gradient, wanted, rtol=1e-6)
@@ -188,7 +188,7 @@ def test_gradients_are_shortened_as_one_vector(greatest, expected):
 
 @pytest.mark.parametrize("wrong", [np.inf, np.nan])
 def test_a_norm_that_is_no_number_leaves_the_gradients(wrong):
-    found, norm = gradients_.clip([tf.constant([3.0, wrong])], 1.0)
+    found, norm = gradients_.clip_by_global_norm([tf.constant([3.0, wrong])], 1.0)
     assert not np.isfinite(norm)
     np.testing.assert_array_equal(found[0], [3, wrong])
 
@@ -278,9 +278,9 @@ def test_the_first_pattern_in_a_name_multiplies_on_top(name, multiplier):
 def test_what_is_multiplied_by_zero_does_not_learn():
     named = weights("a/weights", "a/biases", "b/weights")
     config = OptimizerConfig(gradient_multipliers=("^a/=0",))
-    assert list(gradients_.learning(named, config)) == ["b/weights"]
+    assert list(gradients_.select_trainable(named, config)) == ["b/weights"]
     frozen = OptimizerConfig(gradient_multipliers=("weights=0",))
-    learning = gradients_.learning(named, frozen)
+    learning = gradients_.select_trainable(named, frozen)
     assert list(learning) == ["a/biases"]
     assert float(gradients_.regularization(learning, frozen)) == 0
 
@@ -291,13 +291,13 @@ def test_a_pattern_of_no_weight_lists_the_scopes():
     with pytest.raises(
         FlagError, match=r"fc9 is in .* no weight; .* vgg_16/fc6, .*, logits$"
     ):
-        gradients_.learning(named, config)
+        gradients_.select_trainable(named, config)
 
 
 def test_that_nothing_learns_is_an_error():
     config = OptimizerConfig(gradient_multipliers=("weights=0",))
     with pytest.raises(FlagError, match="no weight learns"):
-        gradients_.learning(weights("a/weights"), config)
+        gradients_.select_trainable(weights("a/weights"), config)
 
 
 def test_decay_is_half_the_squares_of_the_kernels():

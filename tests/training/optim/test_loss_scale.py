@@ -26,16 +26,16 @@ def test_a_scale_doubles_with_patience_and_halves_at_once(
     scale, steps, is_finite, expected
 ):
     arguments = tf.constant(scale), tf.constant(steps), tf.constant(is_finite)
-    assert tuple(map(float, loss_scale.following(*arguments))) == expected
+    assert tuple(map(float, loss_scale.next_scale(*arguments))) == expected
 
 
 def test_gradients_too_small_for_float16_come_through():
     scale, weight = LossScale(), tf.Variable(1.0)
     with tf.GradientTape() as tape:
         loss = tf.cast(tf.cast(weight, tf.float16) * 0.5, tf.float32) * 2.0**-25
-        scaled = scale.scaled(loss)
+        scaled = scale.scale(loss)
     # The gradient in float16 would be 2^-25, of which the least number is 2^-24.
-    (found,) = scale.unscaled(tape.gradient(scaled, [weight]))
+    (found,) = scale.unscale(tape.gradient(scaled, [weight]))
     assert float(found) == 2.0**-26
 
 
@@ -46,11 +46,11 @@ def test_a_step_that_overflows_counts_and_changes_no_weight(two_devices):
     with two_devices.scope():
         weight, scale = keras.Variable(1.0), LossScale()
         optimizer = gradients.make_optimizer(update)
-        gradients.build(optimizer, {"a/weights": weight}, update)
+        gradients.build_slots(optimizer, {"a/weights": weight}, update)
 
     def gradient(value):
         context = tf.distribute.get_replica_context()
-        (summed,) = scale.unscaled(context.all_reduce("SUM", [scale.scaled(value)]))
+        (summed,) = scale.unscale(context.all_reduce("SUM", [scale.scale(value)]))
         return summed
 
     @tf.function

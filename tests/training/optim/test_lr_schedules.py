@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.config import DataConfig, OptimizerConfig, TrainConfig
+from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.training.optim import lr_schedules
 from deeplab_tf.training.optim.lr_schedules import LearningRate
 from tests.recorded import golden
@@ -159,14 +159,8 @@ def test_the_rate_of_adam_is_constant():
 
 
 def test_paths_drop_more_with_every_step_within_one_graph():
-    config = TrainConfig(
-        train_logdir="run",
-        data=DataConfig(dataset_dir="records"),
-        optimizer=OptimizerConfig(training_number_of_steps=8),
-        drop_path_keep_prob=0.75,
-    )
     step = keras.Variable(0, dtype="int64", trainable=False)
-    found = lr_schedules.drop_path_schedule(config, step)
+    found = lr_schedules.drop_path_schedule(0.75, step, 8)
     progress = tf.function(found.progress)
     assert found.rate == 0.25
     shares = []

@@ -1,6 +1,6 @@
-"""Memory and time of a training step that computes its activations twice.
+"""Gradient checkpointing: memory and time of a step that computes activations twice.
 
-    python benchmarks/recomputing.py
+    python benchmarks/remat.py
 
 Each way runs in a process of its own: the peak is of its resident memory, over what it
 holds once the network is built. Seconds are of all cores together.
@@ -59,7 +59,7 @@ def _measured(
     )
     side = config.crop_size
     model = build(settings, 21, input_size=(side, side))
-    call = remat.wrapped(model) if again else model
+    call = remat.rematerialize(model) if again else model
     images = tf.random.uniform((config.batch_size, side, side, 3), 0, 255)
     weights = [variable.value for variable in model.trainable_variables]
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.models.layers.dropout import Dropout, DropPath
-from deeplab_tf.training.noise import numbered
+from deeplab_tf.training.step import stateless_dropout
 
 SHAPE = (5, 7, 3)
 NUMBERS = tf.range(100, 108, dtype=tf.int64)
@@ -14,7 +14,7 @@ NUMBERS = tf.range(100, 108, dtype=tf.int64)
 
 def dropped(layer, numbers, *, seed=0):
     """What is left of ones."""
-    with numbered(numbers, seed=seed):
+    with stateless_dropout(numbers, seed=seed):
         return layer(tf.ones((len(numbers), *SHAPE)), training=True).numpy()
 
 
@@ -59,7 +59,7 @@ def test_two_devices_draw_what_one_draws(two_devices):
         def replica():
             context = tf.distribute.get_replica_context()
             first = 4 * context.replica_id_in_sync_group
-            with numbered(NUMBERS[first : first + 4], seed=0):
+            with stateless_dropout(NUMBERS[first : first + 4], seed=0):
                 return layer(tf.ones((4, *SHAPE)), training=True)
 
         return two_devices.run(replica)
@@ -74,7 +74,7 @@ def test_activations_that_are_computed_again_are_dropped_alike():
 
     @tf.function
     def run():
-        with numbered(NUMBERS, seed=0), tf.GradientTape() as tape:
+        with stateless_dropout(NUMBERS, seed=0), tf.GradientTape() as tape:
             again = tf.recompute_grad(lambda x: layer(x, training=True) ** 2)
             y = again(x)
             return y, tape.gradient(y, x)
@@ -93,7 +93,7 @@ def test_without_numbers_chance_has_the_state_that_keras_gives_it():
 
 def test_half_precision_stays():
     layer = Dropout(0.5, dtype="mixed_float16")
-    with numbered(NUMBERS, seed=0):
+    with stateless_dropout(NUMBERS, seed=0):
         y = layer(tf.ones((8, *SHAPE), tf.float16), training=True)
     assert y.dtype == tf.float16
     assert set(np.unique(y)) == {0.0, 2.0}
