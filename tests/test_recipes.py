@@ -47,7 +47,7 @@ def test_there_are_recipes():
 def test_the_commands_of_a_recipe_are_understood(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = commands(name)
-    assert f"--flagfile=recipes/{name}.flags" in found["train.py"]
+    assert f"--recipe={name}" in found["train.py"]
     assert flags.parse(TrainConfig, ["train", *found["train.py"]])
     if "eval.py" in found:
         assert flags.parse(EvalConfig, ["eval", *found["eval.py"]])
