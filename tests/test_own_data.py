@@ -126,7 +126,7 @@ def test_the_page_leads_from_a_folder_to_a_model_without_a_checkpoint(
         assert prediction.size == (64, 48)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_training_starts_from_the_checkpoint_of_the_page(place, monkeypatch, caplog):
     weights = SHARED / "weights" / "mobilenet_v2_voc"
     if not weights.is_dir():
