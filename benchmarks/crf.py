@@ -66,10 +66,10 @@ def _scene(config: BenchmarkConfig) -> tuple[np.ndarray, np.ndarray]:
     return image[..., ::-1].copy(), np.stack(logits, axis=-1).astype(np.float32)
 
 
-def _ours(kernels: Callable[..., Any]) -> Callable[..., np.ndarray]:
+def _ours(dense_crf: Callable[..., Any]) -> Callable[..., np.ndarray]:
     def engine(image: np.ndarray, logits: np.ndarray, iterations: int) -> np.ndarray:
-        built = kernels(image, **SIGMAS, normalization="after")
-        return built.infer(logits, **WEIGHTS, iterations=iterations)
+        crf = dense_crf(image, **SIGMAS, normalization="after")
+        return crf.mean_field(logits, **WEIGHTS, iterations=iterations)
 
     return engine
 
@@ -92,8 +92,8 @@ def _pydensecrf(image: np.ndarray, logits: np.ndarray, iterations: int) -> np.nd
 
 ENGINES: dict[str, Callable[..., np.ndarray]] = {
     "pydensecrf": _pydensecrf,
-    "numba": _ours(numba_engine.kernels),
-    "tensorflow": _ours(tensorflow_engine.kernels),
+    "numba": _ours(numba_engine.dense_crf),
+    "tensorflow": _ours(tensorflow_engine.dense_crf),
 }
 
 

@@ -1,17 +1,19 @@
 """Work in processes: order, errors, and what they load."""
 
+import functools
 import math
 import operator
 import os
-import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from deeplab_tf import parallel
+from deeplab_tf.crf import engines
 from deeplab_tf.errors import InputError
-from deeplab_tf.parallel import in_processes
-from tests.recorded import ROOT
+from deeplab_tf.evaluation import crf_search_worker
+from deeplab_tf.parallel import map_in_processes
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +23,8 @@ def _two_cores(monkeypatch):
 
 def test_results_come_in_order_beside_what_is_kept():
     calls = ((f"call {i}", (i, 10)) for i in range(9))
-    found = list(in_processes(operator.mul, calls, total=9))
-    assert found == [(f"call {i}", 10 * i) for i in range(9)]
+    results = list(map_in_processes(operator.mul, calls, total=9))
+    assert results == [(f"call {i}", 10 * i) for i in range(9)]
 
 
 def test_calls_are_made_as_results_are_taken():
@@ -34,7 +36,7 @@ def test_calls_are_made_as_results_are_taken():
             made.append(i)
             yield None, (float(i),)
 
-    results = in_processes(math.sqrt, calls(), total=20)
+    results = map_in_processes(math.sqrt, calls(), total=20)
     next(results)
     assert len(made) == 5
     results.close()
@@ -42,20 +44,20 @@ def test_calls_are_made_as_results_are_taken():
 
 @pytest.mark.parametrize(("total", "here"), [(1, True), (2, False)])
 def test_one_call_is_made_without_processes(total, here):
-    found = list(in_processes(os.getpid, [(None, ())] * total, total=total))
-    assert len(found) == total
-    assert all((pid == os.getpid()) == here for _, pid in found)
+    results = list(map_in_processes(os.getpid, [(None, ())] * total, total=total))
+    assert len(results) == total
+    assert all((pid == os.getpid()) == here for _, pid in results)
 
 
 def test_processes_have_one_core_each():
     calls = [(None, ("NUMBA_NUM_THREADS",))] * 2
-    found = list(in_processes(os.getenv, calls, total=2))
-    assert found == [(None, "1")] * 2
+    results = list(map_in_processes(os.getenv, calls, total=2))
+    assert results == [(None, "1")] * 2
 
 
 def test_a_failure_is_one_line():
     calls = [(None, (value,)) for value in (4.0, -1.0)]
-    results = in_processes(math.sqrt, calls, total=2)
+    results = map_in_processes(math.sqrt, calls, total=2)
     assert next(results) == (None, 2.0)
     with pytest.raises(InputError, match=r"^a process failed at its work: ValueError"):
         next(results)
@@ -64,12 +66,33 @@ def test_a_failure_is_one_line():
 def test_a_process_that_dies_is_one_line():
     calls = [(None, (3,))] * 2
     with pytest.raises(InputError, match="a process died at its work, as when memory"):
-        list(in_processes(os._exit, calls, total=2))
+        list(map_in_processes(os._exit, calls, total=2))
 
 
-def test_what_processes_import_loads_no_tensorflow():
-    code = (
-        "import sys, deeplab_tf.evaluation.crf_points, deeplab_tf.prediction.processes;"
-        "sys.exit('tensorflow' in sys.modules)"
+def modules_after(task, *arguments):
+    """What a process has loaded when its task is done; for a process to run."""
+    task(*arguments)
+    return sorted(sys.modules)
+
+
+def test_workers_of_the_compiled_crf_load_no_tensorflow(tmp_path, rng, monkeypatch):
+    """Each would take seconds more to start, and 500 MB more."""
+    pytest.importorskip("numba")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # Compiling would take a minute.
+    image = rng.integers(0, 255, (6, 7, 3)).astype(np.uint8)
+    logits = rng.normal(size=(6, 7, 3)).astype(np.float32)
+    path = str(tmp_path / "image.npz")
+    np.savez(path, image=image, logits=logits, label=np.zeros((6, 7), np.uint8))
+    start = engines.PRESETS["official_script"]
+    refine = (engines.classes, logits, image, start, "numba")
+    search = functools.partial(
+        crf_search_worker.confusions,
+        start=start,
+        engine="numba",
+        num_classes=3,
+        ignore_label=255,
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    calls = [("refine", refine), ("search", (search, path, [(3.0, 30.0, 3.0)]))]
+    for _, modules in map_in_processes(modules_after, calls, total=2):
+        assert "deeplab_tf.crf.numba_engine" in modules
+        assert not {"tensorflow", "keras"} & set(modules)

@@ -47,63 +47,63 @@ class Parameters:
     normalization: Normalization = "after"
 
 
-def _numbers(w1: float, alpha: float, beta: float, **others: Any) -> Parameters:
+def _preset(w1: float, alpha: float, beta: float, **others: Any) -> Parameters:
     return Parameters(w1=w1, sigma_alpha=alpha, sigma_beta=beta, **others)
 
 
 PRESETS: Mapping[str, Parameters] = {
     # DeepLab v1, each model's as listed in a comment of a third-party repository.
-    "voc_v1": _numbers(5, 50, 10),
-    "voc_v1_msc": _numbers(3, 95, 3),
-    "voc_v1_coco": _numbers(5, 67, 3),
-    "voc_v1_largefov": _numbers(4, 121, 5),
-    "voc_v1_msc_largefov": _numbers(4, 83, 5),
-    "voc_v1_coco_largefov": _numbers(5, 69, 5),
-    "voc_v1_msc_coco_largefov": _numbers(4, 59, 5),
+    "voc_v1": _preset(5, 50, 10),
+    "voc_v1_msc": _preset(3, 95, 3),
+    "voc_v1_coco": _preset(5, 67, 3),
+    "voc_v1_largefov": _preset(4, 121, 5),
+    "voc_v1_msc_largefov": _preset(4, 83, 5),
+    "voc_v1_coco_largefov": _preset(5, 69, 5),
+    "voc_v1_msc_coco_largefov": _preset(4, 59, 5),
     # DeepLab v2: third-party comments; ResNet-101's is that of voc12.yaml of
     # kazuto1011/deeplab-pytorch, which runs it with symmetric normalization.
-    "voc_v2_vgg16": _numbers(4, 65, 3, w2=2, sigma_gamma=2),
-    "voc_v2_resnet101": _numbers(4, 67, 3, sigma_gamma=1),
+    "voc_v2_vgg16": _preset(4, 65, 3, w2=2, sigma_gamma=2),
+    "voc_v2_resnet101": _preset(4, 67, 3, sigma_gamma=1),
     # The authors' Caffe scripts: run_densecrf.sh, run_densecrf_grid_search.sh, a
     # commented layer of ResNet-101's test prototxt, and the program's own defaults.
-    "official_script": _numbers(4, 49, 5),
-    "official_grid_script": _numbers(4, 51, 5),
-    "official_resnet101_prototxt": _numbers(5, 21, 3, w2=4, sigma_gamma=1),
-    "official_defaults": _numbers(5, 70, 5),
+    "official_script": _preset(4, 49, 5),
+    "official_grid_script": _preset(4, 51, 5),
+    "official_resnet101_prototxt": _preset(5, 21, 3, w2=4, sigma_gamma=1),
+    "official_defaults": _preset(5, 70, 5),
     # Zheng et al. 2015, as the start of the learned layer in crfasrnn_keras.
-    "crf_rnn": _numbers(5, 160, 3),
+    "crf_rnn": _preset(5, 160, 3),
 }
 
 
-class Kernels(Protocol):
-    """An engine's kernels of one image, for any weights and number of iterations."""
+class DenseCrf(Protocol):
+    """An engine's CRF of one image, for any weights and number of iterations."""
 
-    def infer(
+    def mean_field(
         self, logits: np.ndarray, *, w1: float, w2: float, iterations: int
     ) -> np.ndarray:
         """Marginals, float32 `[H, W, C]`, of logits float32 `[H, W, C]`."""
 
 
-def _numba() -> Callable[..., Kernels]:
+def _numba() -> Callable[..., DenseCrf]:
     from deeplab_tf.crf import numba_engine
 
-    return numba_engine.kernels
+    return numba_engine.dense_crf
 
 
-def _tensorflow() -> Callable[..., Kernels]:
+def _tensorflow() -> Callable[..., DenseCrf]:
     from deeplab_tf.crf import tensorflow_engine
 
-    return tensorflow_engine.kernels
+    return tensorflow_engine.dense_crf
 
 
-def _pydensecrf() -> Callable[..., Kernels]:
+def _pydensecrf() -> Callable[..., DenseCrf]:
     from deeplab_tf.crf import pydensecrf_engine
 
-    return pydensecrf_engine.kernels
+    return pydensecrf_engine.dense_crf
 
 
 # Each is loaded when it is used: only some have numba or pydensecrf.
-ENGINES: Mapping[str, Callable[[], Callable[..., Kernels]]] = {
+ENGINES: Mapping[str, Callable[[], Callable[..., DenseCrf]]] = {
     "numba": _numba,
     "tensorflow": _tensorflow,
     "pydensecrf": _pydensecrf,
@@ -118,8 +118,8 @@ def find_engine(name: str) -> str:
         FlagError: Its package is not installed.
     """
     if name == "auto":
-        return "numba" if _installed("numba") else "tensorflow"
-    if name in _EXTRAS and not _installed(name):
+        return "numba" if _is_installed("numba") else "tensorflow"
+    if name in _EXTRAS and not _is_installed(name):
         raise FlagError(
             f"--crf_engine={name}: {name} is not installed: "
             f"pip install 'deeplab-tf[{_EXTRAS[name]}]'"
@@ -127,12 +127,14 @@ def find_engine(name: str) -> str:
     return name
 
 
-def _installed(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def kernels(image: np.ndarray, parameters: Parameters, engine: str = "auto") -> Kernels:
-    """Kernels of an image, which depend on the ranges alone, not on the weights.
+def dense_crf(
+    image: np.ndarray, parameters: Parameters, engine: str = "auto"
+) -> DenseCrf:
+    """The CRF of an image: its kernels, which depend on ranges, not on weights.
 
     Args:
         image: RGB, uint8 `[H, W, 3]`.
@@ -148,13 +150,13 @@ def kernels(image: np.ndarray, parameters: Parameters, engine: str = "auto") -> 
     )
 
 
-def refine(
+def mean_field(
     logits: np.ndarray,
     image: np.ndarray,
     parameters: Parameters,
     engine: str = "auto",
 ) -> np.ndarray:
-    """Probabilities after the mean field, float32 `[H, W, C]`.
+    """Mean-field inference: marginals of the pixels, float32 `[H, W, C]`.
 
     Args:
         logits: Scores before the softmax, float32 `[H, W, C]`; nothing is clipped.
@@ -170,12 +172,14 @@ def refine(
             f"an image uint8 {[*logits.shape[:2], 3]} is needed for logits "
             f"{list(logits.shape)}, not {image.dtype} {list(image.shape)}"
         )
-    return infer(kernels(image, parameters, engine), logits, parameters)
+    return mean_field_of(dense_crf(image, parameters, engine), logits, parameters)
 
 
-def infer(made: Kernels, logits: np.ndarray, parameters: Parameters) -> np.ndarray:
-    """As `refine`, with kernels that are there; of the parameters, their weights."""
-    return made.infer(
+def mean_field_of(
+    crf: DenseCrf, logits: np.ndarray, parameters: Parameters
+) -> np.ndarray:
+    """As `mean_field`, with a CRF that is there; of the parameters, their weights."""
+    return crf.mean_field(
         np.ascontiguousarray(logits, np.float32),
         w1=parameters.w1,
         w2=parameters.w2,
@@ -186,12 +190,13 @@ def infer(made: Kernels, logits: np.ndarray, parameters: Parameters) -> np.ndarr
 def classes(
     logits: np.ndarray, image: np.ndarray, parameters: Parameters, engine: str
 ) -> np.ndarray:
-    """The likeliest class of each pixel after `refine`, int32 `[H, W]`."""
-    return refine(logits, image, parameters, engine).argmax(axis=-1).astype(np.int32)
+    """The likeliest class of each pixel after `mean_field`, int32 `[H, W]`."""
+    marginals = mean_field(logits, image, parameters, engine)
+    return marginals.argmax(axis=-1).astype(np.int32)
 
 
-def chosen(config: CrfConfig) -> Parameters | None:
-    """What the flags ask for; None where they ask for no CRF.
+def parameters_of(config: CrfConfig) -> Parameters | None:
+    """Parameters that the flags ask for; None where they ask for no CRF.
 
     Raises:
         FlagError: There is no such preset, or too little was given by hand.

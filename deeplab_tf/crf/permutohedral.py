@@ -1,13 +1,14 @@
 """Gaussian filtering in many dimensions, on the permutohedral lattice.
 
 Reference: Adams, Baek and Davis 2010, "Fast high-dimensional filtering using the
-permutohedral lattice". Values are spread over the corners of the simplex that each
-point lies in, blurred along the axes of the lattice, and read back at the points.
+permutohedral lattice". Values are splatted: spread over the corners of the simplex that
+each point lies in; blurred along the axes of the lattice; and sliced: read back at the
+points.
 
-In the right coordinates (`_corners`) the vertices are all points of d integers, and the
-simplices those of Kuhn's triangulation: from the floor of a point, one step along each
-axis, the axis of the largest fraction first. The d + 1 directions of the blur are the d
-axes and their common diagonal.
+In the right coordinates (`_find_corners`) the vertices are all points of d integers,
+and the simplices those of Kuhn's triangulation: from the floor of a point, one step
+along each axis, the axis of the largest fraction first. The d + 1 directions of the
+blur are the d axes and their common diagonal.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Of a vertex's key; what the coordinates leave tells the images of a batch apart.
-_COORDINATE_BITS = 55
+from deeplab_tf.crf.lattice_math import COORDINATE_BITS, scales, strides
 
 
 class Lattice(NamedTuple):
@@ -32,7 +32,7 @@ class Lattice(NamedTuple):
     neighbors: tf.Tensor
 
 
-def build(features: tf.Tensor) -> Lattice:
+def build_lattice(features: tf.Tensor) -> Lattice:
     """The lattice around points in d dimensions; d is static, all else may vary.
 
     Args:
@@ -40,11 +40,11 @@ def build(features: tf.Tensor) -> Lattice:
             points do not see each other.
     """
     dimensions = features.shape[-1]
-    corners, weights = _corners(features)
+    corners, weights = _find_corners(features)
     keys, places = tf.unique(tf.reshape(corners, [-1]))
     order = tf.argsort(keys)
     rows = tf.gather(tf.math.invert_permutation(order), places) + 1
-    neighbors = _neighbors(tf.gather(keys, order), dimensions)
+    neighbors = _find_neighbors(tf.gather(keys, order), dimensions)
     count = tf.size(places, tf.int64)
     points = tf.range(count) // (dimensions + 1)
     return Lattice(
@@ -57,10 +57,10 @@ def build(features: tf.Tensor) -> Lattice:
     )
 
 
-def filtered(lattice: Lattice, values: tf.Tensor) -> tf.Tensor:
-    """Values, float32 `[N, P, C]`, blurred by the Gaussian, up to a constant factor.
+def gaussian_filter(lattice: Lattice, values: tf.Tensor) -> tf.Tensor:
+    """Splat, blur and slice: values `[N, P, C]`, float32, filtered by the Gaussian.
 
-    Differentiable by the values.
+    Up to a constant factor. Differentiable by the values.
     """
     flat = tf.reshape(values, [-1, tf.shape(values)[-1]])
     table = tf.sparse.sparse_dense_matmul(lattice.points, flat, adjoint_a=True)
@@ -89,57 +89,17 @@ def bilateral_features(
     return tf.concat([positions, _quotient(colors, sigma_color)], axis=-1)
 
 
-def scales(dimensions: int) -> np.ndarray:
-    """Of each feature before `_embedded`, for a blur of one deviation, float32 `[d]`.
-
-    Lengths of the columns of matrix E in section 3, times the deviation of the blur.
-    """
-    rank = np.arange(1, dimensions + 1)
-    deviation = np.float32(np.sqrt(2 / 3) * (dimensions + 1))
-    return (deviation / np.sqrt(rank * (rank + 1.0))).astype(np.float32)
-
-
-def strides(dimensions: int) -> np.ndarray:
-    """What a step along each axis adds to the key of a vertex, int64 `[d]`."""
-    return 2 ** (_COORDINATE_BITS // dimensions * np.arange(dimensions, dtype=np.int64))
-
-
-def reach(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest coordinates of points in a box, float64 `[d]` each.
-
-    Args:
-        extent: Greatest value of each feature, `[d]`; the least is 0.
-    """
-    dimensions = len(extent)
-    scaled = extent * scales(dimensions).astype(np.float64)
-    sums = np.cumsum(scaled[::-1])[::-1]
-    ranked = np.arange(1, dimensions + 1) * scaled
-    low = -np.append(0.0, ranked[:-1]) / (dimensions + 1)
-    return low, (sums + ranked[-1]) / (dimensions + 1)
-
-
-def fits(extent: np.ndarray) -> bool:
-    """Whether the keys of all vertices around points in a box are different.
-
-    Args:
-        extent: Of `reach`.
-    """
-    low, high = reach(extent)
-    # A corner lies within one step of its point, and a neighbor within two.
-    return bool((high - low).max() + 4 < 2 ** (_COORDINATE_BITS // len(extent)))
-
-
 def _quotient(values: tf.Tensor, sigma: float | tf.Tensor) -> tf.Tensor:
     """Rounded to float32 once, also where a graph multiplies by the reciprocal."""
     quotient = tf.cast(values, tf.float64) / tf.cast(sigma, tf.float64)
     return tf.cast(quotient, tf.float32)
 
 
-def _corners(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _find_corners(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Keys and weights of the corners of each point's simplex, `[N * P, d + 1]`."""
     shape = tf.shape(features)
     dimensions = features.shape[-1]
-    points = _embedded(tf.reshape(features, [-1, dimensions]))
+    points = _embed(tf.reshape(features, [-1, dimensions]))
     # The coordinates are equal modulo d + 1 at all vertices, and sum to zero: their
     # differences to the last one, in steps, are any d integers.
     points = tf.cast(points, tf.float64)
@@ -149,14 +109,14 @@ def _corners(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     image = tf.repeat(tf.range(shape[0], dtype=tf.int64), shape[1])[:, tf.newaxis]
     steps = tf.constant(strides(dimensions))
     first = tf.reduce_sum(tf.cast(floor, tf.int64) * steps, -1, keepdims=True)
-    first += image * 2**_COORDINATE_BITS
+    first += image * 2**COORDINATE_BITS
     corners = first + tf.cumsum(tf.gather(steps, axes), axis=-1)
     upper = tf.pad(fractions, [[0, 0], [1, 0]], constant_values=1)
     weights = upper - tf.pad(fractions, [[0, 0], [0, 1]])
     return tf.concat([first, corners], -1), tf.cast(weights, tf.float32)
 
 
-def _embedded(features: tf.Tensor) -> tf.Tensor:
+def _embed(features: tf.Tensor) -> tf.Tensor:
     """`[P, d]` in the plane of R^(d+1) whose coordinates sum to zero (section 3).
 
     In float32 and in this order, as all released lattices: the last bit decides which
@@ -169,7 +129,7 @@ def _embedded(features: tf.Tensor) -> tf.Tensor:
     return tf.pad(sums, [[0, 0], [0, 1]]) - tf.pad(ranked, [[0, 0], [1, 0]])
 
 
-def _neighbors(keys: tf.Tensor, dimensions: int) -> tf.Tensor:
+def _find_neighbors(keys: tf.Tensor, dimensions: int) -> tf.Tensor:
     """Of ascending keys `[M]`: `Lattice.neighbors`."""
     steps = strides(dimensions)
     rows = tf.range(1, tf.size(keys) + 1)
@@ -177,10 +137,10 @@ def _neighbors(keys: tf.Tensor, dimensions: int) -> tf.Tensor:
     for step in (*steps, steps.sum()):
         wanted = keys + step
         places = tf.minimum(tf.searchsorted(keys, wanted), tf.size(keys) - 1)
-        found = tf.equal(tf.gather(keys, places), wanted)
-        following = tf.pad(tf.where(found, places + 1, 0), [[1, 0]])
+        exists = tf.equal(tf.gather(keys, places), wanted)
+        following = tf.pad(tf.where(exists, places + 1, 0), [[1, 0]])
         preceding = tf.math.unsorted_segment_sum(
-            tf.where(found, rows, 0), following[1:], tf.size(keys) + 1
+            tf.where(exists, rows, 0), following[1:], tf.size(keys) + 1
         )
         neighbors.append(tf.stack([following, preceding]))
     return tf.stack(neighbors)

@@ -13,8 +13,8 @@ _NORMALIZATIONS = {
 }
 
 
-class Kernels:
-    """The two kernels of an image; pydensecrf builds their lattices at each `infer`."""
+class PydensecrfCrf:
+    """The fully connected CRF of an image; lattices are built at each `mean_field`."""
 
     def __init__(
         self,
@@ -30,25 +30,25 @@ class Kernels:
         self._gaussian = {"sxy": sigma_gamma}
         self._normalization = _NORMALIZATIONS[normalization]
 
-    def infer(
+    def mean_field(
         self, logits: np.ndarray, *, w1: float, w2: float, iterations: int
     ) -> np.ndarray:
-        """Marginals Q of the mean field, float32 `[H, W, C]`."""
+        """Mean-field inference: marginals Q, float32 `[H, W, C]`."""
         height, width, classes = logits.shape
-        field = densecrf.DenseCRF2D(width, height, classes)
+        crf = densecrf.DenseCRF2D(width, height, classes)
         energy = -logits.reshape(-1, classes).T  # [C, H * W]
-        field.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
-        field.addPairwiseGaussian(
+        crf.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
+        crf.addPairwiseGaussian(
             **self._gaussian, compat=w2, normalization=self._normalization
         )
-        field.addPairwiseBilateral(
+        crf.addPairwiseBilateral(
             **self._bilateral,
             rgbim=self._image,
             compat=w1,
             normalization=self._normalization,
         )
-        found = np.array(field.inference(iterations), np.float32)
-        return np.ascontiguousarray(found.T).reshape(height, width, classes)
+        marginals = np.array(crf.inference(iterations), np.float32)
+        return np.ascontiguousarray(marginals.T).reshape(height, width, classes)
 
 
-kernels = Kernels
+dense_crf = PydensecrfCrf

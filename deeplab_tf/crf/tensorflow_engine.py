@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_tf.crf import permutohedral
+from deeplab_tf.crf.lattice_math import refuse_small_sigmas
 from deeplab_tf.crf.permutohedral import Lattice
-from deeplab_tf.errors import InputError
 
 
-class Kernel(NamedTuple):
-    """A Gaussian over the pixels, scaled before and after; `[1, H * W, 1]` each."""
+class GaussianFilter(NamedTuple):
+    """A Gaussian over the pixels, scaled before and after: `[1, H * W, 1]` each."""
 
     lattice: Lattice
     before: tf.Tensor
@@ -20,16 +20,16 @@ class Kernel(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Kernels:
-    """Both kernels of an image; weights and iterations are free to vary."""
+class TensorFlowCrf:
+    """The fully connected CRF of an image; weights and iterations are free to vary."""
 
-    bilateral: Kernel
-    spatial: Kernel
+    bilateral: GaussianFilter
+    spatial: GaussianFilter
 
-    def infer(
+    def mean_field(
         self, logits: np.ndarray, *, w1: float, w2: float, iterations: int
     ) -> np.ndarray:
-        """Probabilities of the pixels, float32 `[H, W, C]`.
+        """Mean-field inference: marginals of the pixels, float32 `[H, W, C]`.
 
         Args:
             logits: Float32 `[H, W, C]`; unaries are their negatives.
@@ -40,19 +40,19 @@ class Kernels:
         height, width, classes = logits.shape
         flat = tf.reshape(tf.cast(logits, tf.float32), [1, height * width, classes])
         weights = tf.constant([w1, w2], tf.float32)
-        found = _mean_field(self.bilateral, self.spatial, flat, weights, iterations)
-        return found.numpy().reshape(logits.shape)
+        marginals = _mean_field(self.bilateral, self.spatial, flat, weights, iterations)
+        return marginals.numpy().reshape(logits.shape)
 
 
-def kernels(
+def dense_crf(
     image: np.ndarray,
     *,
     sigma_alpha: float,
     sigma_beta: float,
     sigma_gamma: float,
     normalization: Literal["after", "symmetric"],
-) -> Kernels:
-    """The kernels of an image.
+) -> TensorFlowCrf:
+    """The fully connected CRF of an image: the lattices of its two kernels.
 
     Args:
         image: RGB, uint8 `[H, W, 3]`.
@@ -65,67 +65,52 @@ def kernels(
     Raises:
         InputError: A deviation is too small for the lattice.
     """
-    refuse_too_small(image, sigma_alpha, sigma_beta, sigma_gamma)
+    refuse_small_sigmas(image, sigma_alpha, sigma_beta, sigma_gamma)
     images = tf.constant(image[np.newaxis])
     sigmas = tf.constant([sigma_alpha, sigma_beta, sigma_gamma], tf.float32)
-    bilateral, spatial = _kernels(images, sigmas, normalization == "symmetric")
-    return Kernels(bilateral=bilateral, spatial=spatial)
-
-
-def refuse_too_small(
-    image: np.ndarray, sigma_alpha: float, sigma_beta: float, sigma_gamma: float
-) -> None:
-    """Raises an InputError where an image has too many deviations to be told apart."""
-    height, width = image.shape[:2]
-    positions, colors = np.array([width, height], float), np.full(3, 255.0)
-    bilateral = np.append(positions / sigma_alpha, colors / sigma_beta)
-    if not permutohedral.fits(bilateral):
-        given = f"sigma_alpha={sigma_alpha}, sigma_beta={sigma_beta}"
-    elif not permutohedral.fits(positions / sigma_gamma):
-        given = f"sigma_gamma={sigma_gamma}"
-    else:
-        return
-    raise InputError(f"{given}: too small for an image of {height} x {width} pixels")
+    bilateral, spatial = _build_filters(images, sigmas, normalization == "symmetric")
+    return TensorFlowCrf(bilateral=bilateral, spatial=spatial)
 
 
 @tf.function(reduce_retracing=True)
-def _kernels(
+def _build_filters(
     images: tf.Tensor, sigmas: tf.Tensor, symmetric: bool
-) -> tuple[Kernel, Kernel]:
+) -> tuple[GaussianFilter, GaussianFilter]:
     bilateral = permutohedral.bilateral_features(images, sigmas[0], sigmas[1])
     spatial = permutohedral.spatial_features(images, sigmas[2])
-    return _kernel(bilateral, symmetric), _kernel(spatial, symmetric)
+    return _build_filter(bilateral, symmetric), _build_filter(spatial, symmetric)
 
 
-def _kernel(features: tf.Tensor, symmetric: bool) -> Kernel:
-    lattice = permutohedral.build(features)
+def _build_filter(features: tf.Tensor, symmetric: bool) -> GaussianFilter:
+    lattice = permutohedral.build_lattice(features)
     ones = tf.ones_like(features[..., :1])
-    inverse = 1.0 / permutohedral.filtered(lattice, ones)
+    inverse = 1.0 / permutohedral.gaussian_filter(lattice, ones)
     if symmetric:
-        return Kernel(lattice, tf.sqrt(inverse), tf.sqrt(inverse))
-    return Kernel(lattice, ones, inverse)
+        return GaussianFilter(lattice, tf.sqrt(inverse), tf.sqrt(inverse))
+    return GaussianFilter(lattice, ones, inverse)
 
 
 @tf.function(reduce_retracing=True)
 def _mean_field(
-    bilateral: Kernel,
-    spatial: Kernel,
+    bilateral: GaussianFilter,
+    spatial: GaussianFilter,
     logits: tf.Tensor,
     weights: tf.Tensor,
     iterations: tf.Tensor,
 ) -> tf.Tensor:
-    """Equation 2 of Kraehenbuehl and Koltun 2011, with Potts' compatibility.
+    """Mean-field updates: message passing, Potts' compatibility transform, softmax.
 
-    The message of a pixel to itself is part of it, as in all released code.
+    Equation 2 of Kraehenbuehl and Koltun 2011. The message of a pixel to itself is part
+    of it, as in all released code.
     """
     probabilities = tf.nn.softmax(logits)
     for _ in tf.range(iterations):
-        messages = weights[0] * _filtered(bilateral, probabilities)
-        messages += weights[1] * _filtered(spatial, probabilities)
+        messages = weights[0] * _filter(bilateral, probabilities)
+        messages += weights[1] * _filter(spatial, probabilities)
         probabilities = tf.nn.softmax(logits + messages)
     return probabilities
 
 
-def _filtered(kernel: Kernel, values: tf.Tensor) -> tf.Tensor:
-    found = permutohedral.filtered(kernel.lattice, kernel.before * values)
-    return kernel.after * found
+def _filter(kernel: GaussianFilter, values: tf.Tensor) -> tf.Tensor:
+    values = permutohedral.gaussian_filter(kernel.lattice, kernel.before * values)
+    return kernel.after * values

@@ -17,7 +17,7 @@ from deeplab_tf.dataset_report import scan
 from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
 from deeplab_tf.dataset_report.scan import RangeScan, RecordEntry, RecordRange
 from deeplab_tf.errors import InputError, tell_remedies
-from deeplab_tf.parallel import in_processes
+from deeplab_tf.parallel import map_in_processes
 
 _PICTURES = 60  # Issues that are worth reading a record again for its picture.
 _ALONE = 300  # Records that are read before a process has begun its work.
@@ -123,7 +123,7 @@ def _scan_ranges(
     if sum(map(len, ranges)) <= _ALONE:
         return ((records, scan.scan_range(records)) for records in ranges)
     calls = ((records, (records,)) for records in ranges)
-    return in_processes(scan.scan_range, calls, total=len(ranges))
+    return map_in_processes(scan.scan_range, calls, total=len(ranges))
 
 
 def _add(report: DatasetReport, records: RecordRange, scanned: RangeScan) -> None:

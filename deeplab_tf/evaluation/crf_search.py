@@ -26,7 +26,7 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search_worker, metrics
 from deeplab_tf.evaluation.crf_search_worker import Point, at
 from deeplab_tf.files import write_whole
-from deeplab_tf.parallel import in_processes
+from deeplab_tf.parallel import map_in_processes
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 
@@ -155,7 +155,7 @@ def _around(point: Point) -> list[Point]:
 def _mean_ious(
     images: CachedSplit, start: engines.Parameters, engine: str, points: list[Point]
 ) -> list[float]:
-    """Mean IoU of each point over the images; kernels serve all with their ranges."""
+    """Mean IoU of each point over the images; one CRF serves all with its ranges."""
     task = functools.partial(
         crf_search_worker.confusions,
         start=start,
@@ -172,7 +172,7 @@ def _mean_ious(
     )
     number = len(images.paths) * len(groups)
     total = np.zeros((len(points), images.num_classes, images.num_classes), np.int64)
-    results = in_processes(task, calls, total=number)
+    results = map_in_processes(task, calls, total=number)
     for group, matrices in tqdm(results, total=number, unit="image", disable=None):
         total[group] += matrices
     return [metrics.mean_iou(confusion) for confusion in total]

@@ -36,11 +36,11 @@ def confusions(
     """
     data = np.load(path)
     label, logits = data["label"], data["logits"]
-    kernels = engines.kernels(data["image"], at(start, points[0]), engine)
+    crf = engines.dense_crf(data["image"], at(start, points[0]), engine)
     likely = likely_classes(logits)
     logits = np.ascontiguousarray(logits[..., likely])
     refined = [
-        likely[engines.infer(kernels, logits, at(start, point)).argmax(-1)]
+        likely[engines.mean_field_of(crf, logits, at(start, point)).argmax(-1)]
         for point in points
     ]
     return np.array(

@@ -70,7 +70,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         start = engines.start_of_search(config.refinement)
         task = functools.partial(crf_search.search, start=start, engine=engine)
     else:
-        crf = engines.chosen(config.refinement)
+        crf = engines.parameters_of(config.refinement)
         task = functools.partial(_evaluate, crf=crf, engine=engine)
     scores: dict[str, Any] = {}
     for path in load.iterate_checkpoints(

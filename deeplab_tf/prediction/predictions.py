@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from deeplab_tf.crf import engines
-from deeplab_tf.parallel import in_processes
+from deeplab_tf.parallel import map_in_processes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,9 @@ def refine(
         engine: See `engines.find_engine`.
     """
     assert prediction.logits is not None
-    marginals = engines.refine(prediction.logits, prediction.image, parameters, engine)
+    marginals = engines.mean_field(
+        prediction.logits, prediction.image, parameters, engine
+    )
     return dataclasses.replace(
         prediction,
         classes=marginals.argmax(axis=-1).astype(np.int32),
@@ -72,4 +74,4 @@ def refine_in_processes(
     """
     task = functools.partial(engines.classes, parameters=parameters, engine=engine)
     calls = ((each, (each.logits, each.image)) for each in predictions)
-    return in_processes(task, calls, total=total)
+    return map_in_processes(task, calls, total=total)

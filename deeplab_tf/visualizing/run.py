@@ -39,7 +39,7 @@ def visualize(config: VisConfig) -> None:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("vis_logdir", config.vis_logdir)
-    engines.chosen(config.refinement)  # Raises before anything is read.
+    engines.parameters_of(config.refinement)  # Raises before anything is read.
     engines.find_engine(config.refinement.crf_engine)
     for path in load.iterate_checkpoints(
         config.checkpoint_dir or "",
@@ -114,7 +114,7 @@ def _predict(
     total: int,
 ) -> Iterator[Prediction]:
     """Of the files, or of the records; refined, if that was asked for."""
-    crf = engines.chosen(config.refinement)
+    crf = engines.parameters_of(config.refinement)
     options: dict[str, Any] = {
         "scales": config.inference.eval_scales,
         "flip": config.inference.add_flipped_images,

@@ -67,7 +67,7 @@ def test_pydensecrf_is_near_the_sum_over_all_pairs(scene, normalization):
     """Mean errors of one step as in crf.md: 0.002 to 0.004 there; the lattice's own."""
     image, logits, _ = scene
     once = dataclasses.replace(NUMBERS, iterations=1, normalization=normalization)
-    found = engines.refine(logits, image, once, "pydensecrf")
+    found = engines.mean_field(logits, image, once, "pydensecrf")
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
     error = np.abs(found - brute_force(logits, image, once)).mean()
     changed = np.abs(found - softmax(logits)).mean()
@@ -78,7 +78,7 @@ def test_pydensecrf_is_near_the_sum_over_all_pairs(scene, normalization):
 def test_normalizations_differ(scene):
     image, logits, _ = scene
     found = [
-        engines.refine(
+        engines.mean_field(
             logits, image, dataclasses.replace(NUMBERS, normalization=n), "pydensecrf"
         )
         for n in ("after", "symmetric")
@@ -90,7 +90,7 @@ def test_normalizations_differ(scene):
 def test_a_crf_without_weights_is_the_softmax(scene):
     image, logits, _ = scene
     nothing = dataclasses.replace(NUMBERS, w1=0.0, w2=0.0)
-    found = engines.refine(logits, image, nothing, "pydensecrf")
+    found = engines.mean_field(logits, image, nothing, "pydensecrf")
     np.testing.assert_allclose(found, softmax(logits), atol=1e-6)
 
 
@@ -112,7 +112,7 @@ def test_pixels_of_one_colour_get_one_class(scene, engine):
 def test_images_of_another_type_or_size_are_refused(image):
     logits = np.zeros((4, 5, 2), np.float32)
     with pytest.raises(ValueError, match=r"uint8 \[4, 5, 3\] is needed"):
-        engines.refine(logits, image, NUMBERS)
+        engines.mean_field(logits, image, NUMBERS)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_numbers_by_hand_win_over_those_of_a_preset():
     config = CrfConfig(crf="voc_v2_resnet101", crf_w1=6.0, crf_iterations=5)
     preset = engines.PRESETS["voc_v2_resnet101"]
     expected = dataclasses.replace(preset, w1=6.0, iterations=5)
-    assert engines.chosen(config) == expected
+    assert engines.parameters_of(config) == expected
 
 
 def test_three_numbers_are_enough():
     config = CrfConfig(crf_w1=4.0, crf_sigma_alpha=49.0, crf_sigma_beta=5.0)
-    assert engines.chosen(config) == engines.PRESETS["official_script"]
-    assert engines.chosen(CrfConfig()) is None
+    assert engines.parameters_of(config) == engines.PRESETS["official_script"]
+    assert engines.parameters_of(CrfConfig()) is None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_three_numbers_are_enough():
 )
 def test_what_is_missing_is_told(settings, message):
     with pytest.raises(FlagError, match=message):
-        engines.chosen(CrfConfig(**settings))
+        engines.parameters_of(CrfConfig(**settings))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,6 @@ def test_a_search_keeps_what_it_does_not_search_for():
 def test_flags_that_are_told_ask_for_these_numbers(name):
     told = shlex.split(engines.flags(engines.PRESETS[name]))
     assert (
-        engines.chosen(flags.parse(CrfConfig, ["eval.py", *told]))
+        engines.parameters_of(flags.parse(CrfConfig, ["eval.py", *told]))
         == engines.PRESETS[name]
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf import prediction
-from deeplab_tf.crf import numba_engine, tensorflow_engine
+from deeplab_tf import crf
+from deeplab_tf.crf import engines
 from deeplab_tf.errors import InputError
 
 PARAMETERS = {  # w1, sigma_alpha, sigma_beta, w2, sigma_gamma
@@ -29,21 +29,21 @@ def without(package):
 
 
 ENGINES = [
-    pytest.param(tensorflow_engine.kernels, id="tensorflow"),
-    pytest.param(numba_engine.kernels, id="numba", marks=without("numba")),
+    pytest.param("tensorflow"),
+    pytest.param("numba", marks=without("numba")),
 ]
 
 
 def run(engine, image, logits, case, *, iterations, normalization="after"):
     w1, alpha, beta, w2, gamma = PARAMETERS[case]
-    kernels = engine(
+    dense = engines.ENGINES[engine]()(
         image,
         sigma_alpha=alpha,
         sigma_beta=beta,
         sigma_gamma=gamma,
         normalization=normalization,
     )
-    return kernels.infer(logits, w1=w1, w2=w2, iterations=iterations)
+    return dense.mean_field(logits, w1=w1, w2=w2, iterations=iterations)
 
 
 def softmax(x):
@@ -172,9 +172,7 @@ def test_close_to_exact_mean_field_on_photographs(
     logits = segmented(rng, image)
     wanted = exact(image, logits, case, iterations=10)
     assert differences(softmax(logits), wanted)[1] > 0.05
-    found = differences(
-        run(tensorflow_engine.kernels, image, logits, case, iterations=10), wanted
-    )
+    found = differences(run("tensorflow", image, logits, case, iterations=10), wanted)
     assert (np.array(found) <= bounds).all()
 
 
@@ -210,8 +208,8 @@ def test_engines_agree(rng, labels, size):
     image, logits = synthetic(rng, *size, labels=labels)
     for iterations in (0, 1, 10):
         ours, other = (
-            run(kernels, image, logits, "both", iterations=iterations)
-            for kernels in (tensorflow_engine.kernels, numba_engine.kernels)
+            run(engine, image, logits, "both", iterations=iterations)
+            for engine in ("tensorflow", "numba")
         )
         assert ours.dtype == other.dtype == np.float32
         assert ours.shape == other.shape == logits.shape
@@ -221,22 +219,22 @@ def test_engines_agree(rng, labels, size):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_weights_or_iterations_it_is_the_softmax(rng, engine):
     image, logits = synthetic(rng, 9, 14)
-    kernels = engine(
+    dense = engines.ENGINES[engine]()(
         image, sigma_alpha=67, sigma_beta=3, sigma_gamma=3, normalization="after"
     )
     for settings in ({"w1": 0, "w2": 0, "iterations": 10}, {"w1": 4, "w2": 3}):
-        got = kernels.infer(logits, **({"iterations": 0} | settings))
+        got = dense.mean_field(logits, **({"iterations": 0} | settings))
         np.testing.assert_allclose(got, softmax(logits), atol=1e-6)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_kernels_serve_other_weights(rng, engine):
+def test_a_crf_serves_other_weights(rng, engine):
     image, logits = synthetic(rng, 12, 14)
-    kernels = engine(
+    dense = engines.ENGINES[engine]()(
         image, sigma_alpha=67, sigma_beta=3, sigma_gamma=3, normalization="after"
     )
-    kernels.infer(logits, w1=9, w2=1, iterations=3)
-    again = kernels.infer(logits, w1=4, w2=3, iterations=10)
+    dense.mean_field(logits, w1=9, w2=1, iterations=3)
+    again = dense.mean_field(logits, w1=4, w2=3, iterations=10)
     fresh = run(engine, image, logits, "both", iterations=10)
     np.testing.assert_array_equal(again, fresh)
 
@@ -262,7 +260,9 @@ def test_too_small_a_deviation_is_refused(engine, sigmas, message):
     names = ("sigma_alpha", "sigma_beta", "sigma_gamma")
     image = np.zeros((9, 14, 3), np.uint8)
     with pytest.raises(InputError, match=message):
-        engine(image, **dict(zip(names, sigmas, strict=True)), normalization="after")
+        engines.ENGINES[engine]()(
+            image, **dict(zip(names, sigmas, strict=True)), normalization="after"
+        )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -285,12 +285,9 @@ def test_two_threads_at_once_find_the_same(rng, engine):
 
 
 def test_without_numba_its_engine_says_what_to_install(monkeypatch):
-    for name in ("crf_compiled", "crf_loops", "lattice_loops"):
-        monkeypatch.delitem(sys.modules, f"{prediction.__name__}.{name}", raising=False)
-        monkeypatch.delattr(prediction, name, raising=False)
+    for name in ("numba_engine", "numba_loops"):
+        monkeypatch.delitem(sys.modules, f"{crf.__name__}.{name}", raising=False)
+        monkeypatch.delattr(crf, name, raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    image = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(ImportError, match=r"pip install 'deeplab-tf\[fast\]'"):
-        numba_engine.kernels(
-            image, sigma_alpha=67, sigma_beta=3, sigma_gamma=3, normalization="after"
-        )
+        engines.ENGINES["numba"]()

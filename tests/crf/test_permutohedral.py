@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.crf import permutohedral
+from deeplab_tf.crf import lattice_math, permutohedral
 
 
 def simplices_by_hand(features):
@@ -50,7 +50,7 @@ def dense(lattice):
 def test_points_lie_in_the_simplices_of_the_paper(rng, dimensions):
     features = rng.uniform(-4, 4, (300, dimensions))
     vertices, weights = simplices_by_hand(features)
-    lattice = permutohedral.build(tf.constant(features[np.newaxis], tf.float32))
+    lattice = permutohedral.build_lattice(tf.constant(features[np.newaxis], tf.float32))
     unique, rows = np.unique(
         vertices.reshape(-1, dimensions + 1), axis=0, return_inverse=True
     )
@@ -65,7 +65,7 @@ def test_points_lie_in_the_simplices_of_the_paper(rng, dimensions):
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_neighbors_are_one_step_of_the_paper_away(rng, dimensions):
     features = rng.uniform(-1, 1, (200, dimensions))
-    lattice = permutohedral.build(tf.constant(features[np.newaxis], tf.float32))
+    lattice = permutohedral.build_lattice(tf.constant(features[np.newaxis], tf.float32))
     vertices, weights = simplices_by_hand(features)
     rows_of = {}
     weighted = dense(lattice)
@@ -90,15 +90,15 @@ def test_neighbors_are_one_step_of_the_paper_away(rng, dimensions):
 
 def test_the_vertex_that_does_not_exist_has_no_neighbors_and_no_weight(rng):
     features = rng.normal(size=(1, 50, 2)).astype(np.float32)
-    lattice = permutohedral.build(tf.constant(features))
+    lattice = permutohedral.build_lattice(tf.constant(features))
     np.testing.assert_array_equal(lattice.neighbors[:, :, 0], 0)
     np.testing.assert_array_equal(dense(lattice)[:, 0], 0)
 
 
 def test_a_lone_point_on_a_line_by_hand():
     """It lies on a vertex: 1 there, 0 at the next. `[1 2 1]` makes 2 1, then 5 4."""
-    lattice = permutohedral.build(tf.zeros((1, 1, 1)))
-    found = permutohedral.filtered(lattice, tf.constant([[[3.0]]]))
+    lattice = permutohedral.build_lattice(tf.zeros((1, 1, 1)))
+    found = permutohedral.gaussian_filter(lattice, tf.constant([[[3.0]]]))
     assert float(found[0, 0, 0]) == 15
 
 
@@ -108,9 +108,9 @@ def test_an_impulse_spreads_by_one_deviation(dimensions):
     grid = np.stack(np.meshgrid(*[axis] * dimensions, indexing="ij"), -1)
     points = grid.reshape(1, -1, dimensions)
     middle = np.linalg.norm(points[0], axis=-1) < 1
-    lattice = permutohedral.build(tf.constant(points, tf.float32))
+    lattice = permutohedral.build_lattice(tf.constant(points, tf.float32))
     impulses = np.eye(points.shape[1], dtype=np.float32)[np.newaxis, :, middle]
-    answers = permutohedral.filtered(lattice, tf.constant(impulses)).numpy()[0]
+    answers = permutohedral.gaussian_filter(lattice, tf.constant(impulses)).numpy()[0]
     covariances = []
     for answer, place in zip(answers.T, points[0, middle], strict=True):
         offsets = points[0] - place
@@ -125,9 +125,9 @@ def test_normalized_it_is_a_gaussian_of_positions(rng):
     images = tf.zeros((1, 24, 24, 3))
     features = permutohedral.spatial_features(images, 3.0)
     values = rng.dirichlet(np.ones(5), 576).astype(np.float32)
-    lattice = permutohedral.build(features)
-    found = permutohedral.filtered(lattice, values[np.newaxis])
-    found /= permutohedral.filtered(lattice, tf.ones((1, 576, 1)))
+    lattice = permutohedral.build_lattice(features)
+    found = permutohedral.gaussian_filter(lattice, values[np.newaxis])
+    found /= permutohedral.gaussian_filter(lattice, tf.ones((1, 576, 1)))
     row, column = np.mgrid[:24, :24].reshape(2, -1) / 3
     squares = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
     kernel = np.exp(-squares / 2)
@@ -138,13 +138,13 @@ def test_normalized_it_is_a_gaussian_of_positions(rng):
 
 def test_gradients_are_those_of_a_matrix(rng):
     features = tf.constant(rng.normal(size=(1, 30, 2)), tf.float32)
-    lattice = permutohedral.build(features)
-    matrix = permutohedral.filtered(lattice, tf.eye(30)[tf.newaxis])[0].numpy()
+    lattice = permutohedral.build_lattice(features)
+    matrix = permutohedral.gaussian_filter(lattice, tf.eye(30)[tf.newaxis])[0].numpy()
     values = tf.constant(rng.normal(size=(1, 30, 3)), tf.float32)
     weighting = rng.normal(size=(30, 3)).astype(np.float32)
     with tf.GradientTape() as tape:
         tape.watch(values)
-        found = permutohedral.filtered(lattice, values)
+        found = permutohedral.gaussian_filter(lattice, values)
         cost = tf.reduce_sum(found * weighting)
     np.testing.assert_allclose(found[0], matrix @ values[0], rtol=1e-4, atol=1e-4)
     gradient = tape.gradient(cost, values)[0]
@@ -154,10 +154,12 @@ def test_gradients_are_those_of_a_matrix(rng):
 def test_sets_of_points_do_not_see_each_other(rng):
     features = tf.constant(rng.normal(size=(5, 40, 5)), tf.float32)
     values = tf.constant(rng.normal(size=(5, 40, 2)), tf.float32)
-    together = permutohedral.filtered(permutohedral.build(features), values)
+    together = permutohedral.gaussian_filter(
+        permutohedral.build_lattice(features), values
+    )
     for i in range(5):
-        lattice = permutohedral.build(features[i : i + 1])
-        alone = permutohedral.filtered(lattice, values[i : i + 1])
+        lattice = permutohedral.build_lattice(features[i : i + 1])
+        alone = permutohedral.gaussian_filter(lattice, values[i : i + 1])
         np.testing.assert_allclose(together[i], alone[0], rtol=1e-4, atol=1e-4)
 
 
@@ -167,9 +169,9 @@ def test_a_graph_of_unknown_size_finds_the_same(rng, size):
 
     def find(images):
         features = permutohedral.bilateral_features(images, 67.0, 3.0)
-        lattice = permutohedral.build(features)
+        lattice = permutohedral.build_lattice(features)
         values = features[..., 2:] / 85
-        return permutohedral.filtered(lattice, values)
+        return permutohedral.gaussian_filter(lattice, values)
 
     spec = tf.TensorSpec((None, None, None, 3), tf.uint8)
     graph = tf.function(find, input_signature=[spec])
@@ -199,12 +201,12 @@ def test_features_are_columns_rows_and_colors_in_deviations(rng):
 )
 def test_keys_of_large_images_are_unique_or_it_is_said(side, alpha, beta, fits):
     extent = np.array([side / alpha, side / alpha, *[255 / beta] * 3])
-    assert permutohedral.fits(extent) == fits
+    assert lattice_math.fits(extent) == fits
     extremes = np.array(list(itertools.product([0, 1], repeat=5))) * extent
     vertices, _ = simplices_by_hand(extremes + 1e-3)
     coordinates = (vertices[..., :-1] - vertices[..., -1:]) // 6
     # Eleven bits for each, with the neighbors of the outermost.
     assert (np.ptp(coordinates, axis=(0, 1)).max() + 2 < 2**11) == fits
-    low, high = permutohedral.reach(extent)
+    low, high = lattice_math.reach(extent)
     assert (coordinates.min((0, 1)) >= np.floor(low) - 1).all()
     assert (coordinates.max((0, 1)) <= np.ceil(high) + 1).all()

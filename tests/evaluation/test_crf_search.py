@@ -100,7 +100,7 @@ def by_hand(run, shapes, looks):
         image = image_files.read_image(path)
         prediction = predictor.predict(image, scales=looks.eval_scales)
         logits = np.log(prediction.probabilities)
-        classes = engines.classes(logits, image, engines.chosen(FEW), ENGINE)
+        classes = engines.classes(logits, image, engines.parameters_of(FEW), ENGINE)
         label = image_files.read_mask(shapes / "labels" / "val" / path.name)
         plain += metrics.confusion_matrix(label, prediction.classes, 6, 255)
         refined += metrics.confusion_matrix(label, classes, 6, 255)
@@ -129,7 +129,7 @@ def test_the_crf_sees_each_image_at_its_own_size(
     assert np.abs(written - refined).sum() < 2e-3 * refined.sum()
     assert scores["pixel_accuracy"] == metrics.pixel_accuracy(written)
     assert scores["crf"] == {
-        **dataclasses.asdict(engines.chosen(FEW)),
+        **dataclasses.asdict(engines.parameters_of(FEW)),
         "engine": ENGINE,
     }
 

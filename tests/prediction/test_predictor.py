@@ -89,10 +89,10 @@ def test_what_is_no_image_is_an_error_that_names_the_argument(predictor, image):
 def test_a_crf_starts_from_the_logits_and_gives_its_marginals(predictor, rng):
     image = picture(rng, (40, 50))
     numbers = {"crf_w1": 4.0, "crf_sigma_alpha": 10.0, "crf_sigma_beta": 8.0}
-    crf = engines.chosen(CrfConfig(**numbers, crf_iterations=2))
+    crf = engines.parameters_of(CrfConfig(**numbers, crf_iterations=2))
     refined = predictor.predict(image, crf=crf, crf_engine="tensorflow")
     logits = predictor.predict(image, output="logits").logits
-    marginals = engines.refine(logits, image, crf, "tensorflow")
+    marginals = engines.mean_field(logits, image, crf, "tensorflow")
     np.testing.assert_array_equal(refined.probabilities, marginals)
     np.testing.assert_array_equal(refined.classes, marginals.argmax(-1))
 

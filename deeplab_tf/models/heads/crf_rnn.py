@@ -103,12 +103,12 @@ class _Kernel:
     """
 
     def __init__(self, features: Tensor):
-        self._lattice = permutohedral.build(features)
+        self._lattice = permutohedral.build_lattice(features)
         ones = ops.ones_like(features[..., :1])
-        self._norm = permutohedral.filtered(self._lattice, ones)
+        self._norm = permutohedral.gaussian_filter(self._lattice, ones)
 
     def __call__(self, values: Tensor) -> Tensor:
-        return permutohedral.filtered(self._lattice, values) / self._norm
+        return permutohedral.gaussian_filter(self._lattice, values) / self._norm
 
 
 def _mixed(values: Tensor, matrix: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import resource
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -116,6 +115,10 @@ def _system(proc: Path) -> Iterator[Room]:
 
 def _limits(proc: Path) -> Iterator[Room]:
     """Limits of the process: of its addresses, and of its data."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits.
+        return
     used = _table(proc / "self/status")
     for limit, name, flag in (
         (resource.RLIMIT_AS, "VmSize", "-v"),
