@@ -94,8 +94,8 @@ def _size(model: Mapping[str, Any], config: ListConfig) -> Size:
     from deeplab_tf.models import summary
 
     network = ModelConfig(**model)
-    found = summary.size(network, config.num_classes, config.input_size)
-    return dataclasses.asdict(found)
+    numbers = summary.summarize(network, config.num_classes, config.input_size)
+    return dataclasses.asdict(numbers)
 
 
 def _table(sizes: Iterable[Size], config: ListConfig) -> Iterator[str]:

@@ -139,20 +139,6 @@ def _scores(
         ) from None
 
 
-def valid_core(model: keras.Model) -> keras.Model:
-    """What a network of valid convolutions does within its mirrored image.
-
-    Returns:
-        Images `[N, n, m, 3]` as `model` takes them -> logits of U-Net, those that it
-        crops: `[N, n - 184, m - 184, C]` where the sides are 16 n + 12.
-    """
-    inner = keras.Model(
-        model.get_layer("mirror").output, model.get_layer("logits.crop").input[0]
-    )
-    images = keras.Input((None, None, 3), name="images")
-    return keras.Model(images, inner(model.get_layer("normalized")(images)))
-
-
 def _freeze(model: keras.Model, scopes: tuple[str, ...]) -> None:
     """Lets weights stay that the architecture does not train."""
     for layer in layers_of(model):

@@ -16,13 +16,13 @@ def on_a_pyramid(
     """
     images = keras.Input((*input_size, 3), name="images")
     size = max(1.0, *config.image_pyramid) / config.logits_stride
-    found = []
+    scores = []
     for scale, name in zip(config.image_pyramid, _names(config), strict=True):
         scaled = ResizeTo(scale, name=f"image.{name}")([images, images])
         logits = network(scaled)
-        found.append(ResizeTo(size, name=f"logits.{name}")([logits, images]))
+        scores.append(ResizeTo(size, name=f"logits.{name}")([logits, images]))
     merge = layers.Maximum if config.merge_method == "max" else layers.Average
-    merged = merge(name="merged_logits")(found) if len(found) > 1 else found[0]
+    merged = merge(name="merged_logits")(scores) if len(scores) > 1 else scores[0]
     return keras.Model(images, merged, name=f"{network.name}.pyramid")
 
 

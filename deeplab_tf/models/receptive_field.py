@@ -57,22 +57,22 @@ def fields(model: keras.Model) -> dict[str, int]:
     Raises:
         TypeError: The network has a layer that no rule is for.
     """
-    found: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     for axis in (0, 1):
         for name, view in _views(model, axis).items():
             if view:
-                found[name] = max(found.get(name, 0), round(view.field))
-    return found
+                lengths[name] = max(lengths.get(name, 0), round(view.field))
+    return lengths
 
 
 def _views(model: keras.Model, axis: int) -> dict[str, View | None]:
     """What the outputs of each layer see; layers come after those that they read."""
-    found: dict[str, View | None] = {}
+    views: dict[str, View | None] = {}
     for layer in model.operations:
         read = [] if isinstance(layer, layers.InputLayer) else [layer.input]
-        inputs = [found[source_layer(x)] for x in keras.tree.flatten(read)]
-        found[layer.name] = _rule(layer)(layer, inputs, axis)
-    return found
+        inputs = [views[source_layer(x)] for x in keras.tree.flatten(read)]
+        views[layer.name] = _rule(layer)(layer, inputs, axis)
+    return views
 
 
 def _rule(layer: Any) -> Rule:

@@ -19,7 +19,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Size:
+class Summary:
     """A network in numbers.
 
     Attributes:
@@ -45,7 +45,9 @@ class Size:
     multiply_adds: int
 
 
-def size(config: ModelConfig, num_classes: int, input_size: tuple[int, int]) -> Size:
+def summarize(
+    config: ModelConfig, num_classes: int, input_size: tuple[int, int]
+) -> Summary:
     """The numbers of a network; clears the Keras session, as it leaves no weights.
 
     Args:
@@ -65,7 +67,7 @@ def size(config: ModelConfig, num_classes: int, input_size: tuple[int, int]) -> 
             for scale in scales
         ]
         first = networks[0]
-        found = Size(
+        summary = Summary(
             architecture=config.head,
             model_variant=config.model_variant,
             num_classes=num_classes,
@@ -77,7 +79,7 @@ def size(config: ModelConfig, num_classes: int, input_size: tuple[int, int]) -> 
         )
     # Or the next scope would give the weights their values after all.
     keras.backend.clear_session()
-    return found
+    return summary
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

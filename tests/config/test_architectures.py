@@ -53,7 +53,7 @@ def test_every_architecture_has_a_row():
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["flags"].strip("`"))
 def test_a_row_has_the_numbers_of_its_network(row):
     config = named(row)
-    size = summary.size(config.model.onto(None), config.num_classes, (129, 129))
+    size = summary.summarize(config.model.onto(None), config.num_classes, (129, 129))
     assert f"{size.parameters:,}" == row["parameters"]
     assert str(size.output_stride) == row["output stride"]
 

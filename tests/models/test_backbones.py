@@ -14,9 +14,10 @@ from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from tests import narrow
-from tests.recorded import assert_all_learn, assign_rule_weights
+from tests.models import networks
+from tests.recorded import assign_rule_weights
 
-# The largest of each family take long to build; the smallest stand for them elsewhere.
+# The largest of each family take long to build; the smallest stand for them by day.
 LARGE = {
     *("nas_hnasnet", "nas_pnasnet", "mobilenet_v3_large_seg", "resnet_v1_50_beta"),
     *("resnet_v1_101", "resnet_v1_101_beta", "xception_65", "xception_71"),
@@ -26,17 +27,8 @@ LARGE = {
 # Those for one architecture alone are tested with it.
 NAMES = [name for name, backbone in BACKBONES.items() if not backbone.only_for]
 VARIANTS = [
-    pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+    pytest.param(name, marks=pytest.mark.nightly if name in LARGE else ())
     for name in NAMES
-]
-# More units of the same kinds than a shallower one, which stands for them where a test
-# is of the kinds: their numbers are held by tests of counts and of recorded logits.
-DEEPER = {
-    *("resnet_v1_101", "resnet_v1_101_beta", "resnet_101", "resnet_152"),
-    *("resnet_152_deep", "xception_65"),
-}
-KINDS = [
-    param for name, param in zip(NAMES, VARIANTS, strict=True) if name not in DEEPER
 ]
 # A NAS network has cells of other widths at another output stride, not of other rates;
 # a MobileNetV3 weighs channels by means, which other strides take over other pixels; a
@@ -46,25 +38,18 @@ ATROUS = [
     param
     for name, param in zip(NAMES, VARIANTS, strict=True)
     if not name.startswith(("nas_", "mobilenet_v3"))
-    and name not in {"resnet_101_deep", *DEEPER}
+    and name not in {"resnet_101_deep", *networks.DEEPER}
 ]
-# What a decoder may take, where it is not everything.
-TAPS = {
-    "mobilenet_edgetpu": {"c5"},
-    "mobilenet_v3_large_seg": {"c3", "c5"},
-    "mobilenet_v3_small_seg": {"c3", "c5"},
-    "vgg_16": {"c2", "c3", "c4", "c5"}
-    | {f"{kind}{block}" for kind in ("conv", "pool") for block in range(1, 6)},
-}
 # Of what is too wide to be tested in seconds.
-WIDTHS = dict.fromkeys(resnet_caffe.VARIANTS, 0.125)
+WIDTHS = dict.fromkeys(resnet_caffe.VARIANTS, 0.125) | {
+    name: 0.25 for name in BACKBONES if name.startswith("mobilenet")
+}
 # Strides of the features where the output stride asked for does not matter.
 OWN_STRIDES = {"nas_hnasnet": {"c2": 4, "c3": 8, "c4": 16, "c5": 8}}
 
 
-def network(variant, output_stride, size=(None, None)):
+def network(variant, backbone, output_stride, size=(None, None)):
     """A model of the features alone."""
-    backbone = narrow.thin(BACKBONES[variant])
     config = ModelConfig(
         output_stride=output_stride,
         depth_multiplier=WIDTHS.get(variant, 1.0),
@@ -76,26 +61,27 @@ def network(variant, output_stride, size=(None, None)):
 
 @functools.cache  # Tests read it and do not change it.
 def extractor(variant, output_stride):
-    """The same for images of any size, with the rule's weights."""
-    model = network(variant, output_stride)
+    """The same of few units, for images of any size, with the rule's weights."""
+    model = network(variant, narrow.narrow(BACKBONES[variant]), output_stride)
     assign_rule_weights(model, 1.3)
     return model
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("output_stride", [8, 16, 32])
+@pytest.mark.parametrize("output_stride", [8, 32])  # At 16: `test_networks`.
 def test_features_have_their_strides(variant, output_stride):
+    thin = narrow.thin(BACKBONES[variant])
     with keras.StatelessScope(initialize_variables=False):
-        found = network(variant, output_stride, (65, 97)).output
+        features = network(variant, thin, output_stride, (65, 97)).output
     strides = OWN_STRIDES.get(variant) or {
         level: min(stride, output_stride)
         for level, stride in {"c2": 4, "c3": 8, "c4": 16, "c5": 32}.items()
     }
-    levels = TAPS.get(variant, {"c2", "c3", "c4", "c5"})
-    assert found.keys() == levels
+    levels = networks.TAPS.get(variant, {"c2", "c3", "c4", "c5"})
+    assert features.keys() == levels
     for level in levels & strides.keys():
         step = strides[level]
-        assert found[level].shape[1:3] == (64 // step + 1, 96 // step + 1), level
+        assert features[level].shape[1:3] == (64 // step + 1, 96 // step + 1), level
 
 
 @pytest.mark.parametrize("variant", ATROUS)
@@ -112,38 +98,6 @@ def test_dense_features_contain_the_sparse_ones(variant, size, rng):
     if phase:  # Its border reads what the sparse network pads.
         sparse, subsampled = sparse[:, 1:-1, 1:-1], subsampled[:, 1:-1, 1:-1]
     assert np.abs(subsampled - sparse).max() < 1e-4 * sparse.std()
-
-
-@pytest.mark.parametrize("variant", KINDS)
-def test_every_weight_learns(variant, rng):
-    model = network(variant, 16)
-    images = rng.uniform(-1, 1, (2, 65, 65, 3)).astype(np.float32)
-    with tf.GradientTape() as tape:
-        features = model(images, training=True)
-        cost = tf.add_n([tf.reduce_sum(level**2) for level in features.values()])
-    assert_all_learn(model, tape, cost)
-
-
-@pytest.mark.parametrize("variant", KINDS)
-def test_saved_features_are_the_features(variant, rng, tmp_path):
-    model = extractor(variant, 16)
-    images = rng.uniform(-1, 1, (1, 33, 33, 3)).astype(np.float32)
-    expected = model(images)
-    model.save(tmp_path / "model.keras")
-    found = keras.models.load_model(tmp_path / "model.keras")(images)
-    assert found.keys() == expected.keys()
-    for level, values in expected.items():
-        np.testing.assert_array_equal(found[level], values)
-
-
-@pytest.mark.parametrize("variant", KINDS)
-def test_features_of_any_size_are_those_of_that_size(variant, rng):
-    image = rng.uniform(-1, 1, (2, 33, 65, 3)).astype(np.float32)
-    any_size = extractor(variant, 16)(image)["c5"].numpy()
-    fixed = network(variant, 16, (33, 65))
-    fixed.set_weights(extractor(variant, 16).get_weights())
-    this_size = fixed(image)["c5"].numpy()
-    np.testing.assert_allclose(any_size, this_size, atol=1e-5 * any_size.std())
 
 
 @pytest.mark.parametrize(

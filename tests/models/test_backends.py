@@ -63,7 +63,7 @@ def of(name, kind, recorded):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_and_gradients_are_those_on_tensorflow(recorded, name):
     for kind in ("logits", "gradient"):
@@ -76,7 +76,7 @@ def test_logits_and_gradients_are_those_on_tensorflow(recorded, name):
             assert scale(got - wanted) < 1e-5 * max(scale(wanted), least), what
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_batch_norm_learns_as_on_tensorflow(recorded):
     """It divides by deviations, of two values in the image pooling: roundings grow."""
     name = f"{LEARNING}, learning"

@@ -1,4 +1,4 @@
-"""What every head promises, on the smallest backbones."""
+"""ASPP, decoder, searched cell and pyramid, and what cannot be built."""
 
 import dataclasses
 import io
@@ -7,7 +7,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError, InputError
@@ -15,113 +14,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import weights_by_name
-from tests.recorded import SMALL, assert_all_learn, assign_rule_weights
-
-CONFIGS = {
-    "deeplab_v3": ModelConfig(depth_multiplier=0.25, atrous_rates=(2, 4)),
-    "deeplab_v3plus": SMALL,
-    "deeplab_v3_cascade": ModelConfig(
-        architecture="deeplab_v3_cascade",
-        model_variant="resnet_v1_18",
-        cascaded_blocks=1,
-    ),
-    **{
-        name: ModelConfig(
-            architecture=name, model_variant="mobilenet_v2", depth_multiplier=1 / 16
-        )
-        for name in ("pspnet", "refinenet", "gcn")
-    },
-}
-OTHERS = {
-    "bare": ModelConfig(depth_multiplier=0.25, add_image_level_feature=False),
-    "plain": ModelConfig(
-        depth_multiplier=0.25,
-        atrous_rates=(2,),
-        aspp_with_separable_conv=False,
-        decoder_output_stride=(8, 4),
-        decoder_use_separable_conv=False,
-        aspp_convs_filters=16,
-        decoder_filters=16,
-    ),
-    "v2": ModelConfig(
-        depth_multiplier=0.25,
-        atrous_rates=(2, 4),
-        aspp_with_batch_norm=False,
-        logits_kernel_size=3,
-    ),
-    "sum": dataclasses.replace(SMALL, decoder_use_sum_merge=True),
-    "plain sum": dataclasses.replace(
-        SMALL, decoder_use_sum_merge=True, decoder_use_separable_conv=False
-    ),
-    "bounded": dataclasses.replace(SMALL, use_bounded_activation=True),
-    "cell": ModelConfig(
-        depth_multiplier=0.25,
-        aspp_convs_filters=16,
-        dense_prediction_cell_json=(
-            "deeplab/core/dense_prediction_cell_branch5_top1_cityscapes.json"
-        ),
-    ),
-    "gated": ModelConfig(
-        model_variant="mobilenet_v3_small_seg",
-        aspp_convs_filters=16,
-        aspp_with_concat_projection=False,
-        aspp_with_squeeze_and_excitation=True,
-        image_se_uses_qsigmoid=True,
-        decoder_output_stride=(8,),
-        decoder_use_sum_merge=True,
-    ),
-    "windows": ModelConfig(
-        depth_multiplier=0.25,
-        image_pooling_crop_size=(33, 33),
-        image_pooling_stride=(2, 3),
-    ),
-}
-ALL = CONFIGS | OTHERS
-
-
-@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("size", [(65, 97), (64, 100), (33, 33)])
-def test_logits_have_the_stride_that_the_settings_tell(config, size):
-    logits = build(config, 5)(np.zeros((2, *size, 3), np.float32))
-    stride = config.logits_stride
-    assert logits.shape == (
-        2,
-        (size[0] - 1) // stride + 1,
-        (size[1] - 1) // stride + 1,
-        5,
-    )
-
-
-@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
-def test_every_weight_learns(config, rng):
-    model = build(config, 3)
-    images = rng.uniform(0, 255, (2, 65, 65, 3)).astype(np.float32)
-    with tf.GradientTape() as tape:
-        cost = tf.reduce_sum(model(images, training=True) ** 2)
-    assert_all_learn(model, tape, cost)
-
-
-@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
-def test_a_saved_network_is_the_network(config, rng, tmp_path):
-    model = build(config, 3)
-    assign_rule_weights(model, 1.3)
-    images = rng.uniform(0, 255, (1, 65, 65, 3)).astype(np.float32)
-    expected = model(images)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded(images), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_a_fixed_size_gives_what_any_size_gives(config, rng):
-    images = rng.uniform(0, 255, (1, 65, 97, 3)).astype(np.float32)
-    found = []
-    for size in ((None, None), (65, 97)):
-        keras.backend.clear_session()
-        model = build(config, 3, input_size=size)
-        assign_rule_weights(model, 1.3)
-        found.append(model(images).numpy())
-    np.testing.assert_allclose(*found, atol=1e-5)
+from tests.recorded import SMALL, assign_rule_weights
 
 
 def test_image_pooling_gives_every_position_the_mean_of_all(rng):

@@ -7,7 +7,7 @@ import pytest
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.backbones import BACKBONES
-from deeplab_tf.models.backbones.nas import Place, plan
+from deeplab_tf.models.backbones.nas import CellPlace, plan
 from deeplab_tf.models.backbones.nas_cell import Operation, cell
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
@@ -23,14 +23,14 @@ def features(variant, size=(None, None), **settings):
 def test_a_plan_says_where_cells_read_and_write():
     found = plan([0, 1, 2, 1, 2, 3, 3, 2], remove_last_stride=False)
     assert found == [
-        Place(width=1, entry=0, level=0),
-        Place(width=2, entry=0, level=1),
-        Place(width=4, entry=1, level=2),
-        Place(width=2, entry=1, level=1),
-        Place(width=4, entry=1, level=2),
-        Place(width=8, entry=2, level=3),
-        Place(width=8, entry=3, level=3),
-        Place(width=4, entry=2, level=2),
+        CellPlace(width=1, entry=0, level=0),
+        CellPlace(width=2, entry=0, level=1),
+        CellPlace(width=4, entry=1, level=2),
+        CellPlace(width=2, entry=1, level=1),
+        CellPlace(width=4, entry=1, level=2),
+        CellPlace(width=8, entry=2, level=3),
+        CellPlace(width=8, entry=3, level=3),
+        CellPlace(width=4, entry=2, level=2),
     ]
 
 

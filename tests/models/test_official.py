@@ -90,13 +90,13 @@ def assert_agrees(data):
 
 @pytest.mark.parametrize(
     "name",
-    [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_FILES)],
+    [*FAST, *(pytest.param(name, marks=pytest.mark.nightly) for name in SLOW_FILES)],
 )
 def test_logits_agree_with_the_official_ones(name):
     assert_agrees(golden(f"{name}.npz"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_further_recorded_networks_agree(path):
     assert_agrees(np.load(path))

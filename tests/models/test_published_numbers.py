@@ -126,10 +126,12 @@ def _id(case):
     return f"{config.head}-{config.model_variant}-{classes}-{config.cascaded_blocks}"
 
 
+# By day, docs/architectures.md has the numbers of each network (`test_architectures`).
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", TOTALS, ids=_id)
 def test_parameters_are_those_of_the_system(case):
     config, num_classes, expected = case
-    assert summary.size(config, num_classes, (65, 65)).parameters == expected
+    assert summary.summarize(config, num_classes, (65, 65)).parameters == expected
 
 
 def test_every_architecture_is_counted():
@@ -138,7 +140,7 @@ def test_every_architecture_is_counted():
 
 @pytest.mark.parametrize(("name", "expected"), LEARNABLE)
 def test_what_learns_is_what_the_authors_trained(name, expected):
-    assert summary.size(net(name), 21, (65, 65)).learnable_parameters == expected
+    assert summary.summarize(net(name), 21, (65, 65)).learnable_parameters == expected
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_multiply_adds_are_those_of_the_deeplab_v3plus_paper():
     # them they are 54.04.
     bare = dataclasses.replace(PLAIN, decoder_output_stride=())
     found = [
-        summary.size(config, 21, (513, 513)).multiply_adds / 1e9
+        summary.summarize(config, 21, (513, 513)).multiply_adds / 1e9
         for config in (PLAIN, bare, XCEPTION)
     ]
     assert found[0] - found[1] == pytest.approx(89.76 - 68.00, abs=0.005)
@@ -84,7 +84,7 @@ def test_fixed_parameters_are_counted_and_statistics_are_not():
     ],
 )
 def test_parameters_are_those_of_the_released_networks(config, parameters, learnable):
-    size = summary.size(config, 21, (65, 65))
+    size = summary.summarize(config, 21, (65, 65))
     assert (size.parameters, size.learnable_parameters) == (parameters, learnable)
 
 
@@ -93,13 +93,13 @@ def test_counting_gives_weights_no_values(monkeypatch):
         raise AssertionError("a weight was made")
 
     monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", fail)
-    assert summary.size(SMALL, 21, (65, 65)).parameters
+    assert summary.summarize(SMALL, 21, (65, 65)).parameters
     with pytest.raises(AssertionError, match="a weight was made"):
         build(SMALL, 21)
 
 
 def test_networks_that_are_built_after_counting_have_values():
-    summary.size(SMALL, 21, (65, 65))
+    summary.summarize(SMALL, 21, (65, 65))
     model = build(SMALL, 21)
     kernel = weights_by_name(model)["decoder/decoder_conv0_pointwise/weights"]
     assert float(keras.ops.std(kernel)) > 0
@@ -108,7 +108,7 @@ def test_networks_that_are_built_after_counting_have_values():
 def test_an_image_pyramid_adds_up_what_its_scales_cost():
     scaled = dataclasses.replace(SMALL, image_pyramid=(1.0, 0.5))
     both, whole, half = (
-        summary.size(config, 5, side)
+        summary.summarize(config, 5, side)
         for config, side in (
             (scaled, (65, 129)),
             (SMALL, (65, 129)),
@@ -188,11 +188,11 @@ def test_the_command_takes_the_flags_of_a_network(monkeypatch, capsys):
     cli.run(command.ListConfig, command.run)
     found = json.loads(capsys.readouterr().out)
     config = ModelConfig(decoder_output_stride=(4,), aspp_convs_filters=16)
-    expected = summary.size(config, 21, (257, 257))
+    expected = summary.summarize(config, 21, (257, 257))
     assert found == dataclasses.asdict(expected)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_list_has_every_architecture_and_feature_extractor():
     done = call("-m", "deeplab_tf.models", "--json", "--input_size=513,513")
     assert done.returncode == 0, done.stderr

@@ -3,17 +3,15 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones import BACKBONES
-from deeplab_tf.models.build import build, valid_core
+from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers.blocks import Style
 from deeplab_tf.models.layers.reflect_pad import Mirror
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.prediction import tiling
-from tests.recorded import assert_all_learn, assign_rule_weights
+from tests.recorded import assign_rule_weights
 
 SMALL = ModelConfig(architecture="unet", depth_multiplier=1 / 16)
 
@@ -42,13 +40,6 @@ def test_logits_have_the_size_of_the_image():
         assert logits.shape == (2, *size, 5)
 
 
-def test_the_valid_network_has_the_published_sizes():
-    core = valid_core(build(SMALL, 2))
-    for tile, side in ((572, 388), (188, 4), (204, 20)):
-        found = core(np.zeros((1, tile, tile, 3), np.float32))
-        assert found.shape == (1, side, side, 2)
-
-
 def test_the_path_has_the_published_sizes():
     model = build(SMALL, 2, input_size=(388, 388))
     assert model.get_layer("mirror").output.shape[1:3] == (572, 572)
@@ -72,54 +63,11 @@ def test_the_image_lies_where_its_mirrored_surroundings_end(rng):
     assign_rule_weights(model, 1.3)
     image = rng.uniform(0, 255, (1, 36, 50, 3)).astype(np.float32)
     around = np.pad(image, ((0, 0), (92, 92), (92, 94), (0, 0)), mode="reflect")
-    wanted = valid_core(model)(around).numpy()[:, :, :50]
+    valid = keras.Model(
+        model.get_layer("mirror").output, model.get_layer("logits.crop").input[0]
+    )
+    wanted = valid(model.get_layer("normalized")(around)).numpy()[:, :, :50]
     np.testing.assert_allclose(model(image), wanted, atol=1e-5 * wanted.std())
-
-
-@pytest.mark.parametrize("size", [(52, 100), (57, 63), (3, 40)])
-def test_overlapping_tiles_give_what_the_whole_gives(size, rng):
-    model = build(SMALL, 3)
-    assign_rule_weights(model, 1.3)
-    image = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
-    wanted = model(image).numpy()
-    for step in (32, 48, 384):
-        found = tiling.by_tiles(valid_core(model), image, step=step)
-        assert found.shape == wanted.shape
-        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.std())
-
-
-def test_a_tile_off_the_grid_of_the_pools_differs(rng):
-    model = build(SMALL, 3)
-    assign_rule_weights(model, 1.3)
-    core = valid_core(model)
-    image = rng.uniform(0, 255, (1, 220, 220, 3)).astype(np.float32)
-    whole = core(image).numpy()
-    on_grid = core(image[:, 16:, 16:]).numpy()
-    off_grid = core(image[:, 8 : 8 + 204, 8 : 8 + 204]).numpy()
-    np.testing.assert_allclose(on_grid, whole[:, 16:, 16:], atol=1e-5 * whole.std())
-    assert np.abs(off_grid - whole[:, 8:28, 8:28]).max() > 0.01 * whole.std()
-
-
-def test_a_step_off_the_grid_is_an_error():
-    with pytest.raises(ValueError, match="step=100: a multiple of 16 is needed"):
-        tiling.by_tiles(np.asarray, np.zeros((1, 9, 9, 3)), step=100)
-
-
-def test_every_weight_learns(rng):
-    model = build(SMALL, 3)
-    images = rng.uniform(0, 255, (2, 30, 40, 3)).astype(np.float32)
-    with tf.GradientTape() as tape:
-        cost = tf.reduce_sum(model(images, training=True) ** 2)
-    assert_all_learn(model, tape, cost)
-
-
-def test_a_saved_network_is_the_network(rng, tmp_path):
-    model = build(SMALL, 3)
-    assign_rule_weights(model, 1.3)
-    images = rng.uniform(0, 255, (1, 37, 51, 3)).astype(np.float32)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(images), model(images))
 
 
 def test_initial_values_keep_the_variance():

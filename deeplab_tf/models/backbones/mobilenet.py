@@ -37,7 +37,7 @@ STYLE = Style(
 )
 
 
-class Block(NamedTuple):
+class InvertedResidual(NamedTuple):
     """An inverted residual: wider inside than outside.
 
     Attributes:
@@ -62,7 +62,7 @@ class Block(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Network:
+class MobileNet:
     """A MobileNet.
 
     Attributes:
@@ -77,7 +77,7 @@ class Network:
 
     scope: str
     root: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[InvertedResidual, ...]
     last: int = 0
     activation: Activation = "relu6"
     divisor: int | None = None
@@ -85,7 +85,7 @@ class Network:
 
 
 def features(
-    images: Tensor, config: ModelConfig, style: Style, *, network: Network
+    images: Tensor, config: ModelConfig, style: Style, *, network: MobileNet
 ) -> Features:
     """Features of a MobileNet of any width."""
     if config.multi_grid:
@@ -99,21 +99,21 @@ def features(
     filters = width(network.root)
     name = f"{network.scope}.Conv"
     x = conv(images, filters, 3, style=outer, at=root, name=name)
-    found: Features = {}
+    outputs: Features = {}
     for i, (block, at) in enumerate(zip(network.blocks, stride_rates, strict=True)):
         name = f"{network.scope}.expanded_conv" + (f"_{i}" if i else "")
         block = block._replace(filters=width(block.filters))
         x, wide = _inverted_residual(x, block, at=at, style=style, name=name)
         if i in network.taps:
-            found[network.taps[i]] = wide
+            outputs[network.taps[i]] = wide
     if network.last:
         filters = width(network.last)
         x = conv(x, filters, 1, style=outer, name=f"{network.scope}.Conv_1")
-    return found | {"c5": x}
+    return outputs | {"c5": x}
 
 
 def _inverted_residual(
-    x: Tensor, block: Block, *, at: StrideRate, style: Style, name: str
+    x: Tensor, block: InvertedResidual, *, at: StrideRate, style: Style, name: str
 ) -> tuple[Tensor, Tensor]:
     """The block's output, and what its depthwise convolution gave."""
     style = dataclasses.replace(style, activation=block.activation)

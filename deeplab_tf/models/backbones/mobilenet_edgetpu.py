@@ -6,11 +6,16 @@ Reference: Gupta and Akin 2020, https://arxiv.org/abs/2003.02838.
 import functools
 
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.backbones.mobilenet import STYLE, Block, Network, features
+from deeplab_tf.models.backbones.mobilenet import (
+    STYLE,
+    InvertedResidual,
+    MobileNet,
+    features,
+)
 
-_fused = functools.partial(Block, activation="relu", fused=True)
-_plain = functools.partial(Block, activation="relu", expansion=4)
-_NETWORK = Network(
+_fused = functools.partial(InvertedResidual, activation="relu", fused=True)
+_plain = functools.partial(InvertedResidual, activation="relu", expansion=4)
+_NETWORK = MobileNet(
     scope="MobilenetEdgeTPU",
     root=32,
     blocks=(

@@ -7,19 +7,24 @@ Reference: Sandler et al. 2018, https://arxiv.org/abs/1801.04381; up to layer 18
 import functools
 
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.backbones.mobilenet import STYLE, Block, Network, features
+from deeplab_tf.models.backbones.mobilenet import (
+    STYLE,
+    InvertedResidual,
+    MobileNet,
+    features,
+)
 
-_NETWORK = Network(
+_NETWORK = MobileNet(
     scope="MobilenetV2",
     root=32,
     blocks=(
-        Block(16, expansion=1),
-        *(Block(24, 2), Block(24)),
-        *(Block(32, 2), *[Block(32)] * 2),
-        *(Block(64, 2), *[Block(64)] * 3),
-        *[Block(96)] * 3,
-        *(Block(160, 2), *[Block(160)] * 2),
-        Block(320),
+        InvertedResidual(16, expansion=1),
+        *(InvertedResidual(24, 2), InvertedResidual(24)),
+        *(InvertedResidual(32, 2), *[InvertedResidual(32)] * 2),
+        *(InvertedResidual(64, 2), *[InvertedResidual(64)] * 3),
+        *[InvertedResidual(96)] * 3,
+        *(InvertedResidual(160, 2), *[InvertedResidual(160)] * 2),
+        InvertedResidual(320),
     ),
     taps={2: "c2", 5: "c3", 12: "c4"},
 )

@@ -7,11 +7,16 @@ https://arxiv.org/abs/1905.02244.
 import functools
 
 from deeplab_tf.models.backbones.backbone import Backbone
-from deeplab_tf.models.backbones.mobilenet import STYLE, Block, Network, features
+from deeplab_tf.models.backbones.mobilenet import (
+    STYLE,
+    InvertedResidual,
+    MobileNet,
+    features,
+)
 
-_relu = functools.partial(Block, activation="relu")
-_swish = functools.partial(Block, activation="hard_swish")
-_LARGE = Network(
+_relu = functools.partial(InvertedResidual, activation="relu")
+_swish = functools.partial(InvertedResidual, activation="hard_swish")
+_LARGE = MobileNet(
     scope="MobilenetV3",
     root=16,
     blocks=(
@@ -28,7 +33,7 @@ _LARGE = Network(
     activation="hard_swish",
     taps={5: "c3"},
 )
-_SMALL = Network(
+_SMALL = MobileNet(
     scope="MobilenetV3",
     root=16,
     blocks=(

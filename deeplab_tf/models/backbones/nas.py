@@ -33,13 +33,13 @@ _STEM = ((64, 2), (64, 1), (128, 2))  # Filters and strides.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Network:
+class CellNetwork:
     """Cells of one kind at several levels; at level n the stride is 4 * 2**n.
 
     Attributes:
         scope: Of its weights.
         sums: What its cells compute.
-        levels: Output stride -> level of each cell; neighbours differ by one at most.
+        levels: Output stride -> level of each cell; neighbors differ by one at most.
         taps: Number of a cell, -1 for the stem -> level at which a decoder takes it.
     """
 
@@ -49,7 +49,7 @@ class Network:
     taps: Mapping[int, str]
 
 
-class Place(NamedTuple):
+class CellPlace(NamedTuple):
     """Where a cell stands.
 
     Attributes:
@@ -64,7 +64,7 @@ class Place(NamedTuple):
 
 
 def features(
-    images: Tensor, config: ModelConfig, style: Style, *, network: Network
+    images: Tensor, config: ModelConfig, style: Style, *, network: CellNetwork
 ) -> Features:
     """Features of a network of cells; c5 is activated, taps are not."""
     if config.multi_grid:
@@ -72,10 +72,10 @@ def features(
     places = plan(network.levels[config.output_stride], config.nas_remove_os32_stride)
     _check_size(images, places, config)
     stem = _stem(images, style, network.scope)
-    found, levels = [*stem], [-1, 0]
+    states, levels = [*stem], [-1, 0]
     for i, place in enumerate(places):
         name = f"{network.scope}.cell_{i}"
-        x, earlier = found[-1], found[-2]
+        x, earlier = states[-1], states[-2]
         if place.entry < levels[-1]:
             x = ResizeTo(2.0, name=f"{name}.enlarged")([x, x])
         if place.entry != levels[-2]:
@@ -91,9 +91,9 @@ def features(
             style=_of_cell(style, i, len(places)),
             name=name,
         )
-        found.append(x)
+        states.append(x)
         levels.append(place.level)
-    taps = {level: found[i + 2] for i, level in network.taps.items()}
+    taps = {level: states[i + 2] for i, level in network.taps.items()}
     x = activated(x, style=style, name=f"{network.scope}.{style.activation}")
     if config.nas_use_classification_head:
         x = _as_of_a_classifier(x, 4 * 2 ** levels[-1], config, style, network.scope)
@@ -138,7 +138,7 @@ def _of_cell(style: Style, number: int, cells: int) -> Style:
     return dataclasses.replace(style, drop_path=schedule)
 
 
-def plan(levels: Sequence[int], remove_last_stride: bool) -> list[Place]:
+def plan(levels: Sequence[int], remove_last_stride: bool) -> list[CellPlace]:
     """Turns levels into where the inputs of each cell, and its output, are. Pure.
 
     Args:
@@ -150,11 +150,11 @@ def plan(levels: Sequence[int], remove_last_stride: bool) -> list[Place]:
     places = []
     for before, level in itertools.pairwise(levels):
         here = min(level, deepest)
-        places.append(Place(2**level, min(before, here), here))
+        places.append(CellPlace(2**level, min(before, here), here))
     return places
 
 
-def _check_size(images: Tensor, places: list[Place], config: ModelConfig) -> None:
+def _check_size(images: Tensor, places: list[CellPlace], config: ModelConfig) -> None:
     """Raises where an enlarged image would not lie on the one it came from."""
     levels = [place.level for place in places]
     if levels == sorted(levels):
@@ -170,14 +170,14 @@ def _check_size(images: Tensor, places: list[Place], config: ModelConfig) -> Non
 
 def _stem(images: Tensor, style: Style, scope: str) -> tuple[Tensor, Tensor]:
     """Two features that are not activated: at stride 2, and at stride 4."""
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
     x = images
     for i, (filters, stride) in enumerate(_STEM):
         name = f"{scope}.conv{i}"
         x = bare_conv(x, filters, 3, style=style, name=name, at=StrideRate(stride))
-        found.append(batch_norm(x, style=style, name=f"{name}_bn"))
-        x = activated(found[-1], style=style, name=f"{name}.{style.activation}")
-    return found[-2], found[-1]
+        outputs.append(batch_norm(x, style=style, name=f"{name}_bn"))
+        x = activated(outputs[-1], style=style, name=f"{name}.{style.activation}")
+    return outputs[-2], outputs[-1]
 
 
 def _sep(kernel_size: int, state: int) -> Operation:
@@ -192,7 +192,7 @@ def _max(state: int) -> Operation:
     return Operation("max_pool", 3, state)
 
 
-_PNASNET = Network(
+_PNASNET = CellNetwork(
     scope="pnasnet",
     sums=(
         (_sep(5, 1), _max(1)),
@@ -208,7 +208,7 @@ _PNASNET = Network(
     },
     taps={-1: "c2", 3: "c3", 7: "c4"},
 )
-_HNASNET = Network(
+_HNASNET = CellNetwork(
     scope="hnasnet",
     sums=(
         (_atr(5, 1), _sep(3, 0)),

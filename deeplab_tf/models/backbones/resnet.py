@@ -20,7 +20,7 @@ from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activated, conv
 
 
-class Block(NamedTuple):
+class ResNetBlock(NamedTuple):
     """Units of one width; the last has the stride."""
 
     units: int
@@ -33,7 +33,7 @@ class Depth(NamedTuple):
 
     scope: str
     unit: Callable[[Tensor, int, StrideRate, Style, str], tuple[Tensor, Tensor]]
-    blocks: tuple[Block, ...]
+    blocks: tuple[ResNetBlock, ...]
 
 
 def features(
@@ -60,16 +60,16 @@ def features(
     x = root(images, widths, at=first, style=style, scope=depth.scope)
     name = f"{depth.scope}.pool1"
     x = layers.MaxPooling2D(3, pool.stride, padding="same", name=name)(x)
-    found: Features = {}
+    outputs: Features = {}
     for b, stride_rates in enumerate(blocks, start=1):
         for u, at in enumerate(stride_rates, start=1):
             name = f"{depth.scope}.block{b}.unit_{u}"
             x, tap = depth.unit(x, depth.blocks[b - 1].filters, at, style, name)
             if b < 4 and u == len(stride_rates) - 1:  # The last before the stride.
-                found[f"c{b + 1}"] = tap
+                outputs[f"c{b + 1}"] = tap
     if config.cascade is not None:
-        found["cascade"] = x
-    return found | {"c5": x}
+        outputs["cascade"] = x
+    return outputs | {"c5": x}
 
 
 def cascaded(depth: Depth, count: int) -> Depth:
@@ -200,15 +200,20 @@ def _variants(depth: Depth, widths: tuple[int, ...], mean_pixel: tuple) -> dict:
     }
 
 
-def _deep(units: tuple[int, int, int, int]) -> tuple[Block, ...]:
+def _deep(units: tuple[int, int, int, int]) -> tuple[ResNetBlock, ...]:
     filters, strides = (256, 512, 1024, 2048), (2, 2, 2, 1)
-    return tuple(map(Block, units, filters, strides))
+    return tuple(map(ResNetBlock, units, filters, strides))
 
 
 R18 = Depth(
     "resnet_v1_18",
     lite_bottleneck,
-    (Block(2, 64, 2), Block(2, 128, 2), Block(2, 256, 2), Block(2, 512, 1)),
+    (
+        ResNetBlock(2, 64, 2),
+        ResNetBlock(2, 128, 2),
+        ResNetBlock(2, 256, 2),
+        ResNetBlock(2, 512, 1),
+    ),
 )
 R50 = Depth("resnet_v1_50", bottleneck, _deep((3, 4, 6, 3)))
 R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))

@@ -49,14 +49,14 @@ def features(
     x = resnet.root(images, channels, at=StrideRate(2), style=style, scope=scope)
     x = layers.ZeroPadding2D(1, name=f"{scope}.pool1.pad")(x)
     x = layers.MaxPooling2D(3, 2, name=f"{scope}.pool1")(x)
-    found: Features = {}
+    outputs: Features = {}
     for b, stride_rates in enumerate(plan(units, config), start=1):
         filters = width(128 * 2**b, config)
         for u, at in enumerate(stride_rates, start=1):
             name = f"{scope}.block{b}.unit_{u}"
             x, _ = resnet.bottleneck(x, filters, at, style, name, early=not late)
-        found[f"c{b + 1}"] = x
-    return found
+        outputs[f"c{b + 1}"] = x
+    return outputs
 
 
 def plan(units: tuple[int, ...], config: ModelConfig) -> list[list[StrideRate]]:

@@ -25,14 +25,14 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
         and after pooling, and where the maxima were; "c5" is the last pool.
     """
     x = LocalResponseNorm(name="segnet_basic.norm")(images)
-    found = {}
+    outputs = {}
     for block in range(1, 5):
         name = f"segnet_basic.conv{block}"
         x = conv(x, width(64, config), 7, style=style, name=name)
-        found[f"conv{block}"] = x
+        outputs[f"conv{block}"] = x
         x, indices = PoolWithIndices(name=f"segnet_basic.pool{block}")(x)
-        found |= {f"pool{block}": x, f"indices{block}": indices}
-    return found | {"c5": x}
+        outputs |= {f"pool{block}": x, f"indices{block}": indices}
+    return outputs | {"c5": x}
 
 
 VARIANTS = {

@@ -25,7 +25,7 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
         "down1" to "down4" before each pooling, and "c5", the bottom.
     """
     # Every pool then has an even size, and the result, 184 less, holds the image.
-    x, found = Mirror(92, 16, rest=4, name="mirror")(images), {}
+    x, outputs = Mirror(92, 16, rest=4, name="mirror")(images), {}
     for level in range(1, 6):
         name = f"unet.down{level}"
         for i in (1, 2):
@@ -39,11 +39,11 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
             )
         if level > 3:
             x = Dropout(0.5, name=f"{name}.dropout")(x)
-        found[f"down{level}"] = x
+        outputs[f"down{level}"] = x
         if level < 5:
             x = layers.MaxPooling2D(2, name=f"{name}.pool")(x)
-    found["c5"] = found.pop("down5")
-    return found
+    outputs["c5"] = outputs.pop("down5")
+    return outputs
 
 
 VARIANTS = {

@@ -38,18 +38,18 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
     """
     form = style.vgg_form
     if form is None:
-        found = _atrous(images, config, style)
+        outputs = _atrous(images, config, style)
     elif form.indices:
-        found = _with_indices(images, config, style)
+        outputs = _with_indices(images, config, style)
     else:
-        found = _fixed(images, form, config, style)
+        outputs = _fixed(images, form, config, style)
     levels = {"c2": "conv3", "c3": "conv4", "c4": "conv5", "c5": "pool5"}
-    return found | {level: found[name] for level, name in levels.items()}
+    return outputs | {level: outputs[name] for level, name in levels.items()}
 
 
 def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
     """The trunk as a network was published."""
-    x, found = images, {}
+    x, outputs = images, {}
     if form.pad:
         # The first convolution reads one more.
         x = layers.ZeroPadding2D(form.pad - 1, name="vgg_16.pad")(x)
@@ -60,39 +60,39 @@ def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Fea
     pools = (style.training_form and form.training_pools) or form.pools
     for block, pool in enumerate(pools, start=1):
         rate = form.rate if block == 5 else 1
-        found[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
+        outputs[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
         if pool:
             x = _pooled(x, pool, name=f"vgg_16.pool{block}")
-        found[f"pool{block}"] = x
-    return found
+        outputs[f"pool{block}"] = x
+    return outputs
 
 
 def _with_indices(images: Tensor, config: ModelConfig, style: Style) -> Features:
     """The trunk with batch norm, and with the places of the maxima."""
-    x, found = images, {}
+    x, outputs = images, {}
     for block, (filters, count) in enumerate(_BLOCKS, start=1):
         for i in range(1, count + 1):
             name = f"vgg_16.conv{block}.conv{block}_{i}"
             x = unpooling.conv(x, width(filters, config), 3, style=style, name=name)
-        found[f"conv{block}"] = x
+        outputs[f"conv{block}"] = x
         pool = unpooling.PoolWithIndices(name=f"vgg_16.pool{block}")
-        x, found[f"indices{block}"] = pool(x)
-        found[f"pool{block}"] = x
-    return found
+        x, outputs[f"indices{block}"] = pool(x)
+        outputs[f"pool{block}"] = x
+    return outputs
 
 
 def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
     """The trunk at any output stride: pools that keep the size dilate what follows."""
-    x, found = images, {}
+    x, outputs = images, {}
     for block, at in enumerate(atrous.plan((2,) * 5, config.output_stride), start=1):
-        found[f"conv{block}"] = x = _block(x, block, config, style, rate=at.rate)
+        outputs[f"conv{block}"] = x = _block(x, block, config, style, rate=at.rate)
         name = f"vgg_16.pool{block}"
         if at.stride > 1:
             x = _pooled(x, HALVE, name=name)
         else:
             x = _dense_pool(x, at.rate, name=name)
-        found[f"pool{block}"] = x
-    return found
+        outputs[f"pool{block}"] = x
+    return outputs
 
 
 def _block(

@@ -25,7 +25,7 @@ from deeplab_tf.models.layers.blocks import (
 from deeplab_tf.models.layers.initializers import truncated_normal
 
 
-class Module(NamedTuple):
+class XceptionModule(NamedTuple):
     """Three separable convolutions beside a shortcut; the third has the stride.
 
     Attributes:
@@ -49,7 +49,7 @@ def features(
     style: Style,
     *,
     scope: str,
-    modules: tuple[Module, ...],
+    modules: tuple[XceptionModule, ...],
 ) -> Features:
     """Features of an Xception; a tap is a pointwise convolution before its ReLU."""
     strides = [module.stride for module in modules]
@@ -59,17 +59,19 @@ def features(
     outer = dataclasses.replace(style, padding="fixed")
     x = conv(images, 32, 3, at=root, style=outer, name=f"{name}_1")
     x = conv(x, 64, 3, style=style, name=f"{name}_2")
-    found: Features = {}
+    outputs: Features = {}
     for module, at in zip(modules, stride_rates, strict=True):
         name = f"{scope}.{module.scope}.xception_module"
         rates = _rates(module, at, config)
         x, tap = _module(x, module, at.stride, rates, style=style, name=name)
         if module.tap:
-            found[module.tap] = tap
-    return found | {"c5": x}
+            outputs[module.tap] = tap
+    return outputs | {"c5": x}
 
 
-def _rates(module: Module, at: StrideRate, config: ModelConfig) -> tuple[int, ...]:
+def _rates(
+    module: XceptionModule, at: StrideRate, config: ModelConfig
+) -> tuple[int, ...]:
     """Rates of the three convolutions; a multi-grid multiplies those of the last."""
     grid = config.multi_grid or (1, 1, 1)
     if len(grid) != 3:
@@ -82,7 +84,7 @@ def _rates(module: Module, at: StrideRate, config: ModelConfig) -> tuple[int, ..
 
 def _module(
     x: Tensor,
-    module: Module,
+    module: XceptionModule,
     stride: int,
     rates: tuple[int, ...],
     *,
@@ -117,19 +119,21 @@ def _module(
 
 def _modules(
     entry: tuple[tuple[int, int, str], ...], middle: int
-) -> tuple[Module, ...]:
+) -> tuple[XceptionModule, ...]:
     """Entry blocks of (filters, stride, tap), middle units, and the exit."""
     return (
         *(
-            Module(f"entry_flow.block{i}.unit_1", (f, f, f), stride, tap=tap)
+            XceptionModule(f"entry_flow.block{i}.unit_1", (f, f, f), stride, tap=tap)
             for i, (f, stride, tap) in enumerate(entry, start=1)
         ),
         *(
-            Module(f"middle_flow.block1.unit_{i}", (728, 728, 728), shortcut="sum")
+            XceptionModule(
+                f"middle_flow.block1.unit_{i}", (728, 728, 728), shortcut="sum"
+            )
             for i in range(1, middle + 1)
         ),
-        Module("exit_flow.block1.unit_1", (728, 1024, 1024), 2, tap="c4"),
-        Module("exit_flow.block2.unit_1", (1536, 1536, 2048), shortcut="none"),
+        XceptionModule("exit_flow.block1.unit_1", (728, 1024, 1024), 2, tap="c4"),
+        XceptionModule("exit_flow.block2.unit_1", (1536, 1536, 2048), shortcut="none"),
     )
 
 

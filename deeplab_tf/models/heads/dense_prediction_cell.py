@@ -38,18 +38,18 @@ def cell(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
             f"--dense_prediction_cell_json needs --output_stride=16 or 8, not "
             f"{config.output_stride}"
         )
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
     for i, branch in enumerate(_branches(path)):
-        source = x if branch["input"] < 0 else found[branch["input"]]
+        source = x if branch["input"] < 0 else outputs[branch["input"]]
         name = f"{SCOPE}.branch{i}"
         if branch["kernel"] == 1:
-            found.append(conv(source, filters, 1, style=style, name=name))
+            outputs.append(conv(source, filters, 1, style=style, name=name))
             continue
         # Of height and width, at output stride 16.
         rate = tuple(side * 16 // config.output_stride for side in branch["rate"])
         at = StrideRate(1, rate)  # type: ignore[arg-type]
-        found.append(separable_conv(source, filters, style=style, name=name, at=at))
-    x = layers.Concatenate(name=f"{SCOPE}.concat")(found)
+        outputs.append(separable_conv(source, filters, style=style, name=name, at=at))
+    x = layers.Concatenate(name=f"{SCOPE}.concat")(outputs)
     x = Dropout(0.1, name=f"{SCOPE}.dropout")(x)
     return conv(x, filters, 1, style=style, name=f"{SCOPE}.concat_projection")
 

@@ -31,13 +31,13 @@ def head(
     x = None
     for level in ("c5", "c4", "c3", "c2"):
         name = f"logits.{level}"
-        found = global_conv(features[level], num_classes, KERNEL_SIZE, style, name)
-        found = boundary_refined(found, style, f"{name}.refine")
+        scores = global_conv(features[level], num_classes, KERNEL_SIZE, style, name)
+        scores = boundary_refined(scores, style, f"{name}.refine")
         if x is None:
-            x = found
+            x = scores
             continue
-        x = resize_like(x, found, name=f"{name}.resize")
-        x = layers.Add(name=f"{name}.add")([x, found])
+        x = resize_like(x, scores, name=f"{name}.resize")
+        x = layers.Add(name=f"{name}.add")([x, scores])
         x = boundary_refined(x, style, f"{name}.refine_sum")
     for name, factor in (("half", 0.5), ("whole", 1.0)):
         x = ResizeTo(factor, name=f"logits.{name}.resize")([x, features["images"]])

@@ -45,7 +45,7 @@ def head(
 def refined(
     x: Tensor, coarse: Tensor | None, filters: int, style: Style, name: str
 ) -> Tensor:
-    """A block, section 3.2: features of one stride, and what was found at the next.
+    """A block, section 3.2: features of one stride, and the output of the next block.
 
     Args:
         x: `[N, h, w, C]`.

@@ -26,10 +26,10 @@ def resized(x: Tensor, size: Any) -> Tensor:
     if on_tensorflow():
         return resize.bilinear(x, size)
     height, width = x.shape[1:3]
-    found = ops.cast(x, "float32")
-    found = ops.einsum("nhwc,ih->niwc", found, hats(height, size[0]))
-    found = ops.einsum("nhwc,jw->nhjc", found, hats(width, size[1]))
-    return ops.cast(found, x.dtype)
+    y = ops.cast(x, "float32")
+    y = ops.einsum("nhwc,ih->niwc", y, hats(height, size[0]))
+    y = ops.einsum("nhwc,jw->nhjc", y, hats(width, size[1]))
+    return ops.cast(y, x.dtype)
 
 
 def hats(length: int, size: int) -> np.ndarray:

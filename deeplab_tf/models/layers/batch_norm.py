@@ -32,12 +32,12 @@ class FrozenableBatchNorm(layers.BatchNormalization):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         training = bool(training) and not self.frozen
         if backend_ops.on_tensorflow() and not (training and self.synchronized):
-            found = backend_ops.fused_batch_norm(inputs, self, training=training)
+            outputs = backend_ops.fused_batch_norm(inputs, self, training=training)
         else:
-            found = backend_ops.composed_batch_norm(
+            outputs = backend_ops.composed_batch_norm(
                 inputs, self, training=training, replicas=self.replicas
             )
-        x, mean, variance = found
+        x, mean, variance = outputs
         if training:
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
