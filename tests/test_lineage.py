@@ -116,7 +116,7 @@ def take_two_steps(network, records, folder):
         f"--train_logdir={folder}",
     )
     train(config)
-    assert reader.step_of(reader.find(str(folder))) == 2
+    assert reader.step_of(reader.find_checkpoint(str(folder))) == 2
     return config
 
 

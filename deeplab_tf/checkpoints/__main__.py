@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from deeplab_tf import cli, compat
 from deeplab_tf.config import ModelConfig
@@ -62,22 +63,20 @@ def _lines(path: str) -> Iterator[str]:
 
     stored = reader.open_checkpoint(path)
     numbers = sum(math.prod(shape) for shape in stored.shapes.values())
-    everything = stored.everything()
     yield f"checkpoint  {stored.prefix}"
     yield f"weights     {len(stored.shapes)}, {numbers:,} numbers"
-    yield f"besides     {len(everything) - len(stored.shapes)} of the training"
-    step = everything.get("global_step")
-    yield f"step        {reader.step_of(stored.prefix) if step is None else int(step)}"
+    yield f"besides     {len(stored.all_keys) - len(stored.shapes)} of the training"
+    yield f"step        {stored.step}"
     run = run_folder.read(Path(stored.prefix).parent)
-    config = run.model or infer_config.config(stored)
-    classes = infer_config.num_classes(stored)
+    config = run.model or infer_config.infer_model_config(stored)
+    classes = infer_config.infer_num_classes(stored)
     yield f"variant     {config.model_variant}"
     yield f"classes     {classes or 'none: an image classifier'}"
     yield f"flags       {' '.join(_flags(config)) or '(the defaults)'}"
     if run.model:
         yield "            (of config.json, which the commands read)"
     elif classes:
-        yield f"            {_checked(config, classes, stored.prefix)}"
+        yield f"            {_check(config, classes, stored)}"
 
 
 def _flags(config: ModelConfig) -> Iterator[str]:
@@ -87,13 +86,13 @@ def _flags(config: ModelConfig) -> Iterator[str]:
             yield f"--{field.name}={text(value)}"
 
 
-def _checked(config: ModelConfig, classes: int, prefix: str) -> str:
+def _check(config: ModelConfig, classes: int, stored: Any) -> str:
     """Whether a network of these flags takes all of the checkpoint."""
     from deeplab_tf.checkpoints import restore
     from deeplab_tf.models.build import build
 
     try:
-        restore.restore(build(config, classes), prefix)
+        restore.restore(build(config, classes), stored)
     except InputError as error:
         return f"(not all of them: {error})"
     return "(it has just these weights; rates and strides, here usual, leave no trace)"

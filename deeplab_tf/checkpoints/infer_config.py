@@ -1,10 +1,10 @@
-"""What a checkpoint holds, and the flags of the network that it is of."""
+"""Inferring the settings of a network from names and shapes of its weights."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deeplab_tf.checkpoints.reader import Stored
+from deeplab_tf.checkpoints.reader import CheckpointReader
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 
@@ -19,7 +19,7 @@ _LARGE = ("mobilenet_v3_large_seg", "Conv_1", 480)
 _SMALL = ("mobilenet_v3_small_seg", "Conv_1", 288)
 
 
-def num_classes(stored: Stored) -> int | None:
+def infer_num_classes(stored: CheckpointReader) -> int | None:
     """Channels of the logits; None for an image classifier."""
     if "logits/semantic/weights" in stored.shapes:
         return stored.shapes["logits/semantic/weights"][-1]
@@ -27,7 +27,7 @@ def num_classes(stored: Stored) -> int | None:
     return biases[-1] if biases else None  # A decoder that gives the logits.
 
 
-def config(stored: Stored) -> ModelConfig:
+def infer_model_config(stored: CheckpointReader) -> ModelConfig:
     """The network, as far as names and shapes of its weights tell.
 
     Rates, strides and multi-grid leave no trace in them: those are the usual ones.
@@ -35,8 +35,7 @@ def config(stored: Stored) -> ModelConfig:
     Raises:
         InputError: It is of no network that is known here.
     """
-    found = dict(_settings(stored.shapes, stored.prefix))
-    return ModelConfig(**found)
+    return ModelConfig(**dict(_settings(stored.shapes, stored.prefix)))
 
 
 def _settings(shapes: Shapes, prefix: str) -> Iterator[Setting]:

@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from deeplab_tf.checkpoints.reader import Stored
+from deeplab_tf.checkpoints.reader import CheckpointReader
 from deeplab_tf.errors import InputError
 
 Layers = Mapping[str, list[np.ndarray]]  # Weights of a layer, in the order of Keras.
@@ -30,7 +30,7 @@ _DEPTHS = {6: 50, 23: 101, 36: 152}  # Units of the third block -> layers.
 
 
 @dataclasses.dataclass(frozen=True)
-class Loaded(Stored):
+class InMemoryCheckpoint(CheckpointReader):
     """Weights in memory, as an open checkpoint."""
 
     arrays: Arrays
@@ -39,12 +39,12 @@ class Loaded(Stored):
         return {name: self.arrays[name] for name in names}
 
 
-def is_file(path: str) -> bool:
+def is_keras_file(path: str) -> bool:
     """Whether this is a file of Keras, by its name."""
     return path.endswith(".h5")
 
 
-def open_file(path: str, scopes: Collection[str] = ()) -> Loaded:
+def open_file(path: str, scopes: Collection[str] = ()) -> InMemoryCheckpoint:
     """Reads a file.
 
     Args:
@@ -61,8 +61,10 @@ def open_file(path: str, scopes: Collection[str] = ()) -> Loaded:
             f"{path}: of no VGG16, ResNet50, 101 or 152, or MobileNetV2; its layers "
             f"are {', '.join([*layers][:4]) or 'without names'}, ..."
         )
-    arrays = {_scoped(name, scopes): value for name, value in convert(layers).items()}
-    return Loaded(
+    arrays = {
+        _with_slim_scope(name, scopes): value for name, value in convert(layers).items()
+    }
+    return InMemoryCheckpoint(
         prefix=path,
         keys={name: name for name in arrays},
         shapes={name: value.shape for name, value in arrays.items()},
@@ -78,25 +80,25 @@ def read_layers(path: str) -> Layers:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
-    found: dict[str, list[np.ndarray]] = {}
+    layers: dict[str, list[np.ndarray]] = {}
 
     def visit(name: str, item: Any) -> None:
         if "weight_names" in item.attrs:  # Of Keras 1 and 2: a group is a layer.
             names = [_text(each) for each in item.attrs["weight_names"]]
-            found[name.rsplit("/", 1)[-1]] = [item[each][()] for each in names]
+            layers[name.rsplit("/", 1)[-1]] = [item[each][()] for each in names]
         elif "name" in item.attrs:  # Of Keras 3: "0", "1", ... are its weights.
             numbers = sorted(item, key=int)
-            found[_text(item.attrs["name"])] = [item[each][()] for each in numbers]
+            layers[_text(item.attrs["name"])] = [item[each][()] for each in numbers]
 
     try:
         with h5py.File(path) as file:
             file.visititems(visit)
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: no weights of Keras, or damaged ({error})") from None
-    return {name: values for name, values in found.items() if values}
+    return {name: values for name, values in layers.items() if values}
 
 
-def _scoped(name: str, scopes: Collection[str]) -> str:
+def _with_slim_scope(name: str, scopes: Collection[str]) -> str:
     """The name of a weight with TF-slim's scope, where the network has that."""
     slim = name.replace("resnet_", "resnet_v1_", 1)
     return slim if slim.split("/")[0] in scopes else name
@@ -106,7 +108,7 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _named(scope: str, values: list[np.ndarray]) -> Arrays:
+def _name_arrays(scope: str, values: list[np.ndarray]) -> Arrays:
     """The weights of a layer; a batch norm is told by their number."""
     if len(values) == len(_BATCH_NORM):
         kinds = tuple(f"BatchNorm/{kind}" for kind in _BATCH_NORM)
@@ -120,17 +122,17 @@ def _named(scope: str, values: list[np.ndarray]) -> Arrays:
 
 
 def _vgg(layers: Layers) -> Arrays:
-    found: Arrays = {}
+    arrays: Arrays = {}
     for layer, values in layers.items():
         scope = re.sub(r"block(\d)_conv(\d)", r"vgg_16/conv\1/conv\1_\2", layer)
         scope = {"fc1": "vgg_16/fc6", "fc2": "vgg_16/fc7"}.get(scope, scope)
-        found |= _named(scope, values)
-    _turn(found, "vgg_16/conv1/conv1_1/weights")
+        arrays |= _name_arrays(scope, values)
+    _swap_to_rgb(arrays, "vgg_16/conv1/conv1_1/weights")
     channels = layers["block5_conv3"][0].shape[-1]
     for name, depth in (("vgg_16/fc6/weights", channels), ("vgg_16/fc7/weights", 0)):
-        if name in found:
-            found[name] = _as_convolution(found[name], depth)
-    return found
+        if name in arrays:
+            arrays[name] = _as_convolution(arrays[name], depth)
+    return arrays
 
 
 def _as_convolution(matrix: np.ndarray, channels: int) -> np.ndarray:
@@ -148,15 +150,15 @@ def _resnet(layers: Layers) -> Arrays:
         re.fullmatch(r"conv4_block\d+_1_conv", name) is not None for name in layers
     )
     root = f"resnet_{_DEPTHS.get(units, 0)}"
-    found: Arrays = {}
+    arrays: Arrays = {}
     for layer, values in layers.items():
-        found |= _named(_unit(root, layer), values)
-    for name in [name for name in found if name.endswith("/biases")]:
+        arrays |= _name_arrays(_unit(root, layer), values)
+    for name in [name for name in arrays if name.endswith("/biases")]:
         mean = name.replace("/biases", "/BatchNorm/moving_mean")
-        if mean in found:
-            found[mean] = found[mean] - found.pop(name)
-    _turn(found, f"{root}/conv1/weights")
-    return found
+        if mean in arrays:
+            arrays[mean] = arrays[mean] - arrays.pop(name)
+    _swap_to_rgb(arrays, f"{root}/conv1/weights")
+    return arrays
 
 
 def _unit(root: str, layer: str) -> str:
@@ -170,17 +172,19 @@ def _unit(root: str, layer: str) -> str:
 
 
 def _mobilenet_v2(layers: Layers) -> Arrays:
-    found: Arrays = {}
+    arrays: Arrays = {}
     for layer, values in layers.items():
         name = re.sub("^bn_|_(bn|BN)$", "", layer)
         name = re.sub(r"^block_(\d+)_", r"expanded_conv_\1/", name)
         name = name.replace("expanded_conv_depth", "expanded_conv/depth")
         name = name.replace("expanded_conv_project", "expanded_conv/project")
-        found |= _named(f"MobilenetV2/{'Conv' if name == 'Conv1' else name}", values)
-    return found
+        arrays |= _name_arrays(
+            f"MobilenetV2/{'Conv' if name == 'Conv1' else name}", values
+        )
+    return arrays
 
 
-def _turn(arrays: Arrays, name: str) -> None:
+def _swap_to_rgb(arrays: Arrays, name: str) -> None:
     """Makes a kernel for BGR one for RGB."""
     arrays[name] = arrays[name][:, :, ::-1]
 

@@ -1,33 +1,52 @@
-"""Saving a run and going on with it: weights, slots, step and random state by name."""
+"""Checkpoint manager: saving a run, resuming it, and its best checkpoint.
+
+A checkpoint holds weights, slots, step and random state by name. The best one is kept
+in `best/`, which is a run's folder of its own.
+"""
 
 import contextlib
+import json
+import math
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import listing
+from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.checkpoints.reader import (
     DAMAGE,
-    is_file,
+    is_checkpoint,
     keys_by_kind,
+    listed_prefixes,
     newest,
     prefixes,
+    step_of,
 )
+from deeplab_tf.data import spec as specs
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import flush
+from deeplab_tf.files import flush, write_whole
 
 State = Mapping[str, Mapping[str, Any]]
 
+NAME = "model.ckpt"  # Before the step.
+BEST = "best"  # Folder, in that of the run, of its best checkpoint.
 DAMAGED = "damaged"  # Folder, in that of the run, of checkpoints that cannot be read.
+_METRICS = "metrics.json"
+_DESCRIPTION = (
+    run_folder.CONFIG,
+    specs.FILE_NAME,
+    "environment.txt",
+    "class_weights.txt",
+)
 
 
-class Keeper:
-    """The checkpoints of a training folder, `model.ckpt-<step>`.
+class CheckpointManager:
+    """Checkpoint manager of a training folder: `model.ckpt-<step>`, the newest few.
 
     Args:
         folder: Of the run.
@@ -57,27 +76,27 @@ class Keeper:
         Raises:
             InputError: It could not be written; nothing of it is left.
         """
-        name = f"{listing.NAME}-{step}"
+        name = f"{NAME}-{step}"
         prefix = str(self._folder / name)
-        if not self.writes or (name == self._saved and is_file(prefix)):
+        if not self.writes or (name == self._saved and is_checkpoint(prefix)):
             return prefix
-        names = [each for each in listing.names(self._folder) if each != name]
+        names = [each for each in _listed_names(self._folder) if each != name]
         names.append(name)
-        with self._told_of_failure(name):
+        with self._explain_failure(name):
             place = self._write(name)
             # Listed first: so, nothing is ever there that no save would remove.
-            listing.write(self._folder, names)
+            _write_listing(self._folder, names)
             self._move(place, name)
-        whole = [each for each in names if is_file(str(self._folder / each))]
+        whole = [each for each in names if is_checkpoint(str(self._folder / each))]
         for each in set(names) - set(whole[-self._keep :]):
-            listing.remove(self._folder, each)
-        listing.write(self._folder, whole[-self._keep :])
+            _remove(self._folder, each)
+        _write_listing(self._folder, whole[-self._keep :])
         self._saved = name
         return prefix
 
     def _write(self, name: str) -> Path:
         """Puts the files on the disk, in a hidden folder of their own."""
-        for left in self._folder.glob(f".{listing.NAME}-*.new"):
+        for left in self._folder.glob(f".{NAME}-*.new"):
             shutil.rmtree(left)  # Of a run that was killed.
         place = self._folder / f".{name}.new"
         place.mkdir(parents=True)
@@ -87,21 +106,21 @@ class Keeper:
         return place
 
     def _move(self, place: Path, name: str) -> None:
-        listing.remove(self._folder, name)  # One that an earlier run left.
-        for path in reversed(listing.files(place, name)):
+        _remove(self._folder, name)  # One that an earlier run left.
+        for path in reversed(_files(place, name)):
             path.replace(self._folder / path.name)  # With the index, it is there.
         place.rmdir()
         flush(self._folder)
 
     @contextlib.contextmanager
-    def _told_of_failure(self, name: str) -> Iterator[None]:
+    def _explain_failure(self, name: str) -> Iterator[None]:
         """Removes what was half written, and says how things stand."""
         try:
             yield
         except DAMAGE as error:
             shutil.rmtree(self._folder / f".{name}.new", ignore_errors=True)
-            if not is_file(str(self._folder / name)):
-                listing.remove(self._folder, name)
+            if not is_checkpoint(str(self._folder / name)):
+                _remove(self._folder, name)
             last = newest(str(self._folder))
             free = shutil.disk_usage(self._folder).free / 1e6
             raise InputError(
@@ -124,10 +143,10 @@ class Keeper:
             InputError: There are checkpoints, and none is of this network.
         """
         damaged: list[str] = []
-        found = prefixes(str(self._folder))
-        for prefix in reversed(found):
+        there = prefixes(str(self._folder))
+        for prefix in reversed(there):
             try:
-                self._take(prefix, keys_by_kind(prefix))
+                self._restore(prefix, keys_by_kind(prefix))
             except DAMAGE as error:
                 logging.warning(
                     "%s is damaged (%s); trying the one before", prefix, _reason(error)
@@ -137,13 +156,13 @@ class Keeper:
             if damaged and self.writes:
                 self._set_aside(damaged)
             return prefix
-        if found:
+        if there:
             raise InputError(f"{self._folder}: none of its checkpoints can be read")
         return None
 
-    def _take(self, prefix: str, given: Mapping[str, Mapping[str, str]]) -> None:
+    def _restore(self, prefix: str, given: Mapping[str, Mapping[str, str]]) -> None:
         """Assigns all variables; `given` are the keys by kind and name."""
-        keys = _agreed(prefix, given, self._state)
+        keys = _reconcile_keys(prefix, given, self._state)
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
         pairs = [
@@ -154,7 +173,7 @@ class Keeper:
         ]
         for name, variable, key in pairs:
             if tuple(shapes[key]) != tuple(variable.shape):
-                raise _of_another(prefix, f"has another shape of {name}")
+                raise _mismatch(prefix, f"has another shape of {name}")
         for _, variable, key in pairs:
             variable.assign(reader.get_tensor(key))
         if keys == given:
@@ -165,17 +184,15 @@ class Keeper:
             self._folder / DAMAGED,
             {Path(prefix).name for prefix in damaged},
         )
-        names = [name for name in listing.names(self._folder) if name not in broken]
+        names = [name for name in _listed_names(self._folder) if name not in broken]
         place.mkdir(exist_ok=True)
-        for path in [
-            each for name in broken for each in listing.files(self._folder, name)
-        ]:
+        for path in [each for name in broken for each in _files(self._folder, name)]:
             path.replace(place / path.name)
-        listing.write(self._folder, names)
+        _write_listing(self._folder, names)
         logging.warning("What is damaged is in %s now", place)
 
 
-def _agreed(
+def _reconcile_keys(
     prefix: str, keys: Mapping[str, Mapping[str, str]], state: State
 ) -> dict[str, Mapping[str, str]]:
     """Where the values of each kind are; without kinds that keep their own.
@@ -186,38 +203,38 @@ def _agreed(
     Raises:
         InputError: The checkpoint is of other settings.
     """
-    agreed = dict(keys)
+    reconciled = dict(keys)
     if state.get("averages") and not keys.get("averages"):
         logging.warning(
             "%s has no moving averages; they begin as its weights (--ema_decay)", prefix
         )
-        agreed["averages"] = keys.get("weights", {})
+        reconciled["averages"] = keys.get("weights", {})
     if keys.get("averages") and not state.get("averages"):
         raise InputError(
             f"{prefix} has moving averages; give --ema_decay as in that run, or choose "
             "another --train_logdir and this one as --tf_initial_checkpoint"
         )
     if not (keys.get("scaling") and state.get("scaling")):
-        agreed.pop("scaling", None)
-    for kind in {*state, *agreed} - {"scaling"}:
-        wanted, found = set(state.get(kind, ())), set(agreed.get(kind, ()))
+        reconciled.pop("scaling", None)
+    for kind in {*state, *reconciled} - {"scaling"}:
+        wanted, saved = set(state.get(kind, ())), set(reconciled.get(kind, ()))
         if kind == "averages":
-            found &= wanted
-        if wanted != found:
-            raise _of_another(prefix, _difference(kind, wanted, found))
-    return agreed
+            saved &= wanted
+        if wanted != saved:
+            raise _mismatch(prefix, _difference(kind, wanted, saved))
+    return reconciled
 
 
-def _difference(kind: str, wanted: set[str], found: set[str]) -> str:
+def _difference(kind: str, wanted: set[str], saved: set[str]) -> str:
     parts = [
         f"{what} {len(names)} {kind} as {min(names)}"
-        for what, names in (("lacks", wanted - found), ("has too", found - wanted))
+        for what, names in (("lacks", wanted - saved), ("has too", saved - wanted))
         if names
     ]
     return " and ".join(parts)
 
 
-def _of_another(prefix: str, how: str) -> InputError:
+def _mismatch(prefix: str, how: str) -> InputError:
     return InputError(
         f"{prefix} is of another network or optimizer: it {how}; choose another "
         "--train_logdir, or give the flags of that run"
@@ -229,3 +246,108 @@ def _reason(error: Exception) -> str:
     first = str(error).strip().splitlines()[0]
     without = re.sub(r"\{\{.*?\}\} *| *\[Op:\w+\]$", "", first)
     return without.rpartition("; ")[2] if ".new/" in without else without
+
+
+def keep_best(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
+    """Keeps a checkpoint in `best/` if its mIoU is above that of the one there.
+
+    Its files are links to those of the run, or copies where the disk has no links.
+    Whenever the process is killed, `best/` is the old one or the new one, whole.
+
+    Args:
+        folder: Of the run.
+        prefix: Of the checkpoint, on the disk.
+        scores: "miou", which None or NaN make no candidate, and any others.
+
+    Returns:
+        Whether it is the best now.
+
+    Raises:
+        OSError: It could not be written; the old one stays.
+    """
+    miou, best = scores.get("miou"), best_scores(folder).get("miou")
+    if miou is None or math.isnan(miou) or (best is not None and miou <= best):
+        return False
+    place, name = folder / BEST, Path(prefix).name
+    place.mkdir(exist_ok=True)
+    for left in place.glob(".*.new"):  # Of a process that was killed.
+        left.unlink()
+    for file in _DESCRIPTION:
+        if (folder / file).exists():
+            write_whole(place / file, (folder / file).read_bytes())
+    if not (_best_names(place) == [name] and is_checkpoint(str(place / name))):
+        _remove(place, name)  # Of a process that was killed on the way here.
+        for path in reversed(_files(folder, name)):
+            _link(path, place / path.name)
+    flush(place)
+    text = json.dumps({"step": step_of(prefix), **scores}, indent=1) + "\n"
+    write_whole(place / _METRICS, text)
+    flush(place)
+    _keep_only(place, name)
+    return True
+
+
+def best_scores(folder: Path) -> dict[str, Any]:
+    """What `metrics.json` of a run's `best/` says: step, miou and the others.
+
+    Empty where there is no best checkpoint.
+    """
+    place = folder / BEST
+    try:
+        scores = json.loads((place / _METRICS).read_text())
+        name = f"{NAME}-{scores['step']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    if not is_checkpoint(str(place / name)):
+        return {}
+    _keep_only(place, name)
+    return scores
+
+
+def _keep_only(place: Path, name: str) -> None:
+    """Makes a checkpoint the only one; it is whole, as are its scores."""
+    if _best_names(place) != [name]:
+        _write_listing(place, [name])
+    for other in {Path(prefix).name for prefix in prefixes(str(place))}:
+        if other != name:
+            _remove(place, other)
+
+
+def _best_names(place: Path) -> list[str]:
+    return [Path(prefix).name for prefix in listed_prefixes(str(place))]
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # Not all disks have links.
+        unfinished = target.with_name(f".{target.name}.new")
+        shutil.copyfile(path, unfinished)
+        flush(unfinished)
+        unfinished.replace(target)
+
+
+def _listed_names(folder: Path) -> list[str]:
+    """Checkpoints that a folder lists, there or not; else those that are there."""
+    listed = listed_prefixes(str(folder)) or prefixes(str(folder))
+    return [Path(prefix).name for prefix in listed]
+
+
+def _write_listing(folder: Path, names: Sequence[str]) -> None:
+    """Writes the file `checkpoint` as TensorFlow has it, the newest last."""
+    every = "".join(f'all_model_checkpoint_paths: "{name}"\n' for name in names)
+    newest = f'model_checkpoint_path: "{names[-1]}"\n'
+    write_whole(folder / "checkpoint", newest + every)
+    flush(folder)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """Index and data of a checkpoint, as far as they are there."""
+    index = folder / f"{name}.index"
+    return [*([index] if index.exists() else []), *folder.glob(f"{name}.data-*")]
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Removes a checkpoint, of which anything may be missing."""
+    for path in _files(folder, name):  # The index first: then, there is none.
+        path.unlink()

@@ -23,7 +23,7 @@ _COUNTERS = ("global_step", "beta1_power", "beta2_power")
 
 
 @dataclasses.dataclass(frozen=True)
-class Stored:
+class CheckpointReader:
     """An open checkpoint, official or native.
 
     Attributes:
@@ -47,30 +47,41 @@ class Stored:
         Raises:
             InputError: The file is damaged.
         """
-        reader = _reader(self.prefix)
-        try:
-            return {name: reader.get_tensor(self.keys[name]) for name in names}
-        except DAMAGE as error:
-            raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
+        return self._read({name: self.keys[name] for name in names})
 
-    def everything(self) -> dict[str, np.ndarray]:
-        """Weights, their averages, slots and counters by TF1 name.
+    @property
+    def all_keys(self) -> dict[str, str]:
+        """TF1 name -> key in the file, of weights, averages, slots and counters."""
+        keys = _reader(self.prefix).get_variable_to_shape_map()
+        if any(key.startswith(_PREFIX) for key in keys):
+            kinds = (_PREFIX, _AVERAGES, *_OTHERS)
+            keys = [key for key in keys if key.startswith(kinds)]
+        return {_official(key): key for key in keys}
+
+    def all_values(self) -> dict[str, np.ndarray]:
+        """Values of `all_keys`.
 
         Raises:
             InputError: The file is damaged.
         """
+        return self._read(self.all_keys)
+
+    @property
+    def step(self) -> int:
+        """The training step: the counter's or, without one, that of the name."""
+        if key := self.all_keys.get("global_step"):
+            return int(self._read({"step": key})["step"])
+        return step_of(self.prefix)
+
+    def _read(self, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
         reader = _reader(self.prefix)
-        keys = reader.get_variable_to_shape_map()
-        if any(key.startswith(_PREFIX) for key in keys):
-            kinds = (_PREFIX, _AVERAGES, *_OTHERS)
-            keys = [key for key in keys if key.startswith(kinds)]
         try:
-            return {_official(key): reader.get_tensor(key) for key in keys}
+            return {name: reader.get_tensor(key) for name, key in keys.items()}
         except DAMAGE as error:
             raise InputError(f"{self.prefix}: a damaged checkpoint ({error})") from None
 
 
-def find(path: str) -> str:
+def find_checkpoint(path: str) -> str:
     """The prefix of a checkpoint given as folder, prefix, `.index` or data file.
 
     Raises:
@@ -84,7 +95,7 @@ def find(path: str) -> str:
             raise InputError(f"{path}: no checkpoint in this folder; it holds {holds}")
         return latest
     prefix = _prefix(path)
-    if not is_file(path):
+    if not is_checkpoint(path):
         raise InputError(
             f"{path}: no such checkpoint; a folder, or model.ckpt-1000 without suffix, "
             "is needed"
@@ -92,7 +103,7 @@ def find(path: str) -> str:
     return prefix
 
 
-def is_file(path: str) -> bool:
+def is_checkpoint(path: str) -> bool:
     """Whether this is one checkpoint, not a folder of them."""
     return Path(f"{_prefix(path)}.index").exists()
 
@@ -112,14 +123,14 @@ def prefixes(folder: str) -> list[str]:
     Before them come those that it does not list, by their steps: all of them, where
     that file is missing or damaged, or lists what lay elsewhere.
     """
-    there = [prefix for prefix in listed(folder) if is_file(prefix)]
-    names = {Path(prefix).name for prefix in there}
-    found = [str(path.with_suffix("")) for path in Path(folder).glob("*.index")]
-    found.sort(key=lambda prefix: (step_of(prefix), prefix))
-    return [prefix for prefix in found if Path(prefix).name not in names] + there
+    listed = [prefix for prefix in listed_prefixes(folder) if is_checkpoint(prefix)]
+    names = {Path(prefix).name for prefix in listed}
+    there = [str(path.with_suffix("")) for path in Path(folder).glob("*.index")]
+    there.sort(key=lambda prefix: (step_of(prefix), prefix))
+    return [prefix for prefix in there if Path(prefix).name not in names] + listed
 
 
-def listed(folder: str) -> list[str]:
+def listed_prefixes(folder: str) -> list[str]:
     """What a folder's file `checkpoint` lists, there or not, the newest last."""
     try:
         state = tf.train.get_checkpoint_state(folder)
@@ -138,15 +149,15 @@ def step_of(prefix: str) -> int:
     return int(tail) if tail.isdigit() else 0
 
 
-def open_checkpoint(path: str) -> Stored:
-    """Opens a checkpoint given as `find` takes it.
+def open_checkpoint(path: str) -> CheckpointReader:
+    """Opens a checkpoint given as `find_checkpoint` takes it.
 
     Where a run kept moving averages of its weights, those are the weights.
 
     Raises:
         InputError: There is none, or it is damaged.
     """
-    prefix = find(path)
+    prefix = find_checkpoint(path)
     shapes = _reader(prefix).get_variable_to_shape_map()
     is_native = any(key.startswith(_PREFIX) for key in shapes)
     keys = {_official(key): key for key in shapes if _is_weight(key, is_native)}
@@ -156,7 +167,7 @@ def open_checkpoint(path: str) -> Stored:
             "%s: %d weights are moving averages (--ema_decay)", prefix, len(averages)
         )
     keys |= averages
-    return Stored(
+    return CheckpointReader(
         prefix=prefix,
         keys=keys,
         shapes={name: tuple(shapes[key]) for name, key in keys.items()},
@@ -181,13 +192,13 @@ def keys_by_kind(prefix: str) -> dict[str, dict[str, str]]:
         *DAMAGE: It is damaged.
     """
     reader = tf.train.load_checkpoint(prefix)
-    found: dict[str, dict[str, str]] = {}
+    keys: dict[str, dict[str, str]] = {}
     for key in reader.get_variable_to_shape_map():
         reader.get_tensor(key)
         kind, _, rest = key.partition("/")
         if rest and kind != "save_counter":
-            found.setdefault(kind, {})[_unescaped(rest)] = key
-    return found
+            keys.setdefault(kind, {})[_unescape(rest)] = key
+    return keys
 
 
 def _reader(prefix: str) -> Any:
@@ -209,10 +220,10 @@ def _official(key: str) -> str:
     kind = next((k for k in kinds if key.startswith(k)), None)
     if kind is None or not key.endswith(_SUFFIX):
         return key
-    name = _unescaped(key.removeprefix(kind))
+    name = _unescape(key.removeprefix(kind))
     return f"{name}/{_AVERAGE}" if kind == _AVERAGES else name
 
 
-def _unescaped(name: str) -> str:
+def _unescape(name: str) -> str:
     """Undoes the escapes of object-based checkpoints."""
     return name.removesuffix(_SUFFIX).replace(".S", "/").replace("..", ".")

@@ -1,18 +1,31 @@
-"""Weights into a network, by official name, with a report of what went where."""
+"""Restoring weights of a network by official name: all of them, or what there is.
+
+A network may start from any checkpoint, or from a file of Keras Applications. Where it
+has a smaller fc6 and fc7 than VGG's image classifier, theirs are decimated: Chen et al.
+2014, section 3.1, https://arxiv.org/abs/1412.7062. Of 7x7 pixels a 4x4 kernel has rows
+and columns 0, 2, 4, 6, and a 3x3 kernel 0, 3, 6. Of 4096 channels 1024 are every
+fourth, out of fc6 and into and out of fc7; which ones the authors kept is not known.
+Each of several branches (`fc6_1`, ...) starts from the same.
+"""
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
+import numpy as np
+from absl import logging
 
-from deeplab_tf.checkpoints.initial import open_initial
-from deeplab_tf.checkpoints.keras_applications import is_file
-from deeplab_tf.checkpoints.reader import Stored, open_checkpoint
+from deeplab_tf.checkpoints import keras_applications
+from deeplab_tf.checkpoints.reader import CheckpointReader, open_checkpoint
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.heads import AUXILIARY, LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
 
+Slices = tuple[slice, ...]
+_DENSE = re.compile(r"(vgg_16/fc[67])(?:_\d+)?(/(?:weights|biases))")
+_WHOLE = slice(None)
 _HINTS = {
     "decoder": "--decoder_output_stride=4",
     "aspp1": "--atrous_rates, 6,12,18 at output stride 16 or 12,24,36 at 8",
@@ -22,7 +35,7 @@ _HINTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class RestoreReport:
     """What became of the weights of a network and of a checkpoint, by official name.
 
     Attributes:
@@ -50,15 +63,20 @@ class Report:
         return "; ".join(parts)
 
 
-def restore(model: keras.Model, path: str) -> Report:
+def restore(model: keras.Model, checkpoint: str | CheckpointReader) -> RestoreReport:
     """Takes all weights of a network from a checkpoint that holds just this network.
 
     It may hold auxiliary layers, too, which a network that predicts has not.
 
+    Args:
+        model: The network.
+        checkpoint: Open, or a path that `reader.find_checkpoint` takes.
+
     Raises:
         InputError: A weight is missing, left over, or of another shape.
     """
-    stored, weights = open_checkpoint(path), weights_by_name(model)
+    stored = open_checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    weights = weights_by_name(model)
     report = _compare(stored, weights, exclude=())
     left = tuple(name for name in report.unused if not name.startswith(AUXILIARY))
     if report.missing or left:
@@ -71,7 +89,7 @@ def restore(model: keras.Model, path: str) -> Report:
 
 def initialize(
     model: keras.Model, path: str, *, exclude: tuple[str, ...] = ()
-) -> Report:
+) -> RestoreReport:
     """Starts a network from the weights that a checkpoint has for it.
 
     Args:
@@ -86,16 +104,16 @@ def initialize(
             the backbone; or a shape differs.
     """
     weights = weights_by_name(model)
-    stored = open_initial(path, weights)
+    stored = _open_initial(path, weights)
     report = _compare(stored, weights, exclude=exclude)
-    backbone, offered, found = (
+    backbone, offered, common = (
         [name for name in names if not name.startswith(last_layers())]
         for names in (weights, stored.keys, report.restored)
     )
     # A network may be its backbone several times over, as SegNet with its decoder.
-    if not found or len(found) < min(len(backbone), len(offered)) / 2:
+    if not common or len(common) < min(len(backbone), len(offered)) / 2:
         raise InputError(
-            f"{stored.prefix}: has {len(found)} of {len(backbone)} weights of "
+            f"{stored.prefix}: has {len(common)} of {len(backbone)} weights of "
             f"{model.name}: it is of {_scopes(stored.keys)}; set --model_variant"
         )
     _check_shapes(stored, weights, report.restored)
@@ -104,11 +122,11 @@ def initialize(
 
 
 def _compare(
-    stored: Stored, weights: Mapping[str, Any], *, exclude: tuple[str, ...]
-) -> Report:
+    stored: CheckpointReader, weights: Mapping[str, Any], *, exclude: tuple[str, ...]
+) -> RestoreReport:
     kept = {name for name in weights if exclude and name.startswith(exclude)}
     wanted = [name for name in weights if name not in kept]
-    return Report(
+    return RestoreReport(
         restored=tuple(name for name in wanted if name in stored.keys),
         excluded=tuple(name for name in weights if name in kept),
         missing=tuple(name for name in wanted if name not in stored.keys),
@@ -117,7 +135,7 @@ def _compare(
 
 
 def _check_shapes(
-    stored: Stored, weights: Mapping[str, Any], names: Collection[str]
+    stored: CheckpointReader, weights: Mapping[str, Any], names: Collection[str]
 ) -> None:
     shapes = {name: tuple(weights[name].shape) for name in names}
     wrong = [name for name in names if shapes[name] != stored.shapes[name]]
@@ -138,7 +156,7 @@ def _check_shapes(
         )
     else:
         hint = "set --depth_multiplier and --model_variant as it was trained"
-        if is_file(stored.prefix):
+        if keras_applications.is_keras_file(stored.prefix):
             hint += "; MobileNets of Keras want --divisible_by=8, too"
     raise InputError(
         f"{stored.prefix}: {name} is {_shape(has)} there, {_shape(needs)} here, and so "
@@ -146,7 +164,7 @@ def _check_shapes(
     )
 
 
-def _contradiction(stored: Stored, report: Report) -> str:
+def _contradiction(stored: CheckpointReader, report: RestoreReport) -> str:
     parts = []
     if report.missing:
         parts.append(f"lacks {len(report.missing)} weights ({_listed(report.missing)})")
@@ -166,7 +184,9 @@ def _contradiction(stored: Stored, report: Report) -> str:
     return f"{stored.prefix}: {' and '.join(parts)}; check {'; '.join(hints)}"
 
 
-def _assign(stored: Stored, weights: Mapping[str, Any], names: Collection[str]) -> None:
+def _assign(
+    stored: CheckpointReader, weights: Mapping[str, Any], names: Collection[str]
+) -> None:
     for name, value in stored.values(names).items():
         weights[name].assign(value)
 
@@ -182,3 +202,98 @@ def _listed(names: Collection[str]) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class DecimatedCheckpoint(CheckpointReader):
+    """A checkpoint of which a network takes some weights in part.
+
+    Attributes:
+        source: The checkpoint; `keys` are names in it.
+        parts: Which indices, of those weights.
+    """
+
+    source: CheckpointReader
+    parts: Mapping[str, Slices]
+
+    def values(self, names: Collection[str]) -> dict[str, np.ndarray]:
+        whole = self.source.values({self.keys[name] for name in names})
+        return {
+            name: whole[self.keys[name]][self.parts.get(name, ())] for name in names
+        }
+
+
+def _open_initial(path: str, weights: Mapping[str, Any]) -> CheckpointReader:
+    """Opens what a network starts from.
+
+    Args:
+        path: As `find_checkpoint` takes it, or an `.h5`.
+        weights: Of the network, by official name.
+
+    Raises:
+        InputError: There is nothing that could be read.
+    """
+    if keras_applications.is_keras_file(path):
+        scopes = {name.split("/")[0] for name in weights}
+        stored: CheckpointReader = keras_applications.open_file(path, scopes)
+    else:
+        stored = open_checkpoint(path)
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return decimate(stored, shapes)
+
+
+def decimate(
+    stored: CheckpointReader, shapes: Mapping[str, tuple[int, ...]]
+) -> CheckpointReader:
+    """The checkpoint, with fc6 and fc7 in the shapes that a network has of them.
+
+    Those that cannot be had from it by leaving out stay as they are.
+    """
+    sources = {
+        name: "".join(match.groups())
+        for name in shapes
+        if (match := _DENSE.fullmatch(name))
+    }
+    parts: dict[str, Slices] = {}
+    for name, source in sources.items():
+        has, wants = stored.shapes.get(source), shapes[name]
+        if has and stored.shapes.get(name) != wants and (part := _part(has, wants)):
+            parts[name] = part
+    if not parts:
+        return stored
+    used = {sources[name] for name in parts}
+    logging.info("%s: %s decimated", stored.prefix, ", ".join(sorted(used)))
+    keys = {name: name for name in stored.keys if name not in used}
+    return DecimatedCheckpoint(
+        prefix=stored.prefix,
+        keys=keys | {name: sources[name] for name in parts},
+        shapes={**stored.shapes, **{name: shapes[name] for name in parts}},
+        source=stored,
+        parts=parts,
+    )
+
+
+def _part(has: tuple[int, ...], wants: tuple[int, ...]) -> Slices | None:
+    """Which indices of a kernel, or of biases, make one of the wanted shape."""
+    if len(has) != len(wants):
+        return None
+    spatial = len(has) - 2  # Negative for biases.
+    pairs = zip(has, wants, strict=True)
+    part = [
+        _evenly(n, m) if axis < spatial else _every(n, m)
+        for axis, (n, m) in enumerate(pairs)
+    ]
+    return None if None in part else tuple(each for each in part if each)
+
+
+def _evenly(n: int, m: int) -> slice | None:
+    """Indices of m of n pixels at equal distances, with the first and the last."""
+    if n == m:
+        return _WHOLE
+    fits = 1 < m < n and (n - 1) % (m - 1) == 0
+    return slice(None, None, (n - 1) // (m - 1)) if fits else None
+
+
+def _every(n: int, m: int) -> slice | None:
+    """Indices of m of n channels at equal distances, with the first."""
+    return None if n % m else slice(None, None, n // m)

@@ -30,8 +30,9 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
 
 CONFIG = "config.json"
+SCHEMA = 1  # Of `config.json`; files without a number are read as 1.
 # Settings that may change on the way: no weight depends on them.
-_FREE = ("batch_norm_decay", "prediction_with_upsampled_logits")
+_MAY_CHANGE = ("batch_norm_decay", "prediction_with_upsampled_logits")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,10 +75,10 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
             way_out="choose another --train_logdir",
             renamed=config.data.classes_renamed,
         )
-        _tell_of_change(folder, before.spec, spec, config.train_split)
+        _warn_of_other_records(folder, before.spec, spec, config.train_split)
 
 
-def _tell_of_change(
+def _warn_of_other_records(
     folder: Path, before: DatasetSpec, now: DatasetSpec, split: str
 ) -> None:
     """Warns where a run goes on with other records than it began with."""
@@ -104,8 +105,8 @@ def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     """Describes a run in its folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(folder)
-    settings = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-    write_whole(folder / CONFIG, settings)
+    settings = {"schema": SCHEMA, **dataclasses.asdict(config)}
+    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
     (folder / "environment.txt").write_text(_environment())
 
 
@@ -120,6 +121,7 @@ def read(folder: Path) -> Run:
         return Run(spec=spec)
     try:
         settings = json.loads(path.read_text())
+        _check_schema(path, settings.get("schema", SCHEMA))
         data = DataConfig(**settings["data"])
         return Run(
             model=_record(ModelConfig, settings["model"]),
@@ -133,8 +135,18 @@ def read(folder: Path) -> Run:
                 else None
             ),
         )
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the settings of a run ({error})") from None
+
+
+def _check_schema(path: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise InputError(
+            f"{path}: schema {schema}, of a newer deeplab_tf than this, which reads "
+            f"{SCHEMA}; update it"
+        )
 
 
 def _record(record: type, settings: dict[str, Any]) -> Any:
@@ -149,7 +161,7 @@ def _check_same(folder: Path, before: ModelConfig, now: ModelConfig) -> None:
     changed = [
         field.name
         for field in dataclasses.fields(now)
-        if field.name not in _FREE
+        if field.name not in _MAY_CHANGE
         and getattr(before, field.name) != getattr(now, field.name)
     ]
     if changed:

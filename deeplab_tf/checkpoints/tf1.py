@@ -20,7 +20,7 @@ def write(prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputError: There is such a checkpoint already.
     """
-    if reader.is_file(prefix):
+    if reader.is_checkpoint(prefix):
         raise InputError(f"{prefix} is there already; remove it or take another")
     Path(prefix).parent.mkdir(parents=True, exist_ok=True)
     names = sorted(arrays)
@@ -48,6 +48,6 @@ def convert(path: str, prefix: str) -> int:
     Raises:
         InputError: There is none, it is damaged, or the new one is there already.
     """
-    arrays = reader.open_checkpoint(path).everything()
+    arrays = reader.open_checkpoint(path).all_values()
     write(prefix, arrays)
     return len(arrays)

@@ -54,7 +54,7 @@ def load(
     config = model.onto(run.model)
     network = build(config, spec.num_classes)
     report = restore.restore(network, path)
-    prefix = reader.find(path)
+    prefix = reader.find_checkpoint(path)
     logging.info("%s: %s", prefix, report)
     return Predictor(
         model=network,
@@ -129,7 +129,7 @@ def read_run(path: str) -> run_folder.Run:
     Raises:
         InputError: There is no checkpoint.
     """
-    return run_folder.read(Path(reader.find(path)).parent)
+    return run_folder.read(Path(reader.find_checkpoint(path)).parent)
 
 
 def number_classes(path: str, count: int | None = None) -> DatasetSpec:
@@ -140,7 +140,7 @@ def number_classes(path: str, count: int | None = None) -> DatasetSpec:
         count: Or as many as the checkpoint's logits have, if it has the usual ones.
     """
     if count is None:
-        count = infer_config.num_classes(reader.open_checkpoint(path))
+        count = infer_config.infer_num_classes(reader.open_checkpoint(path))
     count = count or specs.DATASETS[specs.DEFAULT].num_classes
     logging.info("Classes are numbered; --dataset would name them")
     return DatasetSpec(
@@ -161,8 +161,8 @@ def iterate_checkpoints(path: str, count: int, seconds: float) -> Iterator[str]:
     Raises:
         InputError: There is no checkpoint, and only one was asked for.
     """
-    if count == 1 or reader.is_file(path):
-        yield reader.find(path)
+    if count == 1 or reader.is_checkpoint(path):
+        yield reader.find_checkpoint(path)
         return
     last, remaining = None, count if count > 0 else math.inf
     while remaining:

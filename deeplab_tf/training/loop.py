@@ -8,8 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import best
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints import manager
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import InputData
@@ -40,7 +40,7 @@ class Loop:
         config: All settings.
         folder: Of the run.
         trainer: What takes steps.
-        keeper: What saves.
+        checkpoints: What saves.
         source: Of the training.
         evaluator: What evaluates in between, if anything does.
         expected_loss: Of the first step; see `warnings.expected_first_loss`.
@@ -49,7 +49,7 @@ class Loop:
     config: TrainConfig
     folder: Path
     trainer: Trainer
-    keeper: Keeper
+    checkpoints: CheckpointManager
     source: InputData
     evaluator: Evaluator | None = None
     expected_loss: float | None = None
@@ -95,7 +95,7 @@ class Loop:
                 "%s",
                 self.trainer.step,
                 self.config.watch.early_stopping_patience,
-                self.folder / best.FOLDER,
+                self.folder / manager.BEST,
             )
         elif ending:
             logging.info(
@@ -155,7 +155,7 @@ class Loop:
     def _check_patience(self) -> None:
         """Early stopping: whether the mIoU still grows, by the run's own scores."""
         patience = self.config.watch.early_stopping_patience
-        if patience and self.keeper.writes:
+        if patience and self.checkpoints.writes:
             scores = metrics_file.scores(self.folder)
             self._patience_ran_out = is_out_of_patience(scores, patience)
 
@@ -197,7 +197,7 @@ class Loop:
         if self.config.overfit_one_batch:
             rate = self.config.optimizer.base_learning_rate
             return f"One batch is not learned: take --base_learning_rate={rate / 10:g}"
-        if not self.keeper.writes:
+        if not self.checkpoints.writes:
             return "The first host's log says more"
         spec = self.trainer.spec
         return nan_dump.write(self.folder, self.source, self.config, spec, bad)
@@ -225,7 +225,7 @@ class Loop:
         if step == self._saved_step:
             return
         logs.save_interval(step)
-        save(self.trainer, self.keeper)
+        save(self.trainer, self.checkpoints)
         self._saved_step = step
 
     def _evaluates_at(self, step: int) -> bool:
@@ -246,8 +246,10 @@ class Loop:
         scores = self.evaluator.evaluate(weights, lambda: bool(self._signals))
         if scores is None:
             return  # A signal came; the evaluation is made when the run goes on.
-        if self.keeper.writes:
-            best.keep(self.folder, str(self.folder / f"model.ckpt-{step}"), scores)
+        if self.checkpoints.writes:
+            manager.keep_best(
+                self.folder, str(self.folder / f"model.ckpt-{step}"), scores
+            )
         logs.evaluated(step, scores, self.config.watch.eval_split)
         self._check_patience()
 
@@ -269,11 +271,11 @@ class Loop:
             first=self.trainer.step,
             total=self._total,
             batch_size=self.config.train_batch_size,
-            writes=self.keeper.writes,
+            writes=self.checkpoints.writes,
         )
 
 
-def save(trainer: Trainer, keeper: Keeper) -> None:
+def save(trainer: Trainer, checkpoints: CheckpointManager) -> None:
     """Saves the run, unless the last update broke it."""
     step, weights = trainer.step, weights_by_name(trainer.model).values()
     # The device is asked once for all.
@@ -284,6 +286,6 @@ def save(trainer: Trainer, keeper: Keeper) -> None:
             "causes: --base_learning_rate is too high, or batch norm has too small a "
             "batch (--fine_tune_batch_norm=false from trained weights)"
         )
-    saved = keeper.save(step)
-    if keeper.writes:
+    saved = checkpoints.save(step)
+    if checkpoints.writes:
         logging.info("Saved %s", saved)

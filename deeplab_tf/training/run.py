@@ -6,8 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import best, run_folder
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints import manager, run_folder
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.open_split import open_split
@@ -67,27 +67,27 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         accumulation_steps=config.devices.gradient_accumulation_steps,
     )
     trainer = setup.make_trainer(config, spec, loss, strategy)
-    keeper = Keeper(
+    checkpoints = CheckpointManager(
         folder,
         _state(trainer),
         keep=config.max_checkpoints_to_keep,
         writes=hosts.is_chief(strategy),
     )
-    start = _start(config, trainer, keeper)
+    start = _start(config, trainer, checkpoints)
     hosts.check_same_step(strategy, start, folder)
-    if not start and best.scores(folder):
+    if not start and manager.best_scores(folder):
         raise InputError(
-            f"{folder / best.FOLDER} holds the best checkpoint of an earlier run; move "
-            "it away, or choose another --train_logdir"
+            f"{folder / manager.BEST} holds the best checkpoint of an earlier run; "
+            "move it away, or choose another --train_logdir"
         )
     is_done = start >= config.optimizer.training_number_of_steps
-    if keeper.writes and not is_done:
+    if checkpoints.writes and not is_done:
         _describe(folder, config, spec, loss)
     loop = Loop(
         config=config,
         folder=folder,
         trainer=trainer,
-        keeper=keeper,
+        checkpoints=checkpoints,
         source=source,
         evaluator=_make_evaluator(config, spec, strategy),
         expected_loss=warnings.expected_first_loss(
@@ -117,9 +117,11 @@ def _state(trainer: Trainer) -> dict[str, dict]:
     }
 
 
-def _start(config: TrainConfig, trainer: Trainer, keeper: Keeper) -> int:
+def _start(
+    config: TrainConfig, trainer: Trainer, checkpoints: CheckpointManager
+) -> int:
     """Resumes the run in the folder, or begins one; returns its step."""
-    if resumed := keeper.resume():
+    if resumed := checkpoints.resume():
         logging.info("Resuming from %s, step %d", resumed, trainer.step)
         if config.tf_initial_checkpoint:
             logging.info("--tf_initial_checkpoint was read when the run began")

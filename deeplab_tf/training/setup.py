@@ -182,7 +182,7 @@ def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
     return {name: batch[name] for name in ("image", "label", "number")}
 
 
-def initialize(config: TrainConfig, trainer: Trainer) -> restore.Report | None:
+def initialize(config: TrainConfig, trainer: Trainer) -> restore.RestoreReport | None:
     """Reads the initial checkpoint, if one is given."""
     if not (initial := config.tf_initial_checkpoint):
         return None

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.checkpoints import tf1
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.checkpoints.reader import open_checkpoint
 
 
@@ -26,7 +26,7 @@ def run(tmp_path):
         "averages": variables(b__gamma=4.0),
         "counters": {"global_step": keras.Variable(9, dtype="int64")},
     }
-    Keeper(tmp_path / "run", state, keep=1).save(9)
+    CheckpointManager(tmp_path / "run", state, keep=1).save(9)
     return tmp_path / "run"
 
 
@@ -41,7 +41,7 @@ def test_averages_are_the_weights(run, caplog):
 
 def test_a_run_without_averages_has_its_weights(tmp_path, caplog):
     state = {"weights": variables(b__gamma=1.0)}
-    Keeper(tmp_path, state, keep=1).save(9)
+    CheckpointManager(tmp_path, state, keep=1).save(9)
     stored = open_checkpoint(str(tmp_path))
     assert stored.averaged == 0
     assert stored.values(["b/gamma"])["b/gamma"][0] == 1.0

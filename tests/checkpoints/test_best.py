@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints import best, reader, run_folder
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints import reader, run_folder
+from deeplab_tf.checkpoints.manager import CheckpointManager, best_scores, keep_best
 from deeplab_tf.config import DataConfig, TrainConfig
 from deeplab_tf.data.specs import DATASETS
 from tests.checkpoints.killing import Killed, stopping
@@ -19,7 +19,7 @@ from tests.checkpoints.killing import Killed, stopping
 def saved(folder, step, keep=5):
     """A checkpoint whose one weight is the step."""
     weights = {"a/weights": keras.Variable(np.full(3, step, np.float32))}
-    return Keeper(folder, {"weights": weights}, keep=keep).save(step)
+    return CheckpointManager(folder, {"weights": weights}, keep=keep).save(step)
 
 
 def weight(folder):
@@ -28,7 +28,7 @@ def weight(folder):
 
 
 def test_a_checkpoint_is_kept_while_none_is_better(tmp_path):
-    assert best.scores(tmp_path) == {}
+    assert best_scores(tmp_path) == {}
     for step, miou, better in (
         (1, None, False),
         (2, float("nan"), False),
@@ -39,9 +39,9 @@ def test_a_checkpoint_is_kept_while_none_is_better(tmp_path):
         (7, None, False),
     ):
         prefix = saved(tmp_path, step, keep=1)
-        assert best.keep(tmp_path, prefix, {"miou": miou, "iou": {"a": miou}}) == better
+        assert keep_best(tmp_path, prefix, {"miou": miou, "iou": {"a": miou}}) == better
     expected = {"step": 6, "miou": 0.6, "iou": {"a": 0.6}}
-    assert best.scores(tmp_path) == expected
+    assert best_scores(tmp_path) == expected
     assert json.loads((tmp_path / "best" / "metrics.json").read_text()) == expected
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [
         "checkpoint",
@@ -60,13 +60,13 @@ def test_the_best_is_a_folder_as_that_of_a_run(tmp_path):
         data=DataConfig(dataset="camvid", dataset_dir="records"),
     )
     run_folder.write(tmp_path, config, spec)
-    best.keep(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
+    keep_best(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
     assert run_folder.read(tmp_path / "best") == run_folder.read(tmp_path)
     assert run_folder.read(tmp_path / "best").model == config.model
     moved = shutil.copytree(tmp_path / "best", tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "best")
-    assert reader.find(str(moved)) == str(moved / "model.ckpt-3")
-    assert best.scores(tmp_path) == {}
+    assert reader.find_checkpoint(str(moved)) == str(moved / "model.ckpt-3")
+    assert best_scores(tmp_path) == {}
 
 
 def test_a_disk_without_links_has_copies(tmp_path, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_disk_without_links_has_copies(tmp_path, monkeypatch):
     prefix = saved(tmp_path, 3)
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", unsupported)
-        assert best.keep(tmp_path, prefix, {"miou": 0.5})
+        assert keep_best(tmp_path, prefix, {"miou": 0.5})
     assert weight(tmp_path / "best") == 3
     assert (tmp_path / "best" / "model.ckpt-3.index").stat().st_nlink == 1
     assert not list((tmp_path / "best").glob(".*"))
@@ -86,7 +86,7 @@ def test_a_disk_without_links_has_copies(tmp_path, monkeypatch):
 def test_no_moment_of_keeping_leaves_less_than_a_best_one(tmp_path, monkeypatch, links):
     """Killed before each change: the old or the new, with its own scores."""
     older = tmp_path / "older"
-    best.keep(older, saved(older, 3), {"miou": 0.5})
+    keep_best(older, saved(older, 3), {"miou": 0.5})
     saved(older, 7)
     seen = []
     for moment in range(100):
@@ -100,12 +100,12 @@ def test_no_moment_of_keeping_leaves_less_than_a_best_one(tmp_path, monkeypatch,
             for name in ("unlink", "replace", "link", "fsync"):
                 patch.setattr(os, name, stopping(getattr(os, name), steps, moment))
             with contextlib.suppress(Killed):
-                best.keep(folder, prefix, {"miou": 0.6})
+                keep_best(folder, prefix, {"miou": 0.6})
                 break
         at_once = weight(folder / "best")
-        found = best.scores(folder)
+        found = best_scores(folder)
         seen.append((at_once, found["miou"], weight(folder / "best")))
-        best.keep(folder, prefix, {"miou": 0.6})
+        keep_best(folder, prefix, {"miou": 0.6})
         assert weight(folder / "best") == 7
         assert len(list((folder / "best").glob("*.index"))) == 1
         assert not list((folder / "best").glob(".*"))
@@ -118,10 +118,10 @@ def unlinked(*_):
 
 
 def test_scores_without_their_checkpoint_are_none(tmp_path):
-    best.keep(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
+    keep_best(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
     (tmp_path / "best" / "model.ckpt-3.index").unlink()
-    assert best.scores(tmp_path) == {}
+    assert best_scores(tmp_path) == {}
     (tmp_path / "best" / "metrics.json").write_text("{")
-    assert best.scores(tmp_path) == {}
-    assert best.keep(tmp_path, str(tmp_path / "model.ckpt-3"), {"miou": 0.1})
+    assert best_scores(tmp_path) == {}
+    assert keep_best(tmp_path, str(tmp_path / "model.ckpt-3"), {"miou": 0.1})
     assert weight(tmp_path / "best") == 3

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints import initial, restore
-from deeplab_tf.checkpoints.keras_applications import Loaded
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints import restore
+from deeplab_tf.checkpoints.keras_applications import InMemoryCheckpoint
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
@@ -69,12 +69,12 @@ def test_fc6_and_fc7_of_vgg_are_decimated(
 
 def stored(shapes):
     arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
-    return Loaded("vgg", {n: n for n in shapes}, shapes, arrays)
+    return InMemoryCheckpoint("vgg", {n: n for n in shapes}, shapes, arrays)
 
 
 def test_branches_of_the_same_network_are_taken_as_they_are():
     shapes = {"vgg_16/fc6_1/weights": (3, 3, 8, 4), "vgg_16/fc6/weights": (7, 7, 8, 16)}
-    found = initial.decimated(
+    found = restore.decimate(
         stored(shapes), {"vgg_16/fc6_1/weights": (3, 3, 8, 4), "logits/weights": (1,)}
     )
     assert found.keys["vgg_16/fc6_1/weights"] == "vgg_16/fc6_1/weights"
@@ -85,11 +85,13 @@ def test_branches_of_the_same_network_are_taken_as_they_are():
 )
 def test_what_leaving_out_cannot_give_stays_and_fails_by_its_shape(wants):
     source = stored({"vgg_16/fc6/weights": (7, 7, 8, 16)})
-    assert initial.decimated(source, {"vgg_16/fc6/weights": wants}) is source
+    assert restore.decimate(source, {"vgg_16/fc6/weights": wants}) is source
 
 
 def save(model, folder):
-    return Keeper(folder, {"weights": weights_by_name(model)}, keep=1).save(1)
+    return CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=1).save(
+        1
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.checkpoints import reader, restore
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
@@ -57,8 +57,8 @@ def same(model, other):
 
 @pytest.mark.parametrize("suffix", ["", ".index", ".data-00000-of-00001"])
 def test_a_checkpoint_is_found_by_any_of_its_names(official, suffix):
-    assert reader.find(f"{official}{suffix}") == str(official)
-    assert reader.find(str(official.parent)) == str(official)
+    assert reader.find_checkpoint(f"{official}{suffix}") == str(official)
+    assert reader.find_checkpoint(str(official.parent)) == str(official)
 
 
 def test_a_folder_without_a_checkpoint_says_what_it_holds(tmp_path):
@@ -66,14 +66,14 @@ def test_a_folder_without_a_checkpoint_says_what_it_holds(tmp_path):
     with pytest.raises(
         InputError, match=r"no checkpoint in this folder; it holds notes"
     ):
-        reader.find(str(tmp_path))
+        reader.find_checkpoint(str(tmp_path))
     with pytest.raises(InputError, match="no such checkpoint"):
-        reader.find(str(tmp_path / "model.ckpt-3"))
+        reader.find_checkpoint(str(tmp_path / "model.ckpt-3"))
 
 
 def test_a_folder_with_one_checkpoint_needs_no_state_file(official):
     (official.parent / "checkpoint").unlink()
-    assert reader.find(str(official.parent)) == str(official)
+    assert reader.find_checkpoint(str(official.parent)) == str(official)
 
 
 def test_without_a_state_file_the_greatest_step_is_the_newest(official):
@@ -81,7 +81,7 @@ def test_without_a_state_file_the_greatest_step_is_the_newest(official):
     for path in list(folder.glob("model.ckpt-7.*")):
         shutil.copy(path, folder / path.name.replace("-7.", "-10."))
     (folder / "checkpoint").unlink()
-    assert reader.find(str(folder)) == str(folder / "model.ckpt-10")
+    assert reader.find_checkpoint(str(folder)) == str(folder / "model.ckpt-10")
 
 
 def test_extras_of_the_trainer_are_no_weights(official):
@@ -213,8 +213,9 @@ def test_a_damaged_checkpoint_is_named(official):
 def test_a_native_checkpoint_is_read_by_the_same_names(tmp_path):
     model, other = build(SMALL, 5), build(SMALL, 5)
     assign_rule_weights(model, 1.6)
-    keeper = Keeper(tmp_path, {"weights": weights_by_name(model)}, keep=2)
-    prefix = keeper.save(12)
+    state = {"weights": weights_by_name(model)}
+    checkpoints = CheckpointManager(tmp_path, state, keep=2)
+    prefix = checkpoints.save(12)
     stored = reader.open_checkpoint(prefix)
     assert set(stored.keys) == set(weights_by_name(model))
     restore.restore(other, str(tmp_path))
@@ -223,7 +224,9 @@ def test_a_native_checkpoint_is_read_by_the_same_names(tmp_path):
 
 def test_a_checkpoint_folder_may_be_moved(official, tmp_path):
     shutil.move(official.parent, tmp_path / "moved")
-    assert reader.find(str(tmp_path / "moved")).endswith("moved/model.ckpt-7")
+    assert reader.find_checkpoint(str(tmp_path / "moved")).endswith(
+        "moved/model.ckpt-7"
+    )
 
 
 @pytest.mark.slow

@@ -128,3 +128,24 @@ def test_an_export_under_the_names_of_another_data_set_is_refused(run, tmp_path)
             )
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_have_a_schema_and_without_one_are_read_as_before(begun):
+    path = begun / "config.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("schema") == 1
+    numbered = run_folder.read(begun)
+    path.write_text(json.dumps(settings))
+    assert run_folder.read(begun) == numbered
+    assert numbered.model == SMALL
+
+
+def test_settings_of_a_newer_schema_are_an_error(begun):
+    path = begun / "config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"schema": 2}))
+    with pytest.raises(InputError) as error:
+        run_folder.read(begun)
+    assert str(error.value) == (
+        f"{path}: schema 2, of a newer deeplab_tf than this, which reads 1; update it"
+    )

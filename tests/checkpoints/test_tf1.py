@@ -124,7 +124,7 @@ LARGE = ("edgetpu", "resnet", "xception")
 def test_flags_are_told_that_load_a_checkpoint(name, tmp_path, capsys, monkeypatch):
     expected = CONFIGS[name]
     folder = rule_checkpoint(tmp_path, expected, 7)
-    assert infer_config.config(open_checkpoint(str(folder))) == expected
+    assert infer_config.infer_model_config(open_checkpoint(str(folder))) == expected
     assert command.main(["inspect", str(folder)]) == 0
     told = dict(
         line.split(maxsplit=1)

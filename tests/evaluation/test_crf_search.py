@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from deeplab_tf import parallel
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import (
     AugmentConfig,
     CrfConfig,
@@ -74,7 +74,7 @@ def run(tmp_path_factory, shapes):
         augment=AugmentConfig(train_crop_size=(65, 65)),
     )
     run_folder.write(folder, train, shapes_spec.SPEC)
-    Keeper(folder, {"weights": weights}, keep=1).save(100)
+    CheckpointManager(folder, {"weights": weights}, keep=1).save(100)
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -44,7 +44,7 @@ def run(tmp_path_factory, shapes):
         augment=AugmentConfig(train_crop_size=(65, 65)),
     )
     run_folder.write(folder, config, shapes_spec.SPEC)
-    Keeper(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
+    CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
     return folder
 
 
@@ -181,7 +181,9 @@ def test_more_than_one_evaluation_waits_for_new_checkpoints(
     def appear(seconds):
         waits.append(seconds)
         model = build(SMALL, 6)
-        Keeper(folder, {"weights": weights_by_name(model)}, keep=5).save(len(waits))
+        CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=5).save(
+            len(waits)
+        )
 
     for name in ("config.json", "dataset.json"):
         (folder / name).write_text((run / name).read_text())

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.checkpoints import reader, restore
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.compat import source_layer
 from deeplab_tf.config import LossConfig, ModelConfig
 from deeplab_tf.data.specs import DATASETS
@@ -152,7 +152,7 @@ def test_zero_classifiers_cost_the_logarithm_of_the_classes_and_0_4_of_it(rng):
 def checkpoint(tmp_path):
     """Prefix of one of a training, auxiliary layers and all."""
     weights = weights_by_name(network(learning=True))
-    return Keeper(tmp_path, {"weights": weights}, keep=1).save(2)
+    return CheckpointManager(tmp_path, {"weights": weights}, keep=1).save(2)
 
 
 def test_a_network_that_predicts_takes_no_auxiliary_weights(checkpoint):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import best
+from deeplab_tf.checkpoints import manager
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -68,7 +68,7 @@ def test_the_best_checkpoint_is_a_run_of_its_own(watched, shapes, tmp_path):
     """The scores of the loop are those of eval.py, digit for digit."""
     told = {line["step"]: line for line in lines(watched, "miou")}
     assert list(told) == [2, 4]
-    kept = best.scores(watched)
+    kept = manager.best_scores(watched)
     assert kept["miou"] == max(line["miou"] for line in told.values())
     scores = evaluate(
         EvalConfig(
@@ -86,7 +86,7 @@ def test_a_run_without_progress_stops_and_stays(shapes, tmp_path, caplog):
     settings = config(tmp_path, shapes, 50, rate=1e-12, watch=watch)
     train(settings)
     assert "Stopped at step 3: no better mIoU in 2 evaluations" in caplog.text
-    assert best.scores(tmp_path)["step"] == 1
+    assert manager.best_scores(tmp_path)["step"] == 1
     train(settings)
     assert [line["step"] for line in lines(tmp_path, "miou")] == [1, 2, 3]
 

@@ -83,7 +83,7 @@ def trained(folder, shapes, feature, where, steps=STEPS):
         workers=where.workers,
     )
     assert set(run.end()) == {0}, run.text()
-    stored = tf.train.load_checkpoint(reader.find(str(folder)))
+    stored = tf.train.load_checkpoint(reader.find_checkpoint(str(folder)))
     names = stored.get_variable_to_shape_map()
     return {
         name: stored.get_tensor(name)

@@ -123,7 +123,7 @@ def _main(folder, number, replicas):
 
 def _together(folder, number, strategy, trainer):
     """What hosts say to each other, and then the end of one of them."""
-    from deeplab_tf.checkpoints.manager import Keeper
+    from deeplab_tf.checkpoints.manager import CheckpointManager
     from deeplab_tf.errors import InputError
     from deeplab_tf.models.weight_names import weights_by_name
     from deeplab_tf.training.distribution import hosts
@@ -144,14 +144,14 @@ def _together(folder, number, strategy, trainer):
         "slots": gradients.slots(trainer.optimizer, trainer.weights),
         "counters": {"global_step": trainer.optimizer.iterations},
     }
-    keeper = Keeper(folder / "run", state, keep=2)
+    checkpoints = CheckpointManager(folder / "run", state, keep=2)
     if hosts.is_chief(strategy):
-        keeper.save(STEPS)
+        checkpoints.save(STEPS)
     hosts.all_reduce_min(strategy, 0)
     weight = next(iter(state["weights"].values()))
     before = weight.numpy()
     weight.assign(weight * 0)
-    said["resumed"] = str(keeper.resume()), bool((weight.numpy() == before).all())
+    said["resumed"] = str(checkpoints.resume()), bool((weight.numpy() == before).all())
     (folder / f"{number}.json").write_text(json.dumps(said))
     try:
         with hosts.raise_on_lost_host(strategy):

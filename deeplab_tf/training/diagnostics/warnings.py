@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from deeplab_tf.checkpoints import keras_applications, reader
-from deeplab_tf.checkpoints.restore import Report
+from deeplab_tf.checkpoints.restore import RestoreReport
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import spec_compatibility
@@ -67,9 +67,9 @@ def warn_of_other_classes(
     spec: DatasetSpec, initial: str, excluded: Sequence[str]
 ) -> None:
     """Warns where logits start from those of other classes, of the same number."""
-    if excluded or keras_applications.is_file(initial):
+    if excluded or keras_applications.is_keras_file(initial):
         return
-    before = spec_.load(Path(reader.find(initial)).parent)
+    before = spec_.load(Path(reader.find_checkpoint(initial)).parent)
     if before is None or before.num_classes != spec.num_classes:
         return  # Shapes tell.
     if how := spec_compatibility.difference(before, spec):
@@ -84,7 +84,7 @@ def warn_of_other_classes(
 
 
 def warn_of_settings(
-    config: TrainConfig, model: keras.Model, report: Report | None
+    config: TrainConfig, model: keras.Model, report: RestoreReport | None
 ) -> None:
     """Warns of settings that are known to disappoint; see `diagnose_settings`."""
     diagnosis = diagnose_settings(config, model, report)
@@ -93,7 +93,7 @@ def warn_of_settings(
 
 
 def diagnose_settings(
-    config: TrainConfig, model: keras.Model, report: Report | None
+    config: TrainConfig, model: keras.Model, report: RestoreReport | None
 ) -> Diagnosis:
     """What is known of settings before the first step.
 

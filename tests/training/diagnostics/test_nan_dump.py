@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -88,7 +88,7 @@ def test_more_than_sixteen_pictures_are_of_no_use(source, tmp_path):
 def test_a_checkpoint_that_is_broken_already_is_told(source, tmp_path):
     weights = {"a/weights": tf.Variable([1.0]), "b/weights": tf.Variable([np.inf])}
     state = {name: Weight(value) for name, value in weights.items()}
-    Keeper(tmp_path, {"weights": state}, keep=1).save(6)
+    CheckpointManager(tmp_path, {"weights": state}, keep=1).save(6)
     explained = nan_dump.write(tmp_path, source, CONFIG, SPEC, BAD)
     assert f"b/weights is not finite in {tmp_path}/model.ckpt-6 already" in explained
 

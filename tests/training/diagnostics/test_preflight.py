@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import OptimizerConfig
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import tfrecord
@@ -70,7 +70,7 @@ def test_other_classes_in_the_folder_and_in_the_checkpoint(
     tmp_path, shapes, caplog, no_room
 ):
     model = build(SMALL, 3)
-    Keeper(tmp_path, {"weights": weights_by_name(model)}, keep=1).save(7)
+    CheckpointManager(tmp_path, {"weights": weights_by_name(model)}, keep=1).save(7)
     with_classes(3, shapes).save(tmp_path)
     checked(tmp_path, shapes, tf_initial_checkpoint=str(tmp_path))
     assert f"Wrong: {tmp_path}: holds a run on" in caplog.text

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from deeplab_tf.checkpoints.restore import Report
+from deeplab_tf.checkpoints.restore import RestoreReport
 from deeplab_tf.config import (
     DataConfig,
     DevicesConfig,
@@ -40,7 +40,7 @@ def test_settings_are_seen_in_the_network(caplog):
     assert "from 4 images at a time" in messages[0]
     assert "initial values (decay 0.9997)" in messages[1]
     restored = tuple(weights_by_name(model))
-    report = Report(restored=restored, excluded=(), missing=(), unused=())
+    report = RestoreReport(restored=restored, excluded=(), missing=(), unused=())
     diagnosis = run_warnings.diagnose_settings(config, model, report)
     assert diagnosis.wrong == ()
     assert list(diagnosis.advice) == messages[:1]

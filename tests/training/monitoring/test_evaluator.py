@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.checkpoints.manager import Keeper
+from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -67,7 +67,7 @@ def expected(weights, shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     settings = config(shapes, train_logdir=str(folder))
     run_folder.write(folder, settings, SPEC)
-    Keeper(folder, {"weights": weights}, keep=1).save(1)
+    CheckpointManager(folder, {"weights": weights}, keep=1).save(1)
     return evaluate(
         EvalConfig(
             checkpoint_dir=str(folder),
