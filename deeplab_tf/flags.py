@@ -51,6 +51,16 @@ def parse(
     return record(**_settings(record, values))
 
 
+def names(record: type) -> list[str]:
+    """Names of a record's flags, and of those of the records inside it."""
+    return [
+        field.name
+        for group, _ in _groups(record)
+        for field in dataclasses.fields(group)
+        if "help" in field.metadata
+    ]
+
+
 def _define(record: type, retired: Retired) -> flags.FlagValues:
     """Flags of the record, of absl's own logging, and the retired ones."""
     values = flags.FlagValues()

@@ -21,7 +21,16 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: There is no such file, or it is no image.
     """
-    return np.asarray(_rgb(path, ImageOps.exif_transpose(_open(path))))
+    return to_array(_open(path), path)
+
+
+def to_array(image: Image.Image, path: Path = Path("image")) -> np.ndarray:
+    """A Pillow image as RGB, uint8 `[H, W, 3]`, turned as its EXIF orientation says.
+
+    Raises:
+        InputError: Its values have no meaning as colors; names `path`.
+    """
+    return np.asarray(_rgb(path, ImageOps.exif_transpose(image)))
 
 
 def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:

@@ -49,6 +49,16 @@ def receptive_field(model: keras.Model) -> int:
     return fields(model)[source_layer(model.outputs[-1])]
 
 
+def coarsest_stride(model: keras.Model) -> int:
+    """Input size over that of the network's coarsest features: its output stride.
+
+    Raises:
+        TypeError: The network has a layer that no rule is for.
+    """
+    views = _views(model, axis=0).values()
+    return round(max(view.jump for view in views if view))
+
+
 def fields(model: keras.Model) -> dict[str, int]:
     """Layer name -> pixels along the longer side of what a cell of its output sees.
 

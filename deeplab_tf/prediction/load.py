@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 from absl import logging
 
 from deeplab_tf.checkpoints import infer_config, reader, restore, run_folder
@@ -20,7 +21,11 @@ from deeplab_tf.data import open_split, specs
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.errors import InputError
+from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
+from deeplab_tf.models.receptive_field import coarsest_stride
+from deeplab_tf.models.registration import register
 from deeplab_tf.prediction.predictor import CROP_SIZE, Predictor
 
 
@@ -65,6 +70,74 @@ def load(
         checkpoint=prefix,
         softmax_twice=compatibility.official_bugs,
     )
+
+
+def load_keras(
+    path: str,
+    *,
+    spec: DatasetSpec | None = None,
+    model: Overrides[ModelConfig] = Overrides(ModelConfig()),
+    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig()),
+    crop_size: tuple[int, int] | None = None,
+) -> Predictor:
+    """Opens a `.keras` file of a network that `build` made.
+
+    The file holds graph and weights; what else prediction needs, its name and its
+    strides tell.
+
+    Args:
+        path: Of the file.
+        spec: Its classes; by default numbered ones.
+        model: Settings of the network, which win.
+        resize: Range of sizes into which images are to be brought.
+        crop_size: To which smaller images are padded, or 513, 513.
+
+    Raises:
+        InputError: It cannot be read, or is no network of ours.
+    """
+    register()
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: not a network of deeplab_tf ({reason})") from None
+    architecture, _, variant = network.name.rpartition(".")
+    if variant not in BACKBONES:
+        raise InputError(
+            f"{path}: a model named {network.name}, not a network of deeplab_tf"
+        )
+    config = ModelConfig(
+        architecture=architecture,
+        model_variant=variant,
+        output_stride=coarsest_stride(network),
+        decoder_output_stride=_decoder_stride(network),
+    )
+    own_size = network.input_shape[1:3]
+    if None not in own_size:
+        network = _of_any_size(network)
+    return Predictor(
+        model=network,
+        config=model.onto(config),
+        spec=spec or number_classes(path, network.outputs[-1].shape[-1]),
+        resize=resize.onto(None),
+        crop_size=crop_size or (CROP_SIZE if None in own_size else own_size),
+    )
+
+
+def _of_any_size(network: keras.Model) -> keras.Model:
+    """The same graph and weights, for images of any size."""
+    images = keras.Input((None, None, 3), name="images")
+    clone = keras.models.clone_model(network, input_tensors=images)
+    clone.set_weights(network.get_weights())
+    return clone
+
+
+def _decoder_stride(network: keras.Model) -> tuple[int, ...]:
+    """Input size over decoder size, if it has a decoder."""
+    if not any(layer.name.startswith("decoder.") for layer in network.layers):
+        return ()
+    _, height, _, _ = network.compute_output_shape((1, 257, 257, 3))
+    return (256 // (height - 1),)
 
 
 def load_with_records(

@@ -1,0 +1,441 @@
+"""The Python API: load, build and train networks; predict, evaluate and export.
+
+`deeplab_tf` has these names, and loads TensorFlow and Keras when one is used. Settings
+have the names of their flags (`python train.py --help`), without the dashes; so have
+error messages.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import keras
+import numpy as np
+from PIL import Image
+
+from deeplab_tf import compat, flags
+from deeplab_tf.config import (
+    DataConfig,
+    InferenceConfig,
+    ModelConfig,
+    ResizeConfig,
+    TfdsConfig,
+    TrainConfig,
+)
+from deeplab_tf.config.architectures import ARCHITECTURES
+from deeplab_tf.config.fields import Overrides, flag, text
+from deeplab_tf.crf import engines
+from deeplab_tf.data import image_files, open_split, specs
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.errors import InputError
+from deeplab_tf.evaluation.run import Evaluation, evaluate_split
+from deeplab_tf.exporting.run import export_predictor
+from deeplab_tf.files import check_writable
+from deeplab_tf.models import build as models
+from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.prediction import load as loading
+from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.training import run as training
+from deeplab_tf.visualizing import drawing
+
+Photograph = str | os.PathLike[str] | Image.Image | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a network sees in a photograph, at the photograph's size.
+
+    Attributes:
+        image: RGB, uint8 `[H, W, 3]`, upright.
+        classes: Class ids, int32 `[H, W]`.
+        probabilities: Of the classes, float32 `[H, W, C]`.
+        spec: What the ids mean: names and colors.
+    """
+
+    image: np.ndarray
+    classes: np.ndarray
+    probabilities: np.ndarray
+    spec: DatasetSpec
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the pixels by class name, from 0 to 1, of all classes."""
+        counts = np.bincount(self.classes.ravel(), minlength=self.spec.num_classes)
+        shares = (counts / self.classes.size).tolist()
+        return dict(zip(self.spec.classes, shares, strict=True))
+
+    def overlay(self, *, legend: bool = True) -> Image.Image:
+        """The photograph, tinted by class, with a legend of what occurs, or bare."""
+        spec = self.spec
+        if legend:
+            return drawing.overlay_with_legend(
+                self.image, self.classes, None, spec.classes, spec.palette
+            )
+        tinted = drawing.overlay(self.image, self.classes, spec.palette)
+        return Image.fromarray(tinted)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the class ids as an indexed PNG with the colors of the classes.
+
+        Raises:
+            InputError: The path does not end in `.png`.
+        """
+        if Path(path).suffix.lower() != ".png":
+            raise InputError(f"path={os.fspath(path)}: a mask is a PNG; end it in .png")
+        mask = image_files.png(self.classes.astype(np.uint8), self.spec.palette)
+        Path(path).write_bytes(mask)
+
+
+class Network:
+    """A network with its weights, and what its classes mean.
+
+    Several threads may predict with it at a time.
+
+    Attributes:
+        predictor: The same for tensors, batches and records.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def __repr__(self) -> str:
+        config, spec = self.config, self.spec
+        return (
+            f"<deeplab_tf.Network {config.head} on {config.model_variant}, "
+            f"{spec.num_classes} classes of {spec.name}>"
+        )
+
+    @property
+    def model(self) -> keras.Model:
+        """Images `[N, H, W, 3]`, RGB in 0...255 -> logits at the logits' stride."""
+        return self.predictor.model
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """Classes and colors."""
+        return self.predictor.spec
+
+    @property
+    def config(self) -> ModelConfig:
+        """Settings of the network."""
+        return self.predictor.config
+
+    @overload
+    def predict(
+        self,
+        image: Photograph,
+        *,
+        scales: Sequence[float] = ...,
+        flip: bool = ...,
+        crf: str | engines.Parameters | None = ...,
+    ) -> Segmentation: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Photograph] | tuple[Photograph, ...],
+        *,
+        scales: Sequence[float] = ...,
+        flip: bool = ...,
+        crf: str | engines.Parameters | None = ...,
+    ) -> list[Segmentation]: ...
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        crf: str | engines.Parameters | None = None,
+    ) -> Any:
+        """Classes of a photograph, or of each of a list, whatever their sizes.
+
+        Args:
+            image: A path, a PIL image, or an array, RGB, uint8 `[H, W, 3]`; a list of
+                these gives a list.
+            scales: Test-time augmentation: sizes whose probabilities are averaged.
+            flip: Average with the mirror image, too.
+            crf: Fully connected CRF behind the network: a preset, as
+                "voc_v2_resnet101", or its parameters.
+
+        Raises:
+            InputError: A file cannot be read, or an argument is not usable.
+        """
+        inference, parameters = _inference(scales, flip), _crf(crf)
+        if isinstance(image, list | tuple):
+            return [self._predict(each, inference, parameters) for each in image]
+        return self._predict(image, inference, parameters)
+
+    def _predict(
+        self,
+        image: Photograph,
+        inference: InferenceConfig,
+        crf: engines.Parameters | None,
+    ) -> Segmentation:
+        prediction = self.predictor.predict(
+            _pixels(image),
+            scales=inference.eval_scales,
+            flip=inference.add_flipped_images,
+            crf=crf,
+        )
+        assert prediction.probabilities is not None
+        return Segmentation(
+            prediction.image, prediction.classes, prediction.probabilities, self.spec
+        )
+
+    def evaluate(
+        self,
+        dataset_dir: str | os.PathLike[str] | None = None,
+        *,
+        split: str = "val",
+        dataset: str | None = None,
+        batch_size: int = 1,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        crf: str | engines.Parameters | None = None,
+    ) -> Evaluation:
+        """Scores of the network on a split, as `eval.py` gives them.
+
+        Args:
+            dataset_dir: Folder of records, or of a prepared `tfds:` data set.
+            split: Of the data set.
+            dataset: Its name, where the folder does not tell; `tfds:NAME` for one that
+                tensorflow_datasets has prepared.
+            batch_size: Images at a time.
+            scales: See `predict`.
+            flip: See `predict`.
+            crf: See `predict`.
+
+        Raises:
+            InputError: There are no such records, or they are of other classes.
+        """
+        inference, parameters = _inference(scales, flip), _crf(crf)
+        with _flags_as_arguments():
+            data = DataConfig(
+                dataset=dataset,
+                dataset_dir=None if dataset_dir is None else os.fspath(dataset_dir),
+            )
+            _, records = open_split.open_split(data, TfdsConfig(), split, self.spec)
+            return evaluate_split(
+                self.predictor,
+                records,
+                inference=inference,
+                batch_size=batch_size,
+                crf=parameters,
+            )
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+    ) -> Path:
+        """Writes a SavedModel, or a frozen graph where the path ends in `.pb`.
+
+        It is read again and compared with the network first, as by `export.py`.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: The path is taken, or the export differs from the network.
+        """
+        target = Path(path)
+        if target.exists():
+            raise InputError(f"path={target}: is there already; take another")
+        with _flags_as_arguments():
+            check_writable("path", os.fspath(path))
+            export_predictor(
+                self.predictor,
+                target,
+                inference=_inference(scales, flip),
+                as_frozen_graph=target.suffix == ".pb",
+            )
+        return target
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _LoadConfig:
+    """Settings of `load`."""
+
+    dataset: str | None = flag("Data set that names the classes.", None)
+    num_classes: int | None = flag("Classes, where nothing tells their names.", None)
+    crop_size: tuple[int, int] | None = flag("Smaller images are padded to it.", None)
+    model: Overrides[ModelConfig] = Overrides(ModelConfig())
+    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
+
+
+def load(path: str | os.PathLike[str], **settings: Any) -> Network:
+    """Opens a trained network.
+
+    Args:
+        path: A run's folder, its `best/`, an official checkpoint's folder, prefix or
+            `.index`, or a `.keras` file saved from `Network.model` or `build`.
+        **settings: What `config.json` does not tell, or tells otherwise, by the name of
+            its flag: `depth_multiplier=0.5, output_stride=8`; `dataset` or
+            `num_classes` of a checkpoint that does not tell its classes; `crop_size`,
+            to which smaller images are padded.
+
+    Raises:
+        InputError: There is no checkpoint, or it is of another network.
+        TypeError: There is no such setting.
+    """
+    compat.allow_memory_growth()
+    config = _parse(_LoadConfig, settings)
+    source, is_file = os.fspath(path), Path(path).suffix == ".keras"
+    open_network = loading.load_keras if is_file else loading.load
+    with _flags_as_arguments():
+        predictor = open_network(
+            source,
+            spec=_named_spec(source, config),
+            model=config.model,
+            resize=config.resize,
+            crop_size=config.crop_size,
+        )
+    return Network(predictor)
+
+
+def _named_spec(path: str, config: _LoadConfig) -> DatasetSpec | None:
+    """The classes as asked for; None for what the checkpoint tells."""
+    if config.dataset:
+        return specs.resolve(config.dataset, None, None)
+    if config.num_classes:
+        return loading.number_classes(path, config.num_classes)
+    return None
+
+
+def build(
+    architecture: str = "deeplab_v3plus",
+    *,
+    num_classes: int,
+    backbone: str | None = None,
+    input_size: tuple[int | None, int | None] = (None, None),
+    **settings: Any,
+) -> keras.Model:
+    """Builds a network with initial weights.
+
+    Args:
+        architecture: One of `list_architectures()`.
+        num_classes: Channels of the logits.
+        backbone: One of `list_backbones()`; by default the architecture's own.
+        input_size: Height and width; None for any.
+        **settings: Of the network, by the names of their flags: `output_stride=8`.
+
+    Returns:
+        Images `[N, H, W, 3]`, RGB in 0...255 -> logits `[N, h, w, num_classes]`.
+
+    Raises:
+        InputError: There is no such network.
+        TypeError: There is no such setting.
+    """
+    compat.allow_memory_growth()
+    if architecture not in ARCHITECTURES:
+        raise InputError(
+            f"architecture={architecture}: one of {', '.join(ARCHITECTURES)} is needed"
+        )
+    if backbone is not None and backbone not in BACKBONES:
+        raise InputError(
+            f"backbone={backbone}: one of {', '.join(BACKBONES)} is needed"
+        )
+    if num_classes < 1:
+        raise InputError(f"num_classes={num_classes}: 1 or more is needed")
+    chosen = {"architecture": architecture, "model_variant": backbone}
+    config = _parse(ModelConfig, chosen | settings)
+    with _flags_as_arguments():
+        return models.build(config, num_classes, input_size=input_size)
+
+
+def train(*, recipe: str | None = None, **settings: Any) -> Network:
+    """Trains a network, or goes on with the run in its folder, as `train.py` does.
+
+    Args:
+        recipe: Name of a recipe, as "mobilenet_v2_finetune"; settings win over it.
+        **settings: By the names of their flags; `dataset_dir` and `train_logdir` are
+            needed.
+
+    Returns:
+        The network of the run's last checkpoint.
+
+    Raises:
+        InputError: Something given is not usable, or training has come to nothing.
+        TypeError: There is no such setting.
+    """
+    compat.allow_memory_growth()
+    config = _parse(TrainConfig, settings, recipe=recipe)
+    if config.check:
+        raise TypeError("check: python train.py --check looks at a set-up")
+    with _flags_as_arguments():
+        training.train(config)
+    return load(str(config.train_logdir))
+
+
+def list_architectures() -> tuple[str, ...]:
+    """Names of the architectures, for `build` and `--architecture`."""
+    return tuple(ARCHITECTURES)
+
+
+def list_backbones() -> tuple[str, ...]:
+    """Names of the feature extractors, for `build` and `--model_variant`."""
+    return tuple(BACKBONES)
+
+
+def _parse(record: type, settings: Mapping[str, Any], recipe: str | None = None) -> Any:
+    """A record of settings, checked as a command line is.
+
+    Raises:
+        InputError: A value is not usable.
+        TypeError: There is no such setting.
+    """
+    known = flags.names(record)
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise TypeError(f"{name}: there is no such setting{hint}")
+    command_line = [f"--recipe={recipe}"] if recipe else []
+    for name, value in settings.items():
+        if value is not None:
+            value = tuple(value) if isinstance(value, list) else value
+            command_line.append(f"--{name}={text(value)}")
+    with _flags_as_arguments():
+        return flags.parse(record, ["deeplab_tf", *command_line])
+
+
+@contextlib.contextmanager
+def _flags_as_arguments() -> Iterator[None]:
+    """Errors name arguments: these have the names of the flags, without dashes."""
+    try:
+        yield
+    except InputError as error:
+        message = re.sub(r"(?<![^\s(])--(?=[a-z])", "", str(error))
+        error.args = (message, *error.args[1:])
+        raise
+
+
+def _inference(scales: Sequence[float], flip: bool) -> InferenceConfig:
+    if not scales or min(scales) <= 0:
+        raise InputError(f"scales={scales}: numbers above 0, as (0.5, 1.0), are needed")
+    return InferenceConfig(eval_scales=tuple(scales), add_flipped_images=flip)
+
+
+def _crf(crf: str | engines.Parameters | None) -> engines.Parameters | None:
+    if not isinstance(crf, str):
+        return crf
+    if crf not in engines.PRESETS:
+        raise InputError(f"crf={crf}: one of {', '.join(engines.PRESETS)} is needed")
+    return engines.PRESETS[crf]
+
+
+def _pixels(image: Photograph) -> np.ndarray:
+    """RGB, uint8 `[H, W, 3]`."""
+    if isinstance(image, np.ndarray):
+        return image
+    if isinstance(image, Image.Image):
+        return image_files.to_array(image)
+    return image_files.read_image(Path(image))
