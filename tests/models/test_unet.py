@@ -1,4 +1,4 @@
-"""U-Net: sizes of the valid network, and the mirrored image around it."""
+"""U-Net: sizes of the valid network, the mirrored image around it, and tiles."""
 
 import keras
 import numpy as np
@@ -11,11 +11,7 @@ from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers.blocks import Style
 from deeplab_tf.models.layers.reflect_pad import Mirror
 from deeplab_tf.models.weight_names import weights_by_name
-<<<<<<< HEAD
 from tests.recorded import assign_rule_weights
-=======
-from tests.recorded import assert_all_learn, assign_rule_weights
->>>>>>> 66e46b4 (Checkpoints: one manager with its best, restoring with what a network starts from; config.json has a schema)
 
 SMALL = ModelConfig(architecture="unet", depth_multiplier=1 / 16)
 
@@ -74,38 +70,6 @@ def test_the_image_lies_where_its_mirrored_surroundings_end(rng):
     np.testing.assert_allclose(model(image), wanted, atol=1e-5 * wanted.std())
 
 
-<<<<<<< HEAD
-=======
-def test_a_tile_off_the_grid_of_the_pools_differs(rng):
-    model = build(SMALL, 3)
-    assign_rule_weights(model, 1.3)
-    core = valid_core(model)
-    image = rng.uniform(0, 255, (1, 220, 220, 3)).astype(np.float32)
-    whole = core(image).numpy()
-    on_grid = core(image[:, 16:, 16:]).numpy()
-    off_grid = core(image[:, 8 : 8 + 204, 8 : 8 + 204]).numpy()
-    np.testing.assert_allclose(on_grid, whole[:, 16:, 16:], atol=1e-5 * whole.std())
-    assert np.abs(off_grid - whole[:, 8:28, 8:28]).max() > 0.01 * whole.std()
-
-
-def test_every_weight_learns(rng):
-    model = build(SMALL, 3)
-    images = rng.uniform(0, 255, (2, 30, 40, 3)).astype(np.float32)
-    with tf.GradientTape() as tape:
-        cost = tf.reduce_sum(model(images, training=True) ** 2)
-    assert_all_learn(model, tape, cost)
-
-
-def test_a_saved_network_is_the_network(rng, tmp_path):
-    model = build(SMALL, 3)
-    assign_rule_weights(model, 1.3)
-    images = rng.uniform(0, 255, (1, 37, 51, 3)).astype(np.float32)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(images), model(images))
-
-
->>>>>>> 66e46b4 (Checkpoints: one manager with its best, restoring with what a network starts from; config.json has a schema)
 def test_initial_values_keep_the_variance():
     """Two over the incoming connections; an up-convolution has those of one cell."""
     weights = weights_by_name(
