@@ -74,6 +74,7 @@ def _lines(path: str) -> Iterator[str]:
     yield f"classes     {classes or 'none: an image classifier'}"
     yield f"flags       {' '.join(_flags(config)) or '(the defaults)'}"
     if run.model:
+        stored.all_values()  # Raises where the file is damaged.
         yield "            (of config.json, which the commands read)"
     elif classes:
         yield f"            {_check(config, classes, stored)}"

@@ -186,7 +186,7 @@ def _averages(keys: Collection[str]) -> dict[str, str]:
 def keys_by_kind(prefix: str) -> dict[str, dict[str, str]]:
     """Kind -> name -> key, of all variables of a native checkpoint, each read once.
 
-    So each has been compared with its checksum: what is damaged is found here.
+    So each has been compared with its checksum: damage is noticed here.
 
     Raises:
         *DAMAGE: It is damaged.

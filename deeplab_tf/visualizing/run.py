@@ -33,7 +33,7 @@ def visualize(config: VisConfig) -> None:
     """Draws predictions of a network, or of each new checkpoint of it.
 
     Writes `segmentation_results/<name>_{image,prediction,overlay}.png` and, on request,
-    `raw_segmentation_results/<name>.png` with the class ids as grey values.
+    `raw_segmentation_results/<name>.png` with the class ids as gray values.
 
     Raises:
         InputError: Something given is not usable; nothing was written.
@@ -100,7 +100,7 @@ def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
     palette = _COLORMAPS[colormap] if colormap else spec.palette
     if len(palette) < spec.num_classes:
         raise FlagError(
-            f"--colormap_type={colormap} has {len(palette)} colours, {spec.name} "
+            f"--colormap_type={colormap} has {len(palette)} colors, {spec.name} "
             f"{spec.num_classes} classes; leave it out for the data set's own"
         )
     return palette[: spec.num_classes]

@@ -117,7 +117,7 @@ LARGE = ("edgetpu", "resnet", "xception")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        pytest.param(name, marks=pytest.mark.nightly if name in LARGE else ())
         for name in CONFIGS
     ],
 )

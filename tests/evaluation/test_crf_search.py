@@ -150,7 +150,7 @@ def test_a_crf_without_weights_changes_no_score(run, shapes, tmp_path, one_core)
     assert scores["miou"] == scores["without_crf"]["miou"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pictures_of_records_and_files_are_refined_in_processes(run, shapes, tmp_path):
     scores = evaluate(config(run, shapes, tmp_path / "eval", refinement=FEW))
     drawn = VisConfig(

@@ -90,7 +90,7 @@ def test_the_export_gives_what_vis_draws(exported, run, shapes, tmp_path):
     assert np.mean(found == drawn) > 0.999
 
 
-def test_labels_colours_and_origin_are_assets(exported, run):
+def test_labels_colors_and_origin_are_assets(exported, run):
     assets = exported / "assets"
     assert (assets / "labels.txt").read_text().split() == [
         "ground",

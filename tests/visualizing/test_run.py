@@ -75,7 +75,7 @@ def test_an_image_of_any_size_is_drawn_at_that_size(run, tmp_path, rng, size):
 
 
 def test_files_and_records_give_the_same_classes(run, shapes, tmp_path):
-    """`image` needs no data set: classes and colours come from the run."""
+    """`image` needs no data set: classes and colors come from the run."""
     visualize(config(run, tmp_path / "a", data=DataConfig(dataset_dir=str(shapes))))
     folder = shapes / "images" / "val"
     visualize(config(run, tmp_path / "b", image=str(folder)))
@@ -131,7 +131,7 @@ def test_a_mistake_leaves_nothing_behind(run, tmp_path, changes, error, message)
     assert not (tmp_path / "vis").exists()
 
 
-def test_a_colormap_with_too_few_colours_is_an_error(run, shapes):
+def test_a_colormap_with_too_few_colors_is_an_error(run, shapes):
     from deeplab_tf.visualizing.run import _palette
 
     spec = dataclasses.replace(
@@ -139,7 +139,7 @@ def test_a_colormap_with_too_few_colours_is_an_error(run, shapes):
         classes=tuple(map(str, range(25))),
         palette=((0, 0, 0),) * 25,
     )
-    with pytest.raises(FlagError, match="--colormap_type=cityscapes has 19 colours"):
+    with pytest.raises(FlagError, match="--colormap_type=cityscapes has 19 colors"):
         _palette("cityscapes", spec)
     assert _palette("pascal", spec)[15] == (192, 128, 128)
     assert _palette(None, spec) == spec.palette
