@@ -98,14 +98,14 @@ def _network(
     backbone, head = find_backbone(config), HEADS[config.head]
     own, head_style = backbone.style, Style()
     if config.use_bounded_activation:
-        head_style = _bounded(head_style)
-        own = _bounded(own) if backbone.is_boundable else own
-    style, own = (_changed(each, config, training) for each in (head_style, own))
+        head_style = _bound(head_style)
+        own = _bound(own) if backbone.is_boundable else own
+    style, own = (_adapt(each, config, training) for each in (head_style, own))
     own = dataclasses.replace(own, vgg_form=head.vgg_form)
     if head.frozen_batch_norm:
         own = dataclasses.replace(own, frozen=True, fixed=True)
     images = keras.Input((*input_size, 3), name="images")
-    normalized = _normalized(images, backbone)
+    normalized = _normalize(images, backbone)
     features = backbone.features(normalized, config, own)
     features |= {"images": images, "normalized": normalized}
     logits = [
@@ -185,19 +185,19 @@ def _warn_of_rates(config: ModelConfig) -> None:
         )
 
 
-def _bounded(style: Style) -> Style:
+def _bound(style: Style) -> Style:
     """For quantization, where a pad layer would stand apart from its convolution."""
     return dataclasses.replace(style, activation="relu6", bounded=True, padding="same")
 
 
-def _changed(style: Style, config: ModelConfig, training: Mapping[str, Any]) -> Style:
+def _adapt(style: Style, config: ModelConfig, training: Mapping[str, Any]) -> Style:
     own = HEADS[config.head].batch_norm_decay
     decays = (config.batch_norm_decay, own, style.decay)
     decay = next(decay for decay in decays if decay is not None)
     return dataclasses.replace(style, decay=decay, **training)
 
 
-def _normalized(images: Tensor, backbone: Backbone) -> Tensor:
+def _normalize(images: Tensor, backbone: Backbone) -> Tensor:
     if backbone.mean:
         offset = [-mean for mean in backbone.mean]
         return layers.Rescaling(1.0, offset=offset, name="normalized")(images)

@@ -104,18 +104,18 @@ def _pointwise(layer: Any, inputs: Sequence[View | None], axis: int) -> View | N
 
 def _convolution(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     extent = layer.dilation_rate[axis] * (layer.kernel_size[axis] - 1)
-    return _moved(inputs[0], extent, layer.strides[axis])
+    return _slide(inputs[0], extent, layer.strides[axis])
 
 
 def _pool(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    return _moved(inputs[0], layer.pool_size[axis] - 1, layer.strides[axis])
+    return _slide(inputs[0], layer.pool_size[axis] - 1, layer.strides[axis])
 
 
-def _halved(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    return _moved(inputs[0], 1, 2)
+def _halve(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _slide(inputs[0], 1, 2)
 
 
-def _moved(view: View | None, extent: int, stride: int) -> View | None:
+def _slide(view: View | None, extent: int, stride: int) -> View | None:
     """A window over a map: cells from its first to its last, and to the next window."""
     return view and View(view.jump * stride, view.field + extent * view.jump)
 
@@ -124,34 +124,34 @@ def _whole_image(layer: Any, inputs: Sequence[View | None], axis: int) -> None:
     return None
 
 
-def _transposed(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    return _enlarged(inputs[0], layer.strides[axis])
+def _transpose(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _enlarge(inputs[0], layer.strides[axis])
 
 
-def _upscored(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
-    return _enlarged(inputs[0], layer.stride)
+def _upscore(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+    return _enlarge(inputs[0], layer.stride)
 
 
-def _enlarged(view: View | None, factor: float) -> View | None:
+def _enlarge(view: View | None, factor: float) -> View | None:
     return view and view._replace(jump=view.jump / factor)
 
 
-def _cropped(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+def _crop(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     """One side more than the other: a map that is moved, to be merged with itself."""
     before, after = layer.cropping[axis]
-    return _moved(inputs[0], abs(before - after), 1)
+    return _slide(inputs[0], abs(before - after), 1)
 
 
 def _first(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     return inputs[0]
 
 
-def _resized_like(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+def _resize_like(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     x, *_, like = inputs
     return x and like and x._replace(jump=like.jump)
 
 
-def _resized_to(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
+def _resize_to(layer: Any, inputs: Sequence[View | None], axis: int) -> View | None:
     x, images = inputs
     return x and images and x._replace(jump=images.jump / layer.factor)
 
@@ -180,12 +180,12 @@ _RULES: Mapping[type, Rule] = {
         (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D), _convolution
     ),
     **dict.fromkeys((layers.MaxPooling2D, layers.AveragePooling2D), _pool),
-    PoolWithIndices: _halved,
-    layers.Conv2DTranspose: _transposed,
-    GroupedUpscore: _upscored,
+    PoolWithIndices: _halve,
+    layers.Conv2DTranspose: _transpose,
+    GroupedUpscore: _upscore,
     **dict.fromkeys((layers.GlobalAveragePooling2D, BinMeans), _whole_image),
-    layers.Cropping2D: _cropped,
+    layers.Cropping2D: _crop,
     **dict.fromkeys((CropLike, MeanField), _first),
-    **dict.fromkeys((ResizeLike, Unpool), _resized_like),
-    ResizeTo: _resized_to,
+    **dict.fromkeys((ResizeLike, Unpool), _resize_like),
+    ResizeTo: _resize_to,
 }

@@ -63,7 +63,7 @@ def summarize(
     scales = config.image_pyramid or (1.0,)
     with keras.StatelessScope(initialize_variables=False):
         networks = [
-            build(single, num_classes, input_size=_scaled(input_size, scale))
+            build(single, num_classes, input_size=_scale_sides(input_size, scale))
             for scale in scales
         ]
         first = networks[0]
@@ -82,7 +82,7 @@ def summarize(
     return summary
 
 
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def _scale_sides(size: tuple[int, int], scale: float) -> tuple[int, int]:
     shape = (1, *size, 3)
     _, height, width, _ = ResizeTo(scale).compute_output_shape([shape, shape])
     return height, width

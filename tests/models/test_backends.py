@@ -102,7 +102,7 @@ def test_composed_resizing_is_that_of_tensorflow(rng, length, size):
     x = rng.normal(size=(2, length, 3, 4)).astype(np.float32)
     expected = resize.bilinear(x, (size, 5))
     with mock.patch.object(backend_ops, "on_tensorflow", return_value=False):
-        found = backend_ops.resized(tf.constant(x), (size, 5))
+        found = backend_ops.resize_bilinear(tf.constant(x), (size, 5))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

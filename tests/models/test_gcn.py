@@ -64,7 +64,7 @@ def test_weights_grow_with_the_side_of_the_kernel(kernel_size, published):
 
 def test_boundary_refinement_adds_to_what_it_refines(rng):
     inputs = keras.Input((None, None, 21))
-    model = keras.Model(inputs, gcn.boundary_refined(inputs, Style(), "refine"))
+    model = keras.Model(inputs, gcn.refine_boundary(inputs, Style(), "refine"))
     assert model.count_params() == 7_980
     x = rng.normal(size=(1, 6, 5, 21)).astype(np.float32)
     assert np.abs(model(x) - x).max() > 0.1

@@ -123,7 +123,7 @@ def test_a_residual_unit_of_each_kind_is_there_as_often_as_released():
 def test_adapters_of_the_finest_block_have_the_published_size():
     """At full width, 3x3 from 256 to 256 without bias: 589,824."""
     images = keras.Input((None, None, 256))
-    y = refinenet.refined(images, None, 256, STYLE, "refine.c2")
+    y = refinenet.refine(images, None, 256, STYLE, "refine.c2")
     adapter = keras.Model(images, y).get_layer("refine.c2.adapt")
     assert adapter.count_params() == 589_824
 

@@ -25,19 +25,19 @@ def caffe_pool(n, kernel, stride, pad):
 def test_pools_are_as_long_as_those_of_caffe(architecture, kernel, stride, pad):
     pool = HEADS[architecture].vgg_form.pools[0]
     for n in range(2, 40):
-        pooled = vgg._pooled(np.zeros((1, n, n, 1)), pool, name="pool")
+        pooled = vgg._max_pool(np.zeros((1, n, n, 1)), pool, name="pool")
         assert pooled.shape[1] == caffe_pool(n, kernel, stride, pad), n
 
 
 @pytest.mark.parametrize("index", [3, 4])
 def test_the_last_pools_of_deeplab_keep_the_size(index):
-    pooled = vgg._pooled(np.zeros((1, 41, 41, 1)), LARGE_FOV[index], name="pool")
+    pooled = vgg._max_pool(np.zeros((1, 41, 41, 1)), LARGE_FOV[index], name="pool")
     assert pooled.shape[1] == 41
 
 
 def test_a_pool_takes_the_greatest_of_its_window(rng):
     x = rng.uniform(size=(1, 5, 5, 1)).astype(np.float32)
-    pooled = vgg._pooled(x, LARGE_FOV[0], name="pool")[0, ..., 0]
+    pooled = vgg._max_pool(x, LARGE_FOV[0], name="pool")[0, ..., 0]
     image = np.pad(x[0, ..., 0], 1)
     for row in range(3):
         for column in range(3):

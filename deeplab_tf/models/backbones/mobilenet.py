@@ -130,7 +130,9 @@ def _inverted_residual(
         wide = depthwise_conv(
             wide, block.kernel_size, style=style, at=at, name=f"{name}.depthwise"
         )
-    inside = _squeezed(wide, style=style, name=name) if block.squeezed else wide
+    inside = (
+        _squeeze_and_excite(wide, style=style, name=name) if block.squeezed else wide
+    )
     x = conv(
         inside, block.filters, 1, style=style, name=f"{name}.project", activation=False
     )
@@ -141,7 +143,7 @@ def _inverted_residual(
     return x, wide
 
 
-def _squeezed(x: Tensor, *, style: Style, name: str) -> Tensor:
+def _squeeze_and_excite(x: Tensor, *, style: Style, name: str) -> Tensor:
     """Channels, each weighed by what the means of all of them tell.
 
     Reference: Hu et al. 2018, https://arxiv.org/abs/1709.01507.

@@ -21,7 +21,7 @@ from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
-    activated,
+    activate,
     bare_conv,
     batch_norm,
     resize_like,
@@ -94,7 +94,7 @@ def features(
         states.append(x)
         levels.append(place.level)
     taps = {level: states[i + 2] for i, level in network.taps.items()}
-    x = activated(x, style=style, name=f"{network.scope}.{style.activation}")
+    x = activate(x, style=style, name=f"{network.scope}.{style.activation}")
     if config.nas_use_classification_head:
         x = _as_of_a_classifier(x, 4 * 2 ** levels[-1], config, style, network.scope)
     return taps | {"c5": x}
@@ -124,11 +124,11 @@ def _as_of_a_classifier(
         name = f"{scope}.downsample_os{level}"
         x = bare_conv(x, filters, 3, style=style, name=f"{name}_conv", at=at)
         x = batch_norm(x, style=style, name=f"{name}_bn")
-        x = activated(x, style=style, name=f"{name}.{style.activation}")
+        x = activate(x, style=style, name=f"{name}.{style.activation}")
     name = f"{scope}.classification_head"
     x = bare_conv(x, 2048, 1, style=style, name=f"{name}_conv")
     x = batch_norm(x, style=style, name=f"{name}_bn")
-    return activated(x, style=style, name=f"{name}.{style.activation}")
+    return activate(x, style=style, name=f"{name}.{style.activation}")
 
 
 def _of_cell(style: Style, number: int, cells: int) -> Style:
@@ -176,7 +176,7 @@ def _stem(images: Tensor, style: Style, scope: str) -> tuple[Tensor, Tensor]:
         name = f"{scope}.conv{i}"
         x = bare_conv(x, filters, 3, style=style, name=name, at=StrideRate(stride))
         outputs.append(batch_norm(x, style=style, name=f"{name}_bn"))
-        x = activated(outputs[-1], style=style, name=f"{name}.{style.activation}")
+        x = activate(outputs[-1], style=style, name=f"{name}.{style.activation}")
     return outputs[-2], outputs[-1]
 
 

@@ -11,10 +11,10 @@ from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import (
     Style,
     Tensor,
-    activated,
+    activate,
     bare_conv,
     batch_norm,
-    padded,
+    pad,
 )
 from deeplab_tf.models.layers.dropout import DropPath
 from deeplab_tf.models.layers.resize import ResizeTo
@@ -131,8 +131,8 @@ def _separable_twice(
     for i, at in enumerate((StrideRate(stride), StrideRate()), start=1):
         suffix = f"{kernel_size}x{kernel_size}_{i}"
         scope = f"{name}.separable_{suffix}"
-        x = activated(x, style=style, name=f"{scope}.{style.activation}")
-        x, padding = padded(x, kernel_size, style=style, at=at, name=scope)
+        x = activate(x, style=style, name=f"{scope}.{style.activation}")
+        x, padding = pad(x, kernel_size, style=style, at=at, name=scope)
         # One layer: no batch norm stands between its two convolutions.
         x = layers.SeparableConv2D(
             filters,
@@ -158,7 +158,7 @@ def _atrous(
         at = StrideRate(rate=2)
         return _conv(x, kernel_size, filters=filters, style=style, names=names, at=at)
     # It resizes what the ReLU gave: the two do not commute.
-    x = activated(x, style=style, name=f"{name}.{style.activation}")
+    x = activate(x, style=style, name=f"{name}.{style.activation}")
     x = ResizeTo(1 / stride, name=f"{name}.resize")([x, x])
     x = bare_conv(x, filters, kernel_size, style=style, name=names[0])
     return batch_norm(x, style=style, name=names[1])
@@ -175,6 +175,6 @@ def _conv(
 ) -> Tensor:
     """ReLU, convolution and batch norm, these two in scopes of their own."""
     scope, norm = names
-    x = activated(x, style=style, name=f"{scope}.{style.activation}")
+    x = activate(x, style=style, name=f"{scope}.{style.activation}")
     x = bare_conv(x, filters, kernel_size, style=style, name=scope, at=at)
     return batch_norm(x, style=style, name=norm)

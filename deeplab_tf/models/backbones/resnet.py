@@ -17,7 +17,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
-from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activated, conv
+from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activate, conv
 
 
 class ResNetBlock(NamedTuple):
@@ -97,7 +97,7 @@ def plan(
     factors = grid(config, depth.blocks[-1].units)
     factors *= 1 + (config.cascade or 0)
     grids = (1,) * (len(stride_rates) - len(factors)) + factors
-    rest = iter(map(graded, stride_rates, grids))
+    rest = iter(map(apply_multi_grid, stride_rates, grids))
     return first, pool, [[next(rest) for _ in block] for block in strides]
 
 
@@ -109,7 +109,7 @@ def grid(config: ModelConfig, units: int) -> tuple[int, ...]:
     return factors
 
 
-def graded(at: StrideRate, factor: int) -> StrideRate:
+def apply_multi_grid(at: StrideRate, factor: int) -> StrideRate:
     """`at` with `factor` times its rate.
 
     Raises:
@@ -156,7 +156,7 @@ def bottleneck(
     y = conv(x, narrow, 1, at=first, style=style, name=f"{name}.conv1")
     y = conv(y, narrow, 3, at=second, style=style, name=f"{name}.conv2")
     y = conv(y, filters, 1, style=style, name=f"{name}.conv3", activation=False)
-    return _added(x, y, at, style, name), y
+    return _add_shortcut(x, y, at, style, name), y
 
 
 def lite_bottleneck(
@@ -168,10 +168,12 @@ def lite_bottleneck(
     y = conv(x, filters, 3, at=inner, style=style, name=f"{name}.conv1")
     last = f"{name}.conv2"
     y = conv(y, filters, 3, at=at, style=style, name=last, activation=False)
-    return _added(x, y, at, style, name), y
+    return _add_shortcut(x, y, at, style, name), y
 
 
-def _added(x: Tensor, y: Tensor, at: StrideRate, style: Style, name: str) -> Tensor:
+def _add_shortcut(
+    x: Tensor, y: Tensor, at: StrideRate, style: Style, name: str
+) -> Tensor:
     filters, scope = y.shape[-1], f"{name}.shortcut"
     if x.shape[-1] != filters:
         own = StrideRate(at.stride)
@@ -179,7 +181,7 @@ def _added(x: Tensor, y: Tensor, at: StrideRate, style: Style, name: str) -> Ten
     elif at.stride > 1:
         x = layers.MaxPooling2D(1, at.stride, name=scope)(x)
     y = layers.Add(name=f"{name}.add")([x, y])
-    return activated(y, style=style, name=f"{name}.relu")
+    return activate(y, style=style, name=f"{name}.relu")
 
 
 def _kernel() -> initializers.Initializer:

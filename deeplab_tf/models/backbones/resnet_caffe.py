@@ -73,7 +73,7 @@ def plan(units: tuple[int, ...], config: ModelConfig) -> list[list[StrideRate]]:
             [StrideRate(at.stride, rate), *[StrideRate(1, rate)] * (count - 1)]
         )
     grid = resnet.grid(config, units[-1])
-    blocks[-1] = list(map(resnet.graded, blocks[-1], grid))
+    blocks[-1] = list(map(resnet.apply_multi_grid, blocks[-1], grid))
     return blocks
 
 

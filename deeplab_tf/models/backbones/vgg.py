@@ -42,12 +42,12 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
     elif form.indices:
         outputs = _with_indices(images, config, style)
     else:
-        outputs = _fixed(images, form, config, style)
+        outputs = _in_form(images, form, config, style)
     levels = {"c2": "conv3", "c3": "conv4", "c4": "conv5", "c5": "pool5"}
     return outputs | {level: outputs[name] for level, name in levels.items()}
 
 
-def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
+def _in_form(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
     """The trunk as a network was published."""
     x, outputs = images, {}
     if form.pad:
@@ -62,7 +62,7 @@ def _fixed(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Fea
         rate = form.rate if block == 5 else 1
         outputs[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
         if pool:
-            x = _pooled(x, pool, name=f"vgg_16.pool{block}")
+            x = _max_pool(x, pool, name=f"vgg_16.pool{block}")
         outputs[f"pool{block}"] = x
     return outputs
 
@@ -88,7 +88,7 @@ def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
         outputs[f"conv{block}"] = x = _block(x, block, config, style, rate=at.rate)
         name = f"vgg_16.pool{block}"
         if at.stride > 1:
-            x = _pooled(x, HALVE, name=name)
+            x = _max_pool(x, HALVE, name=name)
         else:
             x = _dense_pool(x, at.rate, name=name)
         outputs[f"pool{block}"] = x
@@ -112,7 +112,7 @@ def _block(
     return x
 
 
-def _pooled(x: Tensor, pool: Pool, *, name: str) -> Tensor:
+def _max_pool(x: Tensor, pool: Pool, *, name: str) -> Tensor:
     if pool.before or pool.after:
         pads = (pool.before, pool.after)
         x = layers.ZeroPadding2D((pads, pads), name=f"{name}.pad")(x)

@@ -18,7 +18,7 @@ from deeplab_tf.models.layers.blocks import (
     Features,
     Style,
     Tensor,
-    activated,
+    activate,
     conv,
     separable_conv,
 )
@@ -101,7 +101,7 @@ def _module(
             StrideRate(stride if i == 3 else 1, rate),
         )
         if not inside:
-            y = activated(y, style=style, name=f"{scope}.{style.activation}")
+            y = activate(y, style=style, name=f"{scope}.{style.activation}")
         y = separable_conv(
             y, filters, at=at, style=style, name=scope, activation=inside
         )
@@ -113,7 +113,7 @@ def _module(
     if module.shortcut != "none":
         y = layers.Add(name=f"{name}.add")([x, y])
         if style.bounded:
-            y = activated(y, style=style, name=f"{name}.{style.activation}")
+            y = activate(y, style=style, name=f"{name}.{style.activation}")
     return y, outputs[1]
 
 

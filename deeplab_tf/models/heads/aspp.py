@@ -60,11 +60,11 @@ def aspp(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     if config.add_image_level_feature and not gated:
         # First, as official checkpoints have it.
         branches.insert(0, image_pooling(x, config, style))
-    merged = _merged(branches, config, style)
-    return _gated(merged, x, config, style) if gated else merged
+    merged = _merge(branches, config, style)
+    return _gate(merged, x, config, style) if gated else merged
 
 
-def _merged(branches: list[Tensor], config: ModelConfig, style: Style) -> Tensor:
+def _merge(branches: list[Tensor], config: ModelConfig, style: Style) -> Tensor:
     if len(branches) > 1:
         x = layers.Concatenate(name="aspp.concat")(branches)
     else:
@@ -75,7 +75,7 @@ def _merged(branches: list[Tensor], config: ModelConfig, style: Style) -> Tensor
     return Dropout(0.1, name="concat_projection_dropout")(x)
 
 
-def _gated(merged: Tensor, x: Tensor, config: ModelConfig, style: Style) -> Tensor:
+def _gate(merged: Tensor, x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     """Weighs the branches by what image pooling sees, as MobileNetV3's head does.
 
     Reference: Howard et al. 2019, section 5.2, https://arxiv.org/abs/1905.02244.
@@ -86,7 +86,7 @@ def _gated(merged: Tensor, x: Tensor, config: ModelConfig, style: Style) -> Tens
             "--aspp_with_squeeze_and_excitation with --atrous_rates needs "
             "--aspp_with_concat_projection"
         )
-    gate = _pooled(x, config)
+    gate = _pool_image(x, config)
     gate = biased_conv(gate, filters, 1, style=style, name="image_pooling")
     if config.image_se_uses_qsigmoid:
         gate = quick_sigmoid(gate, name="image_pooling.gate")
@@ -98,7 +98,7 @@ def _gated(merged: Tensor, x: Tensor, config: ModelConfig, style: Style) -> Tens
 
 def image_pooling(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     """The image's mean features, or means over windows, at every position."""
-    pooled = _pooled(x, config)
+    pooled = _pool_image(x, config)
     # A plain ReLU, also where activations are bounded.
     style = dataclasses.replace(style, activation="relu")
     filters = config.aspp_convs_filters
@@ -106,7 +106,7 @@ def image_pooling(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     return resize_like(pooled, x, name="image_pooling.resize")
 
 
-def _pooled(x: Tensor, config: ModelConfig) -> Tensor:
+def _pool_image(x: Tensor, config: ModelConfig) -> Tensor:
     if config.image_pooling_crop_size is None:
         return global_mean(x, name="image_pooling.mean")
     stride = config.output_stride

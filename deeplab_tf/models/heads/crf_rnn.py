@@ -77,9 +77,9 @@ class MeanField(layers.Layer):
         unaries = x = ops.reshape(logits, (shape[0], shape[1] * shape[2], shape[3]))
         for _ in range(self.training_iterations if training else self.iterations):
             probabilities = ops.softmax(x)
-            messages = _mixed(spatial(probabilities), self.spatial)
-            messages += _mixed(bilateral(probabilities), self.bilateral)
-            x = unaries - _mixed(messages, self.compatibility)
+            messages = _mix(spatial(probabilities), self.spatial)
+            messages += _mix(bilateral(probabilities), self.bilateral)
+            x = unaries - _mix(messages, self.compatibility)
         return ops.reshape(x, shape)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
@@ -111,6 +111,6 @@ class _Kernel:
         return permutohedral.gaussian_filter(self._lattice, values) / self._norm
 
 
-def _mixed(values: Tensor, matrix: Any) -> Tensor:
+def _mix(values: Tensor, matrix: Any) -> Tensor:
     """`matrix` times the column of values `[N, P, L]` of each pixel."""
     return ops.matmul(values, ops.transpose(matrix))

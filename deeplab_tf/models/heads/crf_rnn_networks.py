@@ -30,7 +30,7 @@ def on_dilation(
 ) -> Tensor:
     """Logits at image size, in training, too."""
     x = dilation.cells(features, num_classes, config, style, dilation.LARGE)
-    return _mean_field(dilation.interpolated(x, features), features)
+    return _mean_field(dilation.interpolate(x, features), features)
 
 
 def _mean_field(x: Tensor, features: Features) -> Tensor:

@@ -61,10 +61,10 @@ def head(
     if style.training_form:
         every = layers.MaxPooling2D(1, 8, name="logits.every")(features["images"])
         return CropLike(0, name="logits.crop")([x, every])
-    return interpolated(x, features)
+    return interpolate(x, features)
 
 
-def upsampled(
+def upsample(
     features: Features,
     num_classes: int,
     config: ModelConfig,
@@ -119,7 +119,7 @@ def context(x: Tensor, module: Context, style: Style) -> Tensor:
     return biased_conv(x, num_classes, 1, style=style, name="context.final")
 
 
-def interpolated(x: Tensor, features: Features) -> Tensor:
+def interpolate(x: Tensor, features: Features) -> Tensor:
     """Scores of every pixel, from those of every eighth."""
     x = ResizeTo(8, name="logits.zoom")([x, x])
     return CropLike(0, name="logits.crop")([x, features["images"]])
@@ -208,7 +208,7 @@ HEADS: Mapping[str, Head] = {
     "dilation8_basic": _row(BASIC),
     "dilation10": dataclasses.replace(
         _row(CITYSCAPES),
-        function=functools.partial(upsampled, module=CITYSCAPES),
+        function=functools.partial(upsample, module=CITYSCAPES),
         vgg_form=_FORM._replace(spare=0),
         label_grid=None,
     ),

@@ -62,13 +62,13 @@ def head(
     for skip in skips:
         name = "2" if skip.tap == "pool4" else f"_{skip.tap}"
         biased = learned and skip.tap == "pool4"  # As CRF-RNN's trunk was released.
-        x = upscored(x, 2, name=name, learned=learned, biased=biased)
-        side = _scaled(features[skip.tap], skip)
+        x = upscore(x, 2, name=name, learned=learned, biased=biased)
+        side = _scale(features[skip.tap], skip)
         side = score(side, num_classes, name=skip.tap)
         side = CropLike(skip.offset, name=f"logits.crop_{skip.tap}")([side, x])
         x = layers.Add(name=f"logits.fuse_{skip.tap}")([x, side])
     stride = 32 // 2 ** len(skips)
-    x = upscored(x, stride, name=str(stride))
+    x = upscore(x, stride, name=str(stride))
     return CropLike(offset, name="logits.crop")([x, features["images"]])
 
 
@@ -79,7 +79,7 @@ def score(x: Tensor, num_classes: int, *, name: str) -> Tensor:
     )(x)
 
 
-def upscored(
+def upscore(
     x: Tensor, stride: int, *, name: str, learned: bool = False, biased: bool = False
 ) -> Tensor:
     """Bilinear interpolation as a deconvolution, `stride (n - 1) + 2 stride` long."""
@@ -94,7 +94,7 @@ def upscored(
     )(x)
 
 
-def _scaled(x: Tensor, skip: Skip) -> Tensor:
+def _scale(x: Tensor, skip: Skip) -> Tensor:
     """The pool times a fixed factor a channel, that lets all strides learn at once."""
     if skip.scale == 1.0:
         return x

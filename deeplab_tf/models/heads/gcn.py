@@ -32,16 +32,16 @@ def head(
     for level in ("c5", "c4", "c3", "c2"):
         name = f"logits.{level}"
         scores = global_conv(features[level], num_classes, KERNEL_SIZE, style, name)
-        scores = boundary_refined(scores, style, f"{name}.refine")
+        scores = refine_boundary(scores, style, f"{name}.refine")
         if x is None:
             x = scores
             continue
         x = resize_like(x, scores, name=f"{name}.resize")
         x = layers.Add(name=f"{name}.add")([x, scores])
-        x = boundary_refined(x, style, f"{name}.refine_sum")
+        x = refine_boundary(x, style, f"{name}.refine_sum")
     for name, factor in (("half", 0.5), ("whole", 1.0)):
         x = ResizeTo(factor, name=f"logits.{name}.resize")([x, features["images"]])
-        x = boundary_refined(x, style, f"logits.{name}.refine")
+        x = refine_boundary(x, style, f"logits.{name}.refine")
     return x
 
 
@@ -69,7 +69,7 @@ def global_conv(
     return layers.Add(name=f"{name}.sum")(branches)
 
 
-def boundary_refined(x: Tensor, style: Style, name: str) -> Tensor:
+def refine_boundary(x: Tensor, style: Style, name: str) -> Tensor:
     """Scores and what two 3x3 convolutions make of them, added: figure 2 (C)."""
     filters = x.shape[-1]
     y = biased_conv(x, filters, 3, style=style, name=f"{name}.conv1", activation=True)

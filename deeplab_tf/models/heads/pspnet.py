@@ -34,7 +34,7 @@ def head(
     """Logits at the output stride, `[N, h, w, num_classes]`."""
     x = pyramid_pooling(features["c5"], config, style)
     filters, name = width(512, config), "pyramid_pooling.conv5_4"
-    return _classified(x, filters, num_classes, style, name, "logits.semantic")
+    return _classify(x, filters, num_classes, style, name, "logits.semantic")
 
 
 def auxiliary(
@@ -42,7 +42,7 @@ def auxiliary(
 ) -> Tensor:
     """Logits of the last block but one, `[N, h, w, num_classes]`: section 3.3."""
     x, filters = features["c4"], width(256, config)
-    return _classified(
+    return _classify(
         x, filters, num_classes, style, "auxiliary.conv", "auxiliary.logits"
     )
 
@@ -67,7 +67,7 @@ def pyramid_pooling(x: Tensor, config: ModelConfig, style: Style) -> Tensor:
     return layers.Concatenate(name="pyramid_pooling.concat")(branches)
 
 
-def _classified(
+def _classify(
     x: Tensor, filters: int, num_classes: int, style: Style, name: str, logits: str
 ) -> Tensor:
     """A 3x3 convolution, dropout and the classifier."""

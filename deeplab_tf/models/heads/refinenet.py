@@ -37,12 +37,12 @@ def head(
         x, name = features[level], f"refine.{level}"
         if level in _DROPPED:
             x = Dropout(0.5, name=f"{name}.dropout")(x)
-        coarse = refined(x, coarse, width(filters, config), style, name)
+        coarse = refine(x, coarse, width(filters, config), style, name)
     x = Dropout(0.5, name="refine.dropout")(coarse)
     return biased_conv(x, num_classes, 3, style=style, name="logits.semantic")
 
 
-def refined(
+def refine(
     x: Tensor, coarse: Tensor | None, filters: int, style: Style, name: str
 ) -> Tensor:
     """A block, section 3.2: features of one stride, and the output of the next block.
@@ -61,7 +61,7 @@ def refined(
     for i in (1, 2):
         x = residual_unit(x, style, f"{name}.input_{i}")
     if coarse is not None:
-        x = _fused(x, coarse, style, name)
+        x = _fuse(x, coarse, style, name)
     x = chained_pooling(x, style, f"{name}.pooling")
     for i in (1, 2, 3):
         x = residual_unit(x, style, f"{name}.output_{i}")
@@ -87,7 +87,7 @@ def chained_pooling(x: Tensor, style: Style, name: str) -> Tensor:
     return total
 
 
-def _fused(x: Tensor, coarse: Tensor, style: Style, name: str) -> Tensor:
+def _fuse(x: Tensor, coarse: Tensor, style: Style, name: str) -> Tensor:
     """The sum of both at the size of `x`, each convolved: figure 3 (c)."""
     filters = x.shape[-1]
     x = bare_conv(x, filters, 3, style=style, name=f"{name}.fuse_fine")

@@ -31,7 +31,7 @@ def head(
     x = features["c5"]
     for level, crop in _CROPS.items():
         name = f"unet.up{level}"
-        x = _doubled(x, width(32 * 2**level, config), name=name)
+        x = _up_conv(x, width(32 * 2**level, config), name=name)
         side = layers.Cropping2D(crop, name=f"{name}.crop")(features[f"down{level}"])
         x = layers.Concatenate(name=f"{name}.concat")([side, x])
         for i in (1, 2):
@@ -47,7 +47,7 @@ def head(
     return CropLike(0, name="logits.crop")([x, features["images"]])
 
 
-def _doubled(x: Tensor, filters: int, *, name: str) -> Tensor:
+def _up_conv(x: Tensor, filters: int, *, name: str) -> Tensor:
     """Up-convolution of 2x2, in which every pixel has one cell of `x` to read."""
     spread = normal(float(np.sqrt(2 / x.shape[-1])))
     return layers.Conv2DTranspose(

@@ -16,7 +16,7 @@ def on_tensorflow() -> bool:
     return keras.backend.backend() == "tensorflow"
 
 
-def resized(x: Tensor, size: Any) -> Tensor:
+def resize_bilinear(x: Tensor, size: Any) -> Tensor:
     """Bilinear, corner-aligned: `[N, h, w, C]` -> `[N, *size, C]`, in float32 inside.
 
     Args:

@@ -78,7 +78,7 @@ def conv(
 ) -> Tensor:
     """Convolution, batch norm and, unless declined, activation."""
     x = bare_conv(x, filters, kernel_size, style=style, name=name, at=at)
-    return normalized(x, style=style, name=name, activation=activation)
+    return normalize(x, style=style, name=name, activation=activation)
 
 
 def bare_conv(
@@ -91,7 +91,7 @@ def bare_conv(
     at: StrideRate = StrideRate(),
 ) -> Tensor:
     """Convolution without bias."""
-    return _convolved(
+    return _conv2d(
         x, filters, kernel_size, style=style, name=name, at=at, use_bias=False
     )
 
@@ -106,7 +106,7 @@ def depthwise_conv(
     activation: bool = True,
 ) -> Tensor:
     """Depthwise convolution, batch norm and, unless declined, activation."""
-    x, padding = padded(x, kernel_size, style=style, at=at, name=name)
+    x, padding = pad(x, kernel_size, style=style, at=at, name=name)
     x = layers.DepthwiseConv2D(
         kernel_size,
         strides=at.stride,
@@ -116,7 +116,7 @@ def depthwise_conv(
         depthwise_initializer=style.depthwise(),
         name=name,
     )(x)
-    return normalized(x, style=style, name=name, activation=activation)
+    return normalize(x, style=style, name=name, activation=activation)
 
 
 def separable_conv(
@@ -141,11 +141,11 @@ def separable_conv(
     )
 
 
-def normalized(x: Tensor, *, style: Style, name: str, activation: bool) -> Tensor:
+def normalize(x: Tensor, *, style: Style, name: str, activation: bool) -> Tensor:
     """Batch norm of the layer `name` and, if asked, activation."""
     x = batch_norm(x, style=style, name=f"{name}.BatchNorm")
     if activation:
-        return activated(x, style=style, name=f"{name}.{style.activation}")
+        return activate(x, style=style, name=f"{name}.{style.activation}")
     return Clip(6.0, name=f"{name}.clip")(x) if style.bounded else x
 
 
@@ -185,7 +185,7 @@ class Clip(layers.Layer):
         return super().get_config() | {"bound": self.bound}
 
 
-def activated(x: Tensor, *, style: Style, name: str) -> Tensor:
+def activate(x: Tensor, *, style: Style, name: str) -> Tensor:
     """The activation of the style."""
     if style.activation == "hard_swish":
         return layers.Activation("hard_swish", name=name)(x)
@@ -204,13 +204,11 @@ def biased_conv(
     activation: bool = False,
 ) -> Tensor:
     """Convolution with a bias, without batch norm and, unless asked for, activation."""
-    x = _convolved(
-        x, filters, kernel_size, style=style, name=name, at=at, use_bias=True
-    )
-    return activated(x, style=style, name=f"{name}.relu") if activation else x
+    x = _conv2d(x, filters, kernel_size, style=style, name=name, at=at, use_bias=True)
+    return activate(x, style=style, name=f"{name}.relu") if activation else x
 
 
-def _convolved(
+def _conv2d(
     x: Tensor,
     filters: int,
     kernel_size: int,
@@ -220,7 +218,7 @@ def _convolved(
     at: StrideRate,
     use_bias: bool,
 ) -> Tensor:
-    x, padding = padded(x, kernel_size, style=style, at=at, name=name)
+    x, padding = pad(x, kernel_size, style=style, at=at, name=name)
     return layers.Conv2D(
         filters,
         kernel_size,
@@ -255,7 +253,7 @@ def resize_like(x: Tensor, like: Tensor, *, name: str) -> Tensor:
     return ResizeLike(name=name)([x, like])
 
 
-def padded(
+def pad(
     x: Tensor, kernel_size: int, *, style: Style, at: StrideRate, name: str
 ) -> tuple[Tensor, str]:
     """What a convolution of that size reads, and its `padding` for Keras."""

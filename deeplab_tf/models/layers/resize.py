@@ -16,7 +16,7 @@ class ResizeLike(layers.Layer):
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, like = inputs
-        return backend_ops.resized(x, ops.shape(like)[1:3])
+        return backend_ops.resize_bilinear(x, ops.shape(like)[1:3])
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         x, like = input_shape
@@ -41,7 +41,7 @@ class ResizeTo(layers.Layer):
         size = [
             resize.scale_length(side, self.factor) for side in ops.shape(images)[1:3]
         ]
-        return backend_ops.resized(x, size)
+        return backend_ops.resize_bilinear(x, size)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         x, images = input_shape

@@ -12,7 +12,7 @@ import keras
 from keras import layers, ops
 
 from deeplab_tf.models.layers.backend_ops import Tensor
-from deeplab_tf.models.layers.blocks import Style, activated, batch_norm, biased_conv
+from deeplab_tf.models.layers.blocks import Style, activate, batch_norm, biased_conv
 
 
 def conv(
@@ -28,7 +28,7 @@ def conv(
     x = biased_conv(x, filters, kernel_size, style=style, name=name)
     # The released networks start the offset at 0.001.
     x = batch_norm(x, style=style, name=f"{name}.BatchNorm", offset=0.001)
-    return activated(x, style=style, name=f"{name}.relu") if activation else x
+    return activate(x, style=style, name=f"{name}.relu") if activation else x
 
 
 @keras.saving.register_keras_serializable("deeplab_tf")
