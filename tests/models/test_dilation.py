@@ -222,7 +222,7 @@ def small_net(x, dense):
         # Those at the end read what the padded pool adds.
         x = layers.Cropping2D(((0, 1), (0, 1)))(vgg._dense_pool(x, 1, name="pool"))
     else:
-        x = vgg._pooled(x, vgg.Pool(2, 2, 0, 0), name="pool")
+        x = vgg._max_pool(x, vgg.Pool(2, 2, 0, 0), name="pool")
     at = StrideRate(1, rates[1]) if dense else StrideRate(2, 1)
     x = biased_conv(x, 4, 3, style=style, at=at, name="b")
     x = biased_conv(x, 5, 3, style=style, at=StrideRate(1, rates[2]), name="c")
