@@ -4,9 +4,10 @@ Each has its test in tests/test_compat.py. Nothing is loaded before it is called
 that commands start at once, and networks build where there is no TensorFlow.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from deeplab_tf.errors import InputError
@@ -41,18 +42,46 @@ def require_tensorflow_backend(what: str) -> None:
         )
 
 
-def forget_custom_gradients() -> None:
-    """Drops the gradients that traced graphs registered, and with them those graphs.
-
-    TensorFlow keeps each `tf.custom_gradient` of a graph, an all-reduce has one, for as
-    long as the process runs: 19 GB after 1,900 tests. To be called when no graph will
-    be differentiated any more: after a training.
-    """
+def custom_gradients() -> set[str]:
+    """Names under which traced graphs have registered a `tf.custom_gradient`."""
     from tensorflow.python.framework import ops
 
     registered = ops.gradient_registry._registry
-    for name in [name for name in registered if name.startswith("CustomGradient-")]:
-        del registered[name]
+    return {name for name in registered if name.startswith("CustomGradient-")}
+
+
+def forget_custom_gradients(*, but: Set[str] = frozenset()) -> None:
+    """Drops the gradients that traced graphs registered, and with them those graphs.
+
+    TensorFlow keeps each `tf.custom_gradient` of a graph, an all-reduce has one, for as
+    long as the process runs: 19 GB after 1,900 tests. To be called when these graphs
+    will not be differentiated any more: after a training.
+
+    Args:
+        but: Names that stay, as those of graphs from before it.
+    """
+    from tensorflow.python.framework import ops
+
+    for name in custom_gradients() - but:
+        del ops.gradient_registry._registry[name]
+
+
+@contextlib.contextmanager
+def op_determinism(enabled: bool) -> Iterator[None]:
+    """Within it, TensorFlow's ops are deterministic, if that is asked for.
+
+    `tf.config.experimental.enable_op_determinism` alone cannot be taken back.
+    """
+    from tensorflow.python.framework import config
+
+    changes = enabled and not config.is_op_determinism_enabled()
+    if changes:
+        config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if changes:
+            config.disable_op_determinism()
 
 
 def variables_to_constants(function: Any) -> Any:

@@ -50,6 +50,39 @@ def test_graphs_end_once_their_custom_gradients_are_forgotten():
     assert graph() is None
 
 
+def test_gradients_from_before_a_training_can_stay():
+    @tf.custom_gradient
+    def twice(x):
+        return 2 * x, lambda dy: 2 * dy
+
+    tf.function(twice).get_concrete_function(tf.TensorSpec((3,)))
+    before = compat.custom_gradients()
+    assert before
+    tf.function(twice).get_concrete_function(tf.TensorSpec((4,)))
+    assert len(compat.custom_gradients()) > len(before)
+    compat.forget_custom_gradients(but=before)
+    assert compat.custom_gradients() == before
+
+
+def test_determinism_ends_where_it_began():
+    def is_deterministic():
+        try:  # Deterministic ops refuse to draw without a seed.
+            tf.function(lambda: tf.random.normal([1]))()
+        except RuntimeError:
+            return True
+        return False
+
+    tf.random.set_seed(None)
+    with compat.op_determinism(False):
+        assert not is_deterministic()
+    with compat.op_determinism(True):
+        assert is_deterministic()
+        with compat.op_determinism(True):
+            assert is_deterministic()
+        assert is_deterministic()
+    assert not is_deterministic()
+
+
 def test_gradients_can_be_taken_of_graphs_traced_after_some_were_forgotten():
     compat.forget_custom_gradients()
 

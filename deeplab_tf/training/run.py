@@ -1,11 +1,15 @@
 """A training run: what it is made of, and what an earlier one has left."""
 
 import contextlib
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from deeplab_tf import compat
 from deeplab_tf.checkpoints import manager, run_folder
 from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import LossConfig, TrainConfig
@@ -31,8 +35,9 @@ def train(
 ) -> None:
     """Trains a network, from where an earlier run in the folder ended.
 
-    SIGTERM and SIGINT save and end the process with 128 plus their number. In a thread
-    that is not the main one, signals are left alone.
+    SIGTERM and SIGINT save and end the process with 128 plus their number; in a thread
+    that is not the main one, signals are left alone. What is set for the process is set
+    back in the end, but for the seeds of TensorFlow and Keras, and no graph stays.
 
     Args:
         config: All settings.
@@ -46,14 +51,28 @@ def train(
         return
     # Before all else: several hosts are made before TensorFlow computes anything.
     strategy = strategy or make_strategy(config.devices)
-    if config.devices.deterministic:
-        tf.config.experimental.enable_op_determinism()
     folder = check_writable("train_logdir", config.train_logdir)
-    with hosts.raise_on_lost_host(strategy), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(compat.op_determinism(config.devices.deterministic))
+        stack.enter_context(_keep_process_state())
+        stack.enter_context(hosts.raise_on_lost_host(strategy))
         if hosts.is_chief(strategy):
             lock = lock_folder(folder, flag="train_logdir", doing="training")
             stack.enter_context(lock)
         _train(config, folder, strategy)
+
+
+@contextlib.contextmanager
+def _keep_process_state() -> Iterator[None]:
+    """Sets random generators back, and forgets the gradients of graphs made within."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    gradients_before = compat.custom_gradients()
+    try:
+        yield
+    finally:
+        compat.forget_custom_gradients(but=gradients_before)
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) -> None:

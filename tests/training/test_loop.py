@@ -25,14 +25,14 @@ from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
 from tests.recorded import SMALL
-from tests.training.test_run import weights_of
+from tests.training.test_run import TINY, weights_of
 
 
 def config(folder, shapes, steps, *, rate=0.05, **changes):
     settings = {
         "train_logdir": str(folder),
         "train_batch_size": 2,
-        "model": SMALL,
+        "model": TINY,
         "data": DataConfig(dataset_dir=str(shapes)),
         "augment": AugmentConfig(train_crop_size=(33, 33)),
         "optimizer": OptimizerConfig(
@@ -121,6 +121,7 @@ def stepped(shapes_folder, steps=2, **devices):
         shapes_folder,
         steps,
         train_batch_size=8,
+        model=SMALL,
         fine_tune_batch_norm=False,
         devices=DevicesConfig(**devices),
     )
@@ -139,8 +140,14 @@ def stepped(shapes_folder, steps=2, **devices):
     return found, metrics
 
 
-def test_four_parts_of_two_images_are_a_batch_of_eight(shapes):
-    whole, expected = stepped(shapes)
+@pytest.fixture(scope="module")
+def at_once(shapes):
+    """Two steps on the whole batch, in float32."""
+    return stepped(shapes)
+
+
+def test_four_parts_of_two_images_are_a_batch_of_eight(shapes, at_once):
+    whole, expected = at_once
     parts, found = stepped(shapes, gradient_accumulation_steps=4)
     for name in ("loss", "regularization", "gradient_norm"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
@@ -149,9 +156,12 @@ def test_four_parts_of_two_images_are_a_batch_of_eight(shapes):
         assert np.abs(parts[name] - weight).max() < 1e-5 * scale, name
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_takes_nearly_the_same_steps(shapes, precision):
-    _, expected = stepped(shapes)
+@pytest.mark.parametrize(
+    "precision",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.nightly)],
+)
+def test_half_precision_takes_nearly_the_same_steps(shapes, at_once, precision):
+    _, expected = at_once
     weights, found = stepped(shapes, precision=precision)
     assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.02)
@@ -160,8 +170,9 @@ def test_half_precision_takes_nearly_the_same_steps(shapes, precision):
         assert found["skipped"] == [0, 0]
 
 
-def test_a_compiled_step_is_the_same(shapes):
-    whole, expected = stepped(shapes)
+@pytest.mark.nightly
+def test_a_compiled_step_is_the_same(shapes, at_once):
+    whole, expected = at_once
     compiled, found = stepped(shapes, jit_compile=True)
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
     for name, weight in whole.items():

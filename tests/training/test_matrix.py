@@ -2,8 +2,8 @@
 
     make matrix
 
-is the table of docs/training.md; `MATRIX_LOG=file` collects its cells. `make test` runs
-all features together.
+is the table of docs/training.md; `MATRIX_LOG=file` collects its cells. `make test-all`
+runs all features together.
 """
 
 import dataclasses
@@ -156,7 +156,7 @@ def test_a_run_that_goes_on_gives_the_numbers_of_one_device(
     assert value < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("place", ["mirrored, 2", "2 workers"])
 def test_all_together_give_the_numbers_of_one_device(tmp_path, shapes, alone, place):
     found = trained(tmp_path / "run", shapes, _TOGETHER, _PLACES[place])

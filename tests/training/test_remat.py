@@ -54,7 +54,11 @@ def assert_equal(build_again, images):
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenet_v2, deeplab_v3plus", "resnet of Caffe, pspnet", "vgg, segnet"],
+    [
+        "mobilenet_v2, deeplab_v3plus",
+        pytest.param("resnet of Caffe, pspnet", marks=pytest.mark.nightly),
+        pytest.param("vgg, segnet", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_step_is_the_same(name, rng):
     images = rng.uniform(0, 255, (2, SIDE, SIDE, 3)).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import reader
+from deeplab_tf.checkpoints import reader, run_folder
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -25,12 +25,14 @@ from deeplab_tf.config import (
     WatchConfig,
 )
 from deeplab_tf.data import tfrecord
+from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import strategy
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT, SMALL
 
 OTHER = dataclasses.replace(SMALL, output_stride=8)
+TINY = ModelConfig(architecture="segnet_basic", depth_multiplier=1 / 16)  # Few layers.
 
 
 def config(folder, shapes, steps, **changes):
@@ -123,7 +125,7 @@ def test_a_run_that_was_stopped_and_continued_equals_one_that_was_not(
     assert logged(trained, "total_loss")[6] == logged(tmp_path, "total_loss")[6]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_that_drops_paths_goes_on_as_if_never_stopped(tmp_path, shapes, shallow):
     changes = {
         "model": dataclasses.replace(
@@ -154,6 +156,7 @@ def test_a_folder_of_another_network_is_not_trained_over(trained, shapes):
         train(config(trained, shapes, 8, model=OTHER))
 
 
+@pytest.mark.nightly
 def test_a_run_starts_from_another_ones_weights(trained, tmp_path, shapes, caplog):
     train(config(tmp_path, shapes, 1, tf_initial_checkpoint=str(trained), log_steps=1))
     total = len(weights_of(trained))
@@ -192,17 +195,17 @@ def test_class_weights_of_another_number_are_an_error(tmp_path, shapes):
 
 def test_class_weights_of_the_records_stay_when_a_run_goes_on(tmp_path, shapes):
     loss = LossConfig(class_weights="median_frequency")
-    train(config(tmp_path, shapes, 2, loss=loss))
+    train(config(tmp_path, shapes, 2, loss=loss, model=TINY))
     kept = (tmp_path / "class_weights.txt").read_text()
     assert kept.startswith("# --class_weights=median_frequency\n")
-    train(config(tmp_path, shapes, 4, loss=loss))
+    train(config(tmp_path, shapes, 4, loss=loss, model=TINY))
     assert (tmp_path / "class_weights.txt").read_text() == kept
 
 
 def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes):
     optimizer = OptimizerConfig(training_number_of_steps=50, base_learning_rate=1e12)
     with pytest.raises(InputError, match=r"the loss is (nan|inf); the last"):
-        train(config(tmp_path, shapes, 50, optimizer=optimizer))
+        train(config(tmp_path, shapes, 50, optimizer=optimizer, model=TINY))
     assert not list(tmp_path.glob("*.index"))
 
 
@@ -214,11 +217,13 @@ def test_an_update_that_breaks_the_weights_is_not_saved(tmp_path, shapes):
         last_layer_gradient_multiplier=1e9,
     )
     with pytest.raises(InputError, match="step 1: a weight is not finite; the last"):
-        train(config(tmp_path, shapes, 1, optimizer=optimizer, log_steps=1))
+        train(config(tmp_path, shapes, 1, optimizer=optimizer, model=TINY))
     assert not list(tmp_path.glob("*.index"))
-    train(config(tmp_path, shapes, 1, model=OTHER))  # Nothing was begun in the folder.
+    # Nothing was begun in the folder.
+    run_folder.check(tmp_path, config(tmp_path, shapes, 1), shapes_spec.SPEC)
 
 
+@pytest.mark.nightly
 def test_advice_on_batch_norm_can_be_followed_on_the_way(trained, tmp_path, shapes):
     shutil.copytree(trained, tmp_path / "run")
     model = dataclasses.replace(SMALL, batch_norm_decay=0.9)
@@ -252,6 +257,7 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
         validate_labels="off",
         train_batch_size=1,
         log_steps=1,
+        model=TINY,
         save_summaries_images=pictures,
         save_summaries_secs=0,
     )
@@ -265,7 +271,8 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
 
 def test_a_damaged_record_is_left_out_if_asked(tmp_path, shapes, caplog):
     records = damaged(shapes, tmp_path / "records")
-    train(config(tmp_path / "run", records, 7, max_bad_records=1))  # Over an epoch.
+    # Over an epoch.
+    train(config(tmp_path / "run", records, 7, max_bad_records=1, model=TINY))
     assert "record 11 is damaged, and left out" in caplog.text
     assert "1 of 24 records are left out" in caplog.text
 
@@ -277,6 +284,7 @@ def test_weights_are_counted_before_records_are_read(tmp_path, shapes, caplog):
     assert "reading all records" not in caplog.text
 
 
+@pytest.mark.nightly
 def test_records_that_stay_decoded_change_nothing(trained, tmp_path, shapes, caplog):
     train(config(tmp_path, shapes, 6, cache_decoded_gb=1.0))
     assert "all stay in memory" in caplog.text
@@ -290,6 +298,7 @@ def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
         tmp_path / "run",
         shapes,
         6,
+        model=TINY,
         save_summaries_images=True,
         save_summaries_secs=0,
         profile_logdir=str(tmp_path / "profile"),
@@ -301,7 +310,7 @@ def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_stop_and_go_on_as_one_run(tmp_path, shapes, two_devices):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(config(whole, shapes, 4), strategy=two_devices)
@@ -337,7 +346,7 @@ def wait_for(process, text):
     raise AssertionError(f"ended without {text!r}")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_says_so(tmp_path, shapes):
     process = start(tmp_path, shapes, 100000, "--save_interval_secs=1")
     wait_for(process, "Saved")
@@ -354,7 +363,10 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_says_so(tmp_path, sha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)],
+)
 def test_a_signal_saves_and_ends_the_run(tmp_path, shapes, number):
     process = start(tmp_path, shapes, 100000)
     wait_for(process, "step 3/")
@@ -366,7 +378,7 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, shapes, number):
     assert reader.newest(str(tmp_path)) is not None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_loss_falls(tmp_path, shapes):
     optimizer = OptimizerConfig(training_number_of_steps=60, base_learning_rate=0.1)
     train(config(tmp_path, shapes, 60, optimizer=optimizer, log_steps=10))

@@ -160,7 +160,11 @@ def test_three_steps_with_frozen_batch_norm_are_the_official_ones():
         assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max(), key
 
 
-RUNS = ["momentum", "momentum_ll10", "momentum_frozenbn"]
+RUNS = [
+    "momentum",
+    pytest.param("momentum_ll10", marks=pytest.mark.nightly),
+    pytest.param("momentum_frozenbn", marks=pytest.mark.nightly),
+]
 
 
 @pytest.mark.golden
@@ -202,7 +206,7 @@ def test_steps_at_once_are_steps_one_by_one(rng):
     found = []
     for counts in ((1, 1, 1), (3,)):
         keras.utils.set_random_seed(0)
-        trainer, batches = make_trainer(SMALL, shapes.SPEC, update), iter(data)
+        trainer, batches = linear_trainer((1.0, 1.0), update=update), iter(data)
         losses = [trainer.run(batches, tf.constant(n))["loss"] for n in counts]
         found.append((np.concatenate(losses), weights_by_name(trainer.model)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -221,7 +225,9 @@ def scenes(builder, count, size=65):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    "frozen", [pytest.param(True, marks=pytest.mark.nightly), False]
+)
 def test_two_devices_train_as_one(builder, two_devices, frozen):
     update = OptimizerConfig(base_learning_rate=0.001)
     data = tf.data.Dataset.from_tensor_slices(scenes(builder, 8)).repeat()

@@ -66,7 +66,7 @@ def test_a_run_keeps_what_its_classes_mean(run):
     assert settings["tfds"]["tfds_label_map"] == list(pets.CHANGES)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_that_was_stopped_and_continued_equals_one_that_was_not(
     run, folder, tmp_path
 ):

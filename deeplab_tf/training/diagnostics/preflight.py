@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from deeplab_tf import compat
 from deeplab_tf.checkpoints import reader, run_folder
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline
@@ -106,7 +107,8 @@ def check(config: TrainConfig) -> None:
     if _has_several_hosts(config):
         raise FlagError("--check is for one host: run it on one without TF_CONFIG")
     findings = Findings()
-    with findings.collect_warnings():
+    deterministic = compat.op_determinism(config.devices.deterministic)
+    with deterministic, findings.collect_warnings():
         findings.collect_errors(_look, config, findings)
     findings.report()
 
@@ -121,8 +123,6 @@ def _has_several_hosts(config: TrainConfig) -> bool:
 def _look(config: TrainConfig, findings: Findings) -> None:
     """Finds what is to be found; raises where there is no going on."""
     strategy = make_strategy(config.devices)
-    if config.devices.deterministic:
-        tf.config.experimental.enable_op_determinism()
     folder = check_writable("train_logdir", config.train_logdir)
     spec, source, tally = _open_data(config, findings)
     findings.collect_errors(run_folder.check, folder, config, spec)

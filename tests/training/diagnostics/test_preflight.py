@@ -20,7 +20,7 @@ from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import memory
 from deeplab_tf.training.run import train
 from tests.recorded import ROOT, SMALL
-from tests.training.test_run import config
+from tests.training.test_run import TINY, config
 
 
 def checked(folder, shapes, **changes):
@@ -44,7 +44,9 @@ def with_classes(count, shapes):
 
 
 def test_a_run_that_is_fine_leaves_nothing_behind(tmp_path, shapes, caplog):
-    train(config(tmp_path / "run", shapes, 600, check=True, train_batch_size=12))
+    model = dataclasses.replace(TINY, batch_norm_decay=0.9997)
+    settings = {"check": True, "train_batch_size": 12, "model": model}
+    train(config(tmp_path / "run", shapes, 600, **settings))
     assert "nothing is wrong" in caplog.text
     for fact in ("Memory: ", "Disk: ", "Time: ", "Loss: ", "that knows nothing: 1.79"):
         assert fact in caplog.text
@@ -57,7 +59,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path, shapes, caplog, no_room):
     """Ids that are no class with their record, batch norm of one image, memory."""
     shutil.copytree(shapes, tmp_path / "records")
     with_classes(4, shapes).save(tmp_path / "records")
-    checked(tmp_path / "run", tmp_path / "records", train_batch_size=1)
+    checked(tmp_path / "run", tmp_path / "records", train_batch_size=1, model=TINY)
     assert "train-00000-of-00002.tfrecord" in caplog.text
     assert "Wrong: Batch norm sees one image at a time" in caplog.text
     assert "--fine_tune_batch_norm=false" in caplog.text
@@ -117,7 +119,13 @@ def test_a_limit_of_2_gib_stops_a_check_before_its_steps(tmp_path, shapes):
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
+def test_one_batch_is_judged_in_the_end(tmp_path, shapes, caplog):
+    settings = config(tmp_path, shapes, 2, train_batch_size=2, model=TINY)
+    train(dataclasses.replace(settings, overfit_one_batch=True))
+    assert "One batch is not known by heart after 2 steps: " in caplog.text
+
+
+@pytest.mark.nightly
 def test_one_batch_is_learned_by_heart(tmp_path, shapes, caplog):
     rate = OptimizerConfig(
         training_number_of_steps=100, base_learning_rate=0.2, decay_steps=1e6

@@ -122,7 +122,7 @@ def assert_same(path, alone):
             assert difference <= 1e-5 * np.abs(value).max(), (frozen, name)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_four_devices_train_as_one(tmp_path, alone):
     (process,) = workers.start(tmp_path / "four", replicas=4)
     _, said = process.communicate(timeout=300)
