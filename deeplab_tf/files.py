@@ -119,8 +119,8 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
         lock.acquire(timeout=_PATIENCE)
     except Timeout:
         raise InputError(
-            f"{given}: {_at_work(_Owner.of(path), doing)}; wait for it, or choose "
-            "another folder"
+            f"{given}: {_describe_holder(_Owner.of(path), doing)}; wait for it, or "
+            "choose another folder"
         ) from None
     except OSError as error:
         if path.is_symlink():
@@ -141,7 +141,7 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
             logging.warning(
                 "%s: %s, and did not end in order; if it still runs, stop one of both",
                 path.parent,
-                _at_work(owner, doing),
+                _describe_holder(owner, doing),
             )
     return lock
 
@@ -193,7 +193,7 @@ class _Owner:
             os.write(descriptor, note.encode())
 
 
-def _at_work(owner: _Owner | None, doing: str) -> str:
+def _describe_holder(owner: _Owner | None, doing: str) -> str:
     if owner is None:
         return f"another process is {doing} there"
     since, now = time.localtime(owner.since), time.localtime()

@@ -101,21 +101,22 @@ def _groups(record: type) -> Iterator[tuple[type, Any]]:
 
 def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
     """Arguments of the record: flags given by hand, and the records inside it."""
-    settings = _given(record, values)
+    settings = _given_settings(record, values)
     for field in dataclasses.fields(record):
         if not dataclasses.is_dataclass(field.default):
             continue
         default: Any = field.default
         if hasattr(default, "defaults"):  # Overrides: keep what was given apart.
-            given = _given(type(default.defaults), values)
+            given = _given_settings(type(default.defaults), values)
             settings[field.name] = dataclasses.replace(default, given=given)
         else:
-            given = _given(type(default), values)
+            given = _given_settings(type(default), values)
             settings[field.name] = with_settings(default, given)
     return settings
 
 
-def _given(record: type, values: flags.FlagValues) -> dict[str, Any]:
+def _given_settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
+    """Settings of one record whose flags were given, by name."""
     names = [field.name for field in dataclasses.fields(record)]
     flags_of_record = {name: values[name] for name in names if name in values}
     return {
@@ -126,6 +127,7 @@ def _given(record: type, values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Sets the values from a command line, flagfile by flagfile."""
     leftover: list[str] = []
     for layer in _layers(argv[1:]):
         for name in values:
@@ -159,7 +161,9 @@ def _layers(args: Sequence[str], opened: tuple[Path, ...] = ()) -> Iterator[list
             yield layer
             if path in opened:
                 raise FlagError(f"--{name}={given}: the file reads itself")
-            yield from _layers(_flags_in(path, f"--{name}={given}"), (*opened, path))
+            yield from _layers(
+                _read_flagfile(path, f"--{name}={given}"), (*opened, path)
+            )
             layer = []
         else:
             layer.append(arg)
@@ -174,7 +178,7 @@ def _find_recipe(name: str) -> Path:
     return RECIPES / f"{name}.flags"
 
 
-def _flags_in(path: Path, given: str) -> list[str]:
+def _read_flagfile(path: Path, given: str) -> list[str]:
     """The lines of a flagfile, but for comments."""
     if not path.is_file():
         raise FlagError(f"{given}: no such file")

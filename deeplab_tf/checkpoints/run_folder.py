@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -106,8 +107,12 @@ def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(folder)
     settings = {"schema": SCHEMA, **dataclasses.asdict(config)}
-    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
-    (folder / "environment.txt").write_text(_environment())
+    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "
+")
+    lines = {"command": " ".join(sys.argv)} | environment()
+    content = "".join(f"{name}: {value}
+" for name, value in lines.items())
+    (folder / "environment.txt").write_text(content)
 
 
 def read(folder: Path) -> Run:
@@ -172,18 +177,18 @@ def _check_same(folder: Path, before: ModelConfig, now: ModelConfig) -> None:
         )
 
 
-def _environment() -> str:
+def environment() -> dict[str, str]:
+    """Versions, operating system and devices: what a number may depend on."""
     devices = [device.name for device in tf.config.list_physical_devices()]
-    lines = {
-        "command": " ".join(sys.argv),
+    return {
         "deeplab_tf": f"{deeplab_tf.__version__} {_revision()}".strip(),
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
+        "numpy": np.__version__,
         "platform": platform.platform(),
         "devices": ", ".join(devices),
     }
-    return "".join(f"{name}: {value}\n" for name, value in lines.items())
 
 
 def _revision() -> str:
