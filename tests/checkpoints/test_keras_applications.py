@@ -128,9 +128,9 @@ def test_fcn_on_a_small_image_is_vgg_on_it_with_zeros_around(tmp_path, rng):
     ("variant", "size"),
     [
         ("resnet_50", (97, 129)),
-        ("resnet_50", (96, 130)),
-        ("resnet_101", (65, 65)),
-        ("resnet_152", (65, 65)),
+        pytest.param("resnet_50", (96, 130), marks=pytest.mark.nightly),
+        pytest.param("resnet_101", (65, 65), marks=pytest.mark.nightly),
+        pytest.param("resnet_152", (65, 65), marks=pytest.mark.nightly),
     ],
 )
 def test_resnets_have_the_features_that_keras_gives(tmp_path, rng, variant, size):
@@ -151,7 +151,7 @@ def test_resnets_have_the_features_that_keras_gives(tmp_path, rng, variant, size
     assert_equal(found, expected, 1e-4)  # Rounding of up to 152 layers.
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_resnet_50_has_the_features_that_keras_gives_up_to_the_first_stride(
     tmp_path, rng
 ):
