@@ -107,11 +107,9 @@ def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec.save(folder)
     settings = {"schema": SCHEMA, **dataclasses.asdict(config)}
-    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "
-")
+    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
     lines = {"command": " ".join(sys.argv)} | environment()
-    content = "".join(f"{name}: {value}
-" for name, value in lines.items())
+    content = "".join(f"{name}: {value}\n" for name, value in lines.items())
     (folder / "environment.txt").write_text(content)
 
 
