@@ -53,16 +53,16 @@ def plain(
     sample: Sample,
     *,
     source: InputData,
-    augment: AugmentConfig,
+    config: AugmentConfig,
     seed: int,
 ) -> Sample:
     """As `pipeline.training_crop`, of the whole image: scaled, padded, cropped."""
     image, label, _ = source.to_network(sample, crop_size=(1, 1), multiple=1)
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), 3)
     scale = transforms.random_scale(
-        augment.min_scale_factor,
-        augment.max_scale_factor,
-        augment.scale_factor_step_size,
+        config.min_scale_factor,
+        config.max_scale_factor,
+        config.scale_factor_step_size,
         seeds[0],
     )
     size = transforms.scaled_size(tf.shape(image)[:2], scale)
@@ -71,7 +71,7 @@ def plain(
     images, size = transforms.to_network(
         images,
         resize=ResizeConfig(),
-        crop_size=augment.train_crop_size,
+        crop_size=config.train_crop_size,
         multiple=1,
         mean_pixel=source.mean_pixel,
     )
@@ -80,7 +80,7 @@ def plain(
         label, size, tf.shape(image)[:2], ignore_label=source.ignore_label
     )
     both = tf.concat([image, tf.cast(label, image.dtype)], axis=-1)
-    crop_size = (*augment.train_crop_size, 4)
+    crop_size = (*config.train_crop_size, 4)
     both = tf.image.stateless_random_crop(both, crop_size, seeds[1])
     flip = tf.random.stateless_uniform((), seeds[2]) < 0.5
     both = tf.where(flip, both[:, ::-1], both)
@@ -122,7 +122,7 @@ def _measure(source: InputData, config: BenchmarkConfig) -> None:
 
 
 def _passes(source: InputData, crop: Crop) -> Iterator[Sample]:
-    crop = functools.partial(crop, source=source, augment=AugmentConfig(), seed=0)
+    crop = functools.partial(crop, source=source, config=AugmentConfig(), seed=0)
     options = tf.data.Options()
     # Nothing is made ahead, in the time of another way.
     options.experimental_optimization.inject_prefetch = False

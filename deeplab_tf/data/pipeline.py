@@ -11,9 +11,7 @@ import functools
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import crop_resize, tfrecord, transforms
-from deeplab_tf.data.augment import distorted, rotated, rotation_margin
-from deeplab_tf.data.crop_resize import Window
+from deeplab_tf.data import augment, crop_resize, tfrecord, transforms
 from deeplab_tf.data.decode import (
     Decoder,
     Sample,
@@ -82,12 +80,12 @@ class InputData:
             lambda: self._mapped(tf.cast(ids, tf.int32)),
         )
 
-    def sizes(self, sample: Sample, scale: tf.Tensor) -> list[tf.Tensor]:
-        """Of an image as stored, in the range of sizes if there is one, and scaled."""
-        sizes = [image_size(sample["image"])]
-        if self.resize.min_resize_value is not None:
-            sizes.append(transforms.size_in_range(sizes[0], self.resize))
-        return [*sizes, transforms.scaled_size(sizes[-1], scale)]
+    def sizes(self, sample: Sample) -> list[tf.Tensor]:
+        """Height and width of an image as stored and, with a range, resized into it."""
+        stored = image_size(sample["image"])
+        if self.resize.min_resize_value is None:
+            return [stored]
+        return [stored, transforms.size_in_range(stored, self.resize)]
 
     def _mapped(self, ids: tf.Tensor) -> tf.Tensor:
         table = self.records.table
@@ -96,7 +94,7 @@ class InputData:
 
 def training_batches(
     source: InputData,
-    augment: AugmentConfig,
+    config: AugmentConfig,
     batch_size: int,
     *,
     seed: int,
@@ -109,7 +107,7 @@ def training_batches(
 
     Args:
         source: The split.
-        augment: Crop size and scales.
+        config: Crop size and augmentation.
         batch_size: Images a batch, of one replica.
         seed: Of order and augmentation.
         start: Records, over all replicas, that an earlier run has taken.
@@ -123,7 +121,7 @@ def training_batches(
     records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
     if context:
         records = shard_global_batches(records, batch_size, context)
-    crop = functools.partial(training_crop, source=source, augment=augment, seed=seed)
+    crop = functools.partial(training_crop, source=source, config=config, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
@@ -149,47 +147,31 @@ def training_crop(
     sample: Sample,
     *,
     source: InputData,
-    augment: AugmentConfig,
+    config: AugmentConfig,
     seed: int,
 ) -> Sample:
-    """What chance shows of a record; chance is the seed and the record's number."""
-    chance = tf.stack([tf.cast(seed, tf.int64), number])
-    seeds = tf.random.split(chance, 3)
-    sizes = source.sizes(sample, _scale(augment, seeds[0]))
-    margin = rotation_margin(augment)
-    start = transforms.random_start(sizes[-1], augment.train_crop_size, seeds[1])
-    window = Window(start - margin, tf.add(augment.train_crop_size, 2 * margin))
-    flip = transforms.random_flip(seeds[2])
+    """A record, augmented at random; chance is the seed and the record's number."""
+    sizes = source.sizes(sample)
+    plan = augment.plan(sizes[-1], config, tf.stack([tf.cast(seed, tf.int64), number]))
     image, ids = crop_resize.resample(
         functools.partial(source.decode, sample),
-        sizes,
-        crop_resize.clip_window(window, sizes[-1]),
-        flip=flip,
+        [*sizes, plan.size],
+        crop_resize.clip_window(plan.window, plan.size),
+        flip=plan.flip,
     )
-    image, label = crop_resize.add_margins(
-        distorted(image, augment, chance),
+    image, label = augment.apply(
+        plan,
+        image,
         source.classes(ids, sample),
-        crop_resize.margins_around(window, sizes[-1], flip),
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )
-    image, label = rotated(image, label, augment, chance)
-    shape = augment.train_crop_size
     return {
-        "image": tf.ensure_shape(image, (*shape, 3)),
-        "label": tf.ensure_shape(label, (*shape, 1)),
+        "image": tf.ensure_shape(image, (*plan.crop_size, 3)),
+        "label": tf.ensure_shape(label, (*plan.crop_size, 1)),
         "name": sample["name"],
         "number": number,
     }
-
-
-def _scale(augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    return transforms.random_scale(
-        augment.min_scale_factor,
-        augment.max_scale_factor,
-        augment.scale_factor_step_size,
-        seed,
-    )
 
 
 def one_batch(

@@ -1,5 +1,6 @@
 """Colours, blur and rotation: by hand, eagerly and within a pipeline."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -18,14 +19,18 @@ def picture(rng, size=(9, 11), low=90, high=160):
     return rng.uniform(low, high, (*size, 3)).astype(np.float32)
 
 
-def distorted(image, seed=SEED, **settings):
+def jitter(image, seed=SEED, **settings):
     """The same both ways, whose numbers may differ in the last digits."""
-    config = AugmentConfig(**settings)
-    eager = augment.distorted(tf.constant(image), config, seed).numpy()
+
+    def change(image):
+        plan = augment.plan(tf.shape(image)[:2], AugmentConfig(**settings), seed)
+        return augment.jitter_colors(plan, image)
+
+    eager = change(tf.constant(image)).numpy()
     images = tf.data.Dataset.from_generator(
         lambda: iter([image]), output_signature=tf.TensorSpec((None, None, 3))
     )
-    (found,) = images.map(lambda image: augment.distorted(image, config, seed))
+    (found,) = images.map(change)
     np.testing.assert_allclose(found, eager, atol=1e-3)
     return eager
 
@@ -36,13 +41,15 @@ def seeds(count):
 
 def test_nothing_happens_by_default(rng):
     image = tf.constant(picture(rng))
-    assert augment.distorted(image, AugmentConfig(), SEED) is image
+    plan = augment.plan(tf.constant([9, 11]), AugmentConfig(), SEED)
+    assert augment.jitter_colors(plan, image) is image
+    assert plan.angle is None
 
 
 def test_brightness_is_a_shift_of_all(rng):
     image, shifts = picture(rng), []
     for seed in seeds(5):
-        shift = distorted(image, seed, brightness_jitter=0.2) - image
+        shift = jitter(image, seed, brightness_jitter=0.2) - image
         assert np.ptp(shift) < 1e-3
         shifts.append(shift.mean())
     assert np.abs(shifts).max() <= 0.2 * 255
@@ -56,7 +63,7 @@ def grey(image):
 def test_contrast_is_a_factor_around_the_mean_grey(rng):
     image = picture(rng)
     mean = grey(image).mean()
-    found = distorted(image, contrast_jitter=0.3)
+    found = jitter(image, contrast_jitter=0.3)
     factors = (found - mean) / (image - mean)
     assert np.median(factors) == pytest.approx(factors[0, 0, 0], abs=1e-2)
     assert 0.7 <= np.median(factors) <= 1.3
@@ -67,7 +74,7 @@ def test_contrast_is_a_factor_around_the_mean_grey(rng):
 
 def test_saturation_is_a_factor_around_each_pixels_grey(rng):
     image = picture(rng)
-    found = distorted(image, saturation_jitter=0.5)
+    found = jitter(image, saturation_jitter=0.5)
     own = grey(image)[..., np.newaxis]
     factor = np.median((found - own) / (image - own))
     assert 0.5 <= factor <= 1.5
@@ -77,7 +84,7 @@ def test_saturation_is_a_factor_around_each_pixels_grey(rng):
 def test_hue_turns_colours_and_leaves_greys(rng):
     image = picture(rng)
     image[0] = image[0, :, :1]
-    found = distorted(image, hue_jitter=0.2)
+    found = jitter(image, hue_jitter=0.2)
     np.testing.assert_allclose(found[0], image[0], atol=1e-2)
     np.testing.assert_allclose(found.max(-1), image.max(-1), atol=1e-2)
     np.testing.assert_allclose(found.min(-1), image.min(-1), atol=1e-2)
@@ -87,7 +94,7 @@ def test_hue_turns_colours_and_leaves_greys(rng):
 def test_colours_stay_within_their_range(rng):
     image = picture(rng, low=0, high=255)
     for seed in seeds(4):
-        found = distorted(image, seed, brightness_jitter=1.0, contrast_jitter=1.0)
+        found = jitter(image, seed, brightness_jitter=1.0, contrast_jitter=1.0)
         assert found.min() >= 0
         assert found.max() <= 255
 
@@ -96,7 +103,7 @@ def test_blur_spreads_a_point_and_keeps_its_sum():
     image = np.zeros((21, 21, 3), np.float32)
     image[10, 10] = 200
     found = max(
-        (distorted(image, seed, blur_sigma=2.0) for seed in seeds(5)),
+        (jitter(image, seed, blur_sigma=2.0) for seed in seeds(5)),
         key=lambda blurred: blurred[10, 14, 0],
     )
     np.testing.assert_allclose(found.sum((0, 1)), 200, rtol=1e-4)
@@ -112,11 +119,11 @@ def test_blur_spreads_a_point_and_keeps_its_sum():
 @pytest.mark.parametrize("size", [(1, 1), (2, 30)])
 def test_blur_leaves_what_has_one_colour(size):
     image = np.full((*size, 3), 77, np.float32)
-    np.testing.assert_allclose(distorted(image, blur_sigma=3.0), image, atol=1e-3)
+    np.testing.assert_allclose(jitter(image, blur_sigma=3.0), image, atol=1e-3)
 
 
-def turned(image, label, size, angle):
-    eager = augment.turned(image, label, size, angle)
+def rotate(image, label, size, angle):
+    eager = augment.rotate(image, label, size, angle)
     pairs = tf.data.Dataset.from_generator(
         lambda: iter([(image, label)]),
         output_signature=(
@@ -124,7 +131,7 @@ def turned(image, label, size, angle):
             tf.TensorSpec((None, None, 1), tf.int32),
         ),
     )
-    (found,) = pairs.map(lambda *pair: augment.turned(*pair, size, angle))
+    (found,) = pairs.map(lambda *pair: augment.rotate(*pair, size, angle))
     np.testing.assert_allclose(found[0], eager[0], atol=1e-3)
     np.testing.assert_array_equal(found[1], eager[1])
     return eager
@@ -134,7 +141,7 @@ def turned(image, label, size, angle):
 def test_quarter_turns_are_those_of_numpy(rng, quarters):
     image = picture(rng, (7, 7))
     label = rng.integers(0, 5, (7, 7, 1)).astype(np.int32)
-    found = turned(image, label, (5, 5), quarters * math.pi / 2)
+    found = rotate(image, label, (5, 5), quarters * math.pi / 2)
     expected = np.rot90(image, quarters)[1:-1, 1:-1]
     np.testing.assert_allclose(found[0], expected, atol=1e-2)
     np.testing.assert_array_equal(found[1], np.rot90(label, quarters)[1:-1, 1:-1])
@@ -145,7 +152,7 @@ def test_a_slope_is_turned_by_its_angle():
     rows, columns = np.mgrid[:21, :21].astype(np.float32) - 10
     image = np.repeat(columns[..., np.newaxis], 3, axis=-1)
     label = np.zeros((21, 21, 1), np.int32)
-    found = turned(image, label, (9, 9), math.radians(30))[0].numpy()
+    found = rotate(image, label, (9, 9), math.radians(30))[0].numpy()
     x, y = columns[6:15, 6:15], -rows[6:15, 6:15]
     expected = x * math.cos(math.radians(30)) + y * math.sin(math.radians(30))
     np.testing.assert_allclose(found[..., 0], expected, atol=1e-3)
@@ -166,11 +173,39 @@ def test_the_margin_holds_all_that_is_turned_in(size, degrees):
         assert columns <= half[1] + margin[1]
 
 
-def test_no_rotation_needs_no_margin(rng):
+def test_no_rotation_needs_no_margin():
     assert augment.rotation_margin(AugmentConfig()).tolist() == [0, 0]
-    pair = picture(rng), np.zeros((9, 11, 1), np.int32)
-    found = augment.rotated(*pair, AugmentConfig(), SEED)
-    assert found[0] is pair[0]
+
+
+def test_a_plan_is_the_same_again_and_of_each_seed_another():
+    config = AugmentConfig(
+        train_crop_size=(33, 49), rotation_degrees=20.0, hue_jitter=0.2, blur_sigma=2.0
+    )
+
+    def draw(seed):
+        plan = augment.plan(tf.constant([300, 400]), config, seed)
+        drawn = (plan.size, plan.window.start, plan.blur, plan.hue, plan.angle)
+        return [value.numpy().tolist() for value in drawn]
+
+    assert draw(SEED) == draw(SEED)
+    for values in zip(*map(draw, seeds(6)), strict=True):
+        assert len({str(value) for value in values}) > 1
+
+
+def test_colors_blur_and_rotation_leave_the_crop_where_it_was():
+    size, plain = tf.constant([300, 400]), AugmentConfig(train_crop_size=(33, 49))
+    colored = dataclasses.replace(plain, hue_jitter=0.2, blur_sigma=1.0)
+    rotated = dataclasses.replace(colored, rotation_degrees=20.0)
+    for seed in seeds(5):
+        one, two = (augment.plan(size, each, seed) for each in (plain, colored))
+        np.testing.assert_array_equal(one.window.start, two.window.start)
+        np.testing.assert_array_equal(one.size, two.size)
+        third = augment.plan(size, rotated, seed)
+        margin = augment.rotation_margin(rotated)
+        np.testing.assert_array_equal(third.window.start, one.window.start - margin)
+        np.testing.assert_array_equal(
+            third.window.size, np.add(plain.train_crop_size, 2 * margin)
+        )
 
 
 @pytest.mark.parametrize(

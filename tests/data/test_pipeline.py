@@ -158,7 +158,7 @@ def test_crops_are_those_of_whole_images(tmp_path, rng, image_format, resize):
             record = dataclasses.replace(record, image=encoded)
         records.append(record)
     tfrecord.write_shards(records, tmp_path, "train", per_shard=[4])
-    given = {"source": split(tmp_path, **resize), "augment": AUGMENT, "seed": 7}
+    given = {"source": split(tmp_path, **resize), "config": AUGMENT, "seed": 7}
     samples = given["source"].records.in_order().repeat(12).enumerate()
     pairs = tf.data.Dataset.zip(
         samples.map(functools.partial(pipeline.training_crop, **given)),
