@@ -1,4 +1,4 @@
-"""Records that cannot be read: which they are."""
+"""Corrupt records: names the one that cannot be read, or skips such ones."""
 
 import contextlib
 import itertools
@@ -32,13 +32,13 @@ def read_batches(batches: Iterable[Sample], records: Records) -> Iterator[Sample
 
 @contextlib.contextmanager
 def translate_read_errors(records: Records) -> Iterator[None]:
-    """Makes an InputError of what TensorFlow raises on a record it cannot read."""
+    """Makes of TensorFlow's error on a record an InputError that names the record."""
     try:
         yield
     except _ERRORS as error:
         if "IteratorGetNext" not in str(error):
             raise  # Not of a record: of the network.
-        index = next(_damaged(records.in_order()), None)
+        index = next(_find_corrupt(records.in_order()), None)
         if index is None:
             raise InputError(
                 f"{records.where(0)}, or another, could not be read, though all can by "
@@ -72,7 +72,7 @@ def skip_corrupt(records: Records, most: int) -> Records:
         )
     logging.info("--max_bad_records=%d: reading all records once", most)
     bad: list[int] = []
-    for index in _damaged(records.each()):
+    for index in _find_corrupt(records.each()):
         if len(bad) == most:
             raise InputError(
                 f"{records.where(index)} is damaged, and {most} before it; "
@@ -89,7 +89,7 @@ def skip_corrupt(records: Records, most: int) -> Records:
     return records.without(bad)
 
 
-def _damaged(samples: tf.data.Dataset) -> Iterator[int]:
+def _find_corrupt(samples: tf.data.Dataset) -> Iterator[int]:
     """Yields the number of each that cannot be decoded."""
     iterator = iter(samples.map(_size, tf.data.AUTOTUNE, deterministic=True))
     for index in itertools.count():

@@ -1,9 +1,9 @@
 """The part of an image that a crop shows, and no more, resampled.
 
 An image passes through sizes: as stored, brought into a range, scaled. A window of the
-last is found from as few pixels of the first as it is made of. The numbers are those of
-the corner-aligned resizes in `deeplab_tf.resize`, of which this takes a part: the same
-float32 coordinates, bilinear for images, nearest with halves up for labels.
+last is computed from as few pixels of the first as it is made of. The numbers are
+those of the corner-aligned resizes in `deeplab_tf.resize`, of which this takes a part:
+the same float32 coordinates, bilinear for images, nearest with halves up for labels.
 """
 
 import itertools
@@ -26,7 +26,7 @@ Reader = Callable[[Window], Pair]  # The pixels of a window within the stored im
 
 
 def clip_window(window: Window, size: tf.Tensor) -> Window:
-    """What of a window lies within an image of `size`."""
+    """The part of a window that lies within an image of `size`."""
     start = tf.clip_by_value(window.start, 0, size)
     stop = tf.clip_by_value(window.start + window.size, 0, size)
     return Window(start, stop - start)
@@ -41,12 +41,12 @@ def resample(
         read: Gives uint8 `[h, w, 3]` and the ids, of a window of the first size.
         sizes: Height and width, int32 `[2]`, as stored and after each resize.
         window: Within the last of them, not empty.
-        flip: Whether to mirror what is found, from left to right.
+        flip: Whether to mirror the result from left to right.
     """
     windows = [window]
     resizes = list(itertools.pairwise(sizes))
     for before, after in reversed(resizes):
-        windows.insert(0, _source(windows[0], before, after))
+        windows.insert(0, _source_window(windows[0], before, after))
     image, label = read(windows[0])
     for i, (before, after) in enumerate(resizes):
         rows, columns = (
@@ -69,13 +69,13 @@ def add_margins(
     mean_pixel: Sequence[float],
     ignore_label: int,
 ) -> Pair:
-    """Both within margins of mean colour and ignore label.
+    """Pads both with mean pixel and ignore label.
 
     Args:
         image: `[H, W, 3]`.
         label: `[H, W, 1]`.
         margins: Rows and columns, int32 `[2]`, before and behind.
-        mean_pixel: The colour.
+        mean_pixel: RGB.
         ignore_label: The id.
     """
     before, behind = margins
@@ -92,9 +92,9 @@ def add_margins(
 
 def margins_around(window: Window, size: tf.Tensor, flip: tf.Tensor) -> tuple:
     """What of a window lies before and behind an image of `size`, mirrored or not."""
-    found = clip_window(window, size)
+    inner = clip_window(window, size)
     before = tf.clip_by_value(-window.start, 0, window.size)
-    behind = window.size - found.size - before
+    behind = window.size - inner.size - before
     swapped = tf.stack([behind[1], before[1]])
     columns = tf.where(flip, swapped, tf.reverse(swapped, [0]))
     return (
@@ -112,7 +112,7 @@ def _bars(
     return [tf.stack([height, n] if axis else [n, width]) for n in lengths]
 
 
-def _source(window: Window, before: tf.Tensor, after: tf.Tensor) -> Window:
+def _source_window(window: Window, before: tf.Tensor, after: tf.Tensor) -> Window:
     """What a resize from a size to another reads for a window of its result."""
     start, stop = [], []
     for axis in (0, 1):
@@ -145,7 +145,7 @@ def _bilinear(
             tf.cast(tf.gather(image, i), tf.float32) for i in (index, next_)
         )
         image = above + (below - above) * tf.reshape(positions - low, (-1, 1, 1))
-        image = _turned(image)
+        image = _transpose(image)
     return image
 
 
@@ -157,11 +157,11 @@ def _nearest(
         # Not `tf.round`, which rounds halves to even.
         index = tf.cast(low, tf.int32) + tf.cast(positions - low >= 0.5, tf.int32)
         index = tf.minimum(index - window.start[axis], window.size[axis] - 1)
-        # Not `_turned`: of uint8, oneDNN says on some machines that it cannot.
+        # Not `_transpose`: of uint8, oneDNN says on some machines that it cannot.
         label = tf.gather(label, index, axis=axis)
     return label
 
 
-def _turned(pixels: tf.Tensor) -> tf.Tensor:
+def _transpose(pixels: tf.Tensor) -> tf.Tensor:
     """Columns as rows: to gather rows twice takes half the time of rows and columns."""
     return tf.transpose(pixels, (1, 0, 2))

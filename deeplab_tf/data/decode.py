@@ -1,4 +1,4 @@
-"""The pixels of a record, whole or in part."""
+"""Decodes the JPEG or PNG and the label PNG of a record, whole or in part."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ from deeplab_tf.data.transforms import Pair
 Sample = dict[str, tf.Tensor]
 Decoder = Callable[[Sample, Window], Pair]
 
-# A colour of a JPEG is spread over four pixels, with a share of the colours beside it:
-# at the edge of a part those would be missing.
+# Chroma subsampling: a color of a JPEG is spread over four pixels, with a share of
+# those beside it; at the edge of a part they would be missing.
 _SHARED = 2
 
 

@@ -1,4 +1,4 @@
-"""Decoded records that stay in memory, as many as fit."""
+"""Cache of decoded images: as many records as fit stay in memory."""
 
 import dataclasses
 
@@ -37,21 +37,21 @@ class DecodeCache:
         prints = tf.fingerprint(tf.stack([sample["image"], sample["label"]]))
         image, label = tf.unstack(tf.bitcast(prints, tf.int64))
         key = image + 3 * label
-        found = self.stored.lookup(key)
+        stored = self.stored.lookup(key)
         both = tf.cond(
-            found == b"",
-            lambda: self._decoded(key, sample),
-            lambda: tf.io.parse_tensor(found, tf.uint8),
+            stored == b"",
+            lambda: self._decode(key, sample),
+            lambda: tf.io.parse_tensor(stored, tf.uint8),
         )
         part = decode.crop(tf.ensure_shape(both, (None, None, 4)), window)
         return part[..., :3], part[..., 3:]
 
-    def _decoded(self, key: tf.Tensor, sample: Sample) -> tf.Tensor:
+    def _decode(self, key: tf.Tensor, sample: Sample) -> tf.Tensor:
         both = tf.concat(decode.decode_record(sample), -1)
         needed = tf.size(both, tf.int64)
-        taken = self.used.assign_add(needed, read_value=True)
+        used = self.used.assign_add(needed, read_value=True)
         fits = tf.cond(
-            taken <= self.room,
+            used <= self.room,
             lambda: self._insert(key, both),
             lambda: self._give_up(needed),
         )
@@ -74,7 +74,7 @@ def make_cache(records: Records, gigabytes: float) -> DecodeCache:
     Raises:
         InputError: A record cannot be read.
     """
-    needed = _bytes(records)
+    needed = _estimate_bytes(records)
     share = min(gigabytes * _GB / max(needed, 1), 1.0)
     logging.info(
         "--cache_decoded_gb=%g: decoded, %d records are about %.2f GB; %s",
@@ -91,13 +91,13 @@ def make_cache(records: Records, gigabytes: float) -> DecodeCache:
     return DecodeCache(int(gigabytes * _GB), stored, used)
 
 
-def _bytes(records: Records) -> float:
-    """About what all records take, decoded: colours and id, a byte each."""
+def _estimate_bytes(records: Records) -> float:
+    """About what all records take, decoded: colors and id, a byte each."""
     sizes = (
         records.in_order()
         .take(_MEASURED)
         .map(lambda sample: tf.reduce_prod(decode.image_size(sample["image"])))
     )
     with corrupt_records.translate_read_errors(records):
-        found = [4 * int(size) for size in sizes]
-    return records.count() * sum(found) / max(len(found), 1)
+        measured = [4 * int(size) for size in sizes]
+    return records.count() * sum(measured) / max(len(measured), 1)

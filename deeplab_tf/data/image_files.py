@@ -1,4 +1,4 @@
-"""Images and masks as files: read by Pillow, upright, and said what is wrong."""
+"""Image and mask files, read by Pillow: EXIF orientation, palettes, 16 bits."""
 
 import io
 from pathlib import Path
@@ -36,7 +36,7 @@ def to_array(image: Image.Image, path: Path = Path("image")) -> np.ndarray:
 def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
     """An image as a record holds it.
 
-    JPEG and PNG files of 8 bits, grey or RGB, keep their bytes; what TensorFlow would
+    JPEG and PNG files of 8 bits, gray or RGB, keep their bytes; what TensorFlow would
     read otherwise than the eye (turned by EXIF, CMYK, transparent, 16 bits, another
     format) becomes an RGB PNG.
 
@@ -59,7 +59,7 @@ def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Class ids `[H, W]`, uint8 or uint16: palette indices, or grey values.
+    """Class ids `[H, W]`, uint8 or uint16: palette indices, or gray values.
 
     Raises:
         InputError: There is no such file, or it is damaged.
@@ -138,7 +138,7 @@ def _wide_ids(path: Path, ids: np.ndarray) -> np.ndarray:
 
 
 def png(array: np.ndarray, palette: tuple[Color, ...] = ()) -> bytes:
-    """PNG of uint8 `[H, W, 3]`, or of ids `[H, W]`, which a palette colours.
+    """PNG of uint8 `[H, W, 3]`, or of ids `[H, W]`, which a palette colors.
 
     Ids beyond the palette are `IGNORED`.
     """
@@ -160,10 +160,10 @@ def find_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
-    if not found:
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
+    if not paths:
         raise InputError(f"{folder}: no images ({', '.join(SUFFIXES)})")
-    return sorted(found)
+    return sorted(paths)
 
 
 def _open(path: Path) -> Image.Image:
@@ -182,7 +182,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def _spread(path: Path, mask: Image.Image) -> int:
-    """Factor by which Pillow spreads the values of a grey PNG of 2 or 4 bits."""
+    """Factor by which Pillow spreads the values of a gray PNG of 2 or 4 bits."""
     bits = _png_bits(path) if mask.mode == "L" else None
     return {2: 85, 4: 17}.get(bits or 8, 1)
 

@@ -1,4 +1,4 @@
-"""What is asked for, wherever it lies: what ids mean, and the records of a split."""
+"""Opens a split, of TFRecord shards or tensorflow_datasets: its classes and records."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Records -> batches, for training and for evaluation.
+"""Input pipeline: records -> batches, with tf.data, for training and evaluation.
 
 The order of training records and every random choice follow from the seed and the
 number of the record alone; so a run that starts again after `n` steps sees what
@@ -24,14 +24,14 @@ from deeplab_tf.data.records import Records
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputData:
-    """Records of a split, and how they are framed.
+    """Records of a split, and how they become inputs of a network.
 
     Attributes:
         records: What is read.
         ignore_label: Of the data set.
-        mean_pixel: Of the network: the colour around images smaller than the crop.
+        mean_pixel: Of the network: RGB around images smaller than the crop.
         resize: Range of sizes into which images are brought first.
-        decode: How pixels of a parsed record are found, for training.
+        decode: Reads a window of a parsed record, for training.
     """
 
     records: Records
@@ -69,7 +69,7 @@ class InputData:
         return tf.cond(
             sample["label"] == b"",
             lambda: tf.zeros((0, 0, 1), tf.int32),
-            lambda: self._mapped(tfrecord.decode_label(sample["label"])),
+            lambda: self._to_class_ids(tfrecord.decode_label(sample["label"])),
         )
 
     def classes(self, ids: tf.Tensor, sample: Sample) -> tf.Tensor:
@@ -77,7 +77,7 @@ class InputData:
         return tf.cond(
             sample["label"] == b"",
             lambda: tf.fill(tf.shape(ids), self.ignore_label),
-            lambda: self._mapped(tf.cast(ids, tf.int32)),
+            lambda: self._to_class_ids(tf.cast(ids, tf.int32)),
         )
 
     def sizes(self, sample: Sample) -> list[tf.Tensor]:
@@ -87,7 +87,7 @@ class InputData:
             return [stored]
         return [stored, transforms.size_in_range(stored, self.resize)]
 
-    def _mapped(self, ids: tf.Tensor) -> tf.Tensor:
+    def _to_class_ids(self, ids: tf.Tensor) -> tf.Tensor:
         table = self.records.table
         return ids if table is None else tf.gather(tf.cast(table, tf.int32), ids)
 
@@ -129,7 +129,7 @@ def training_batches(
 def shard_global_batches(
     records: tf.data.Dataset, batch_size: int, context: tf.distribute.InputContext
 ) -> tf.data.Dataset:
-    """Of each batch of all replicas, the images of this machine, one after the other.
+    """Shards each global batch: the images of this machine, one after the other.
 
     Args:
         records: Of all machines, one by one.

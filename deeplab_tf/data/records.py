@@ -1,4 +1,4 @@
-"""The records of a split: how many, in which order, and where each lies."""
+"""Records of a split: shuffle order of each epoch, counts, and where each lies."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ class Records(Protocol):
     """What a pipeline reads.
 
     Its data sets yield {"name", "image", "label"} as `tfrecord.parse_example` gives
-    them: the file's stem, a JPEG or PNG, and a grey PNG of ids, empty where there is no
+    them: the file's stem, a JPEG or PNG, and a gray PNG of ids, empty where there is no
     label.
     """
 
@@ -114,16 +114,16 @@ class Shards:
     @functools.cached_property
     def _numbers(self) -> dict[str, Sequence[int]]:
         """File -> numbers of its records that are read; each of them is asked for."""
-        found: dict[str, Sequence[int]] = {}
+        numbers_of: dict[str, Sequence[int]] = {}
         for path in self.paths:
-            skipped, numbers = set(self.skipped.get(path, ())), tfrecord.count(path)
-            found[path] = range(numbers)
+            skipped, count = set(self.skipped.get(path, ())), tfrecord.count(path)
+            numbers_of[path] = range(count)
             if skipped:
-                found[path] = [i for i in found[path] if i not in skipped]
-        return found
+                numbers_of[path] = [i for i in numbers_of[path] if i not in skipped]
+        return numbers_of
 
     def _place(self, index: int) -> tuple[str, int]:
-        """File of a record, and its number there."""
+        """Looks up the file of a record, and its number there."""
         for path, numbers in self._numbers.items():
             if index < len(numbers):
                 return path, numbers[index]

@@ -20,7 +20,7 @@ class DatasetSpec:
     Attributes:
         name: As `--dataset` has it.
         classes: Name of each id, from 0.
-        palette: Colour of each id, RGB in 0...255.
+        palette: Color of each id, RGB in 0...255.
         ignore_label: Id of pixels that count nowhere; may be that of a class.
         split_sizes: Images of each split: published, or counted when it was built.
         pixel_counts: Of each split, pixels of each class; known where it was built, as

@@ -1,4 +1,4 @@
-"""Whether ids mean to records what they mean to a network."""
+"""Class compatibility: whether ids mean in records what a network has learned."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
 def check_same_classes(
     trained: DatasetSpec,
-    found: DatasetSpec,
+    used: DatasetSpec,
     *,
     subject: str,
     remedy: str = "",
@@ -35,7 +35,7 @@ def check_same_classes(
 
     Args:
         trained: What a network was trained on.
-        found: What it is to be used with.
+        used: What it is to be used with.
         subject: Begins the error: "run was trained on", or "run: holds a run on".
         remedy: What would do, instead of what `difference` says.
         way_out: What else would do.
@@ -44,33 +44,33 @@ def check_same_classes(
     Raises:
         InputError: Says which class, and what would do.
     """
-    how = difference(trained, found)
+    how = difference(trained, used)
     if how is None or (renamed and how.of_names):
         return
     ways = ", or ".join(filter(None, [remedy or how.remedy, way_out]))
-    said = "; ".join(filter(None, [how.what, ways]))
+    line = "; ".join(filter(None, [how.what, ways]))
     raise InputError(
         f"{subject} {trained.name} ({trained.num_classes} classes), not on "
-        f"{found.name} ({found.num_classes} classes): {said}"
+        f"{used.name} ({used.num_classes} classes): {line}"
     )
 
 
-def difference(trained: DatasetSpec, found: DatasetSpec) -> Difference | None:
+def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
     """In what the meaning of ids differs; None where it does not.
 
     What no other names excuse comes first.
     """
-    if trained.num_classes != found.num_classes:
+    if trained.num_classes != used.num_classes:
         return Difference("their numbers differ")
-    if _ignored(trained) != _ignored(found):
+    if _ignored(trained) != _ignored(used):
         return Difference(
-            f"{_ignored(trained)} is ignored there, {_ignored(found)} here",
+            f"{_ignored(trained)} is ignored there, {_ignored(used)} here",
             f"build the records with --ignore_label={trained.ignore_label}",
         )
-    pairs = enumerate(zip(trained.classes, found.classes, strict=True))
+    pairs = enumerate(zip(trained.classes, used.classes, strict=True))
     other = [(label, *names) for label, names in pairs if len({*names}) > 1]
     for label, before, now in other:
-        if before in found.classes or now in trained.classes:
+        if before in used.classes or now in trained.classes:
             what = f"{_both(label, before, now)}, in another order"
             return Difference(what, "build the records in that one")
     if not other:

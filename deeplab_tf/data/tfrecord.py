@@ -136,7 +136,8 @@ def offsets(path: str) -> list[int]:
     Raises:
         InputError: The file ends within a record.
     """
-    size, position, found = Path(path).stat().st_size, 0, []
+    size, position = Path(path).stat().st_size, 0
+    starts: list[int] = []
     with open(path, "rb") as file:
         while position < size:
             file.seek(position)
@@ -144,14 +145,14 @@ def offsets(path: str) -> list[int]:
             length = (
                 struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
             )
-            found.append(position)
+            starts.append(position)
             position += _HEADER + length + _FOOTER
             if position > size:
                 raise InputError(
-                    f"{path}: cut off within record {len(found) - 1}; copy or build it "
-                    "again"
+                    f"{path}: cut off within record {len(starts) - 1}; copy or build "
+                    "it again"
                 )
-    return found
+    return starts
 
 
 def read_run(path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:

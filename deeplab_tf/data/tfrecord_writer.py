@@ -27,7 +27,7 @@ class Record:
         image: JPEG or PNG.
         image_format: "jpeg" or "png".
         size: Height, width.
-        label: PNG of 8 bits, grey: the class ids. Empty where there is none.
+        label: PNG of 8 bits, gray: the class ids. Empty where there is none.
     """
 
     name: str
@@ -90,12 +90,12 @@ def write_shard(records: Iterable[Record], path: Path) -> str:
     Raises:
         OSError: The disk is full, or the file cannot be written for another reason.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     try:
         with path.open("wb") as file:
             for record in records:
-                framed = _framed(record.serialize())
-                found.update(framed)
+                framed = _frame(record.serialize())
+                sha256.update(framed)
                 file.write(framed)
             file.flush()
             os.fsync(file.fileno())
@@ -103,16 +103,16 @@ def write_shard(records: Iterable[Record], path: Path) -> str:
         if error.filename:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None
-    return found.hexdigest()
+    return sha256.hexdigest()
 
 
-def _framed(data: bytes) -> bytes:
+def _frame(data: bytes) -> bytes:
     """A record of a TFRecord file: length and content, each with its checksum."""
     length = struct.pack("<Q", len(data))
-    return length + _masked(length) + data + _masked(data)
+    return length + _masked_crc(length) + data + _masked_crc(data)
 
 
-def _masked(data: bytes) -> bytes:
+def _masked_crc(data: bytes) -> bytes:
     crc = google_crc32c.value(data)
     rotated = (crc >> 15 | crc << 17) + 0xA282EAD8
     return struct.pack("<I", rotated & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""(image, label) -> (image, label): the official preprocessing, with seeds.
+"""Preprocessing: resize to a range, pad with the mean pixel; random scale and crop.
 
 An image is float32 `[H, W, 3]`, RGB in 0...255; a label int32 `[H, W, 1]`, class ids.
 The two travel together: what is done to one is done to the other. Resizes are
@@ -115,7 +115,7 @@ def network_size(size: Size, *, crop_size: tuple[int, int], multiple: int) -> tf
 def _pad(
     images: tf.Tensor, missing: tf.Tensor, mean_pixel: Sequence[float]
 ) -> tf.Tensor:
-    """`[N, H, W, 3]` grown by `missing` (rows, columns) of mean colour."""
+    """`[N, H, W, 3]` grown by `missing` (rows, columns) of mean pixel."""
     pads = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
     mean = tf.constant(mean_pixel, images.dtype)
     return tf.pad(images - mean, pads) + mean

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf.data import corrupt_records, image_files
+from deeplab_tf.data import corrupt_records, decode, image_files
 from deeplab_tf.data.tfds.records import TfdsRecords
 from deeplab_tf.dataset_builders.sources import Sample
 from deeplab_tf.errors import InputError
@@ -43,9 +43,7 @@ class TfdsSource:
             for index, sample in enumerate(samples):
                 yield self._sample(sample, part.where(index), Path(folder))
 
-    def _sample(
-        self, sample: corrupt_records.Sample, where: str, folder: Path
-    ) -> Sample:
+    def _sample(self, sample: decode.Sample, where: str, folder: Path) -> Sample:
         name = sample["name"].numpy().decode()
         origin = f"{where} ({name})"
         image = folder / f"{origin} image".replace("/", "_")

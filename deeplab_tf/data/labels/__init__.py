@@ -1,1 +1,1 @@
-"""The label contract: what masks may hold, and how mistakes are found."""
+"""The label contract: what masks may hold, and how mistakes show."""

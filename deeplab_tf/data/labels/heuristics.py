@@ -1,4 +1,4 @@
-"""What a mask looks like beside its ids: sharp, smoothed, or a photograph.
+"""Heuristics on masks: sharp, interpolated (smoothed, resized, JPEG), or a photograph.
 
 A mask drawn by hand is flat: nearly every pixel belongs to a square of 2x2 equal ids.
 Smoothing, resizing with interpolation and JPEG put ids between two others along their
@@ -31,8 +31,8 @@ def interpolated_ids(mask: np.ndarray) -> dict[int, int]:
     between = _between(mask, lone)
     if border < _FEW or len(between) < _SMOOTHED * border:
         return {}
-    found = histogram(between)
-    return found if len(found) > 1 else {}
+    ids = histogram(between)
+    return ids if len(ids) > 1 else {}
 
 
 def is_photograph(image: np.ndarray) -> bool:
@@ -54,7 +54,7 @@ def histogram(mask: np.ndarray) -> dict[int, int]:
     return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
 
-_WEIGHTS = np.array([65536, 256, 1])  # A number for each colour.
+_WEIGHTS = np.array([65536, 256, 1])  # A number for each color.
 
 
 def lone_pixels(mask: np.ndarray) -> np.ndarray:
@@ -79,12 +79,12 @@ def _on_border(mask: np.ndarray) -> np.ndarray:
 
 
 def _between(mask: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Ids of those pixels that lie strictly between two opposite neighbours."""
+    """Ids of those pixels that lie strictly between two opposite neighbors."""
     rows, columns = np.nonzero(where)
     padded = np.pad(mask, 1, mode="edge")
-    ids, found = mask[rows, columns], np.zeros(len(rows), bool)
+    ids, is_between = mask[rows, columns], np.zeros(len(rows), bool)
     for down, right in _DIRECTIONS:
         one = padded[rows + 1 + down, columns + 1 + right]
         other = padded[rows + 1 - down, columns + 1 - right]
-        found |= (np.minimum(one, other) < ids) & (ids < np.maximum(one, other))
-    return ids[found]
+        is_between |= (np.minimum(one, other) < ids) & (ids < np.maximum(one, other))
+    return ids[is_between]

@@ -1,4 +1,4 @@
-"""What masks hold, added up mask by mask: of one size, however many there are."""
+"""Label statistics: pixels and masks of each id, added up mask by mask."""
 
 import dataclasses
 from typing import Any

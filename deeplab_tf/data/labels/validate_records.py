@@ -1,4 +1,4 @@
-"""Reads the labels of records before work starts, and names the first that is wrong."""
+"""Validates the labels of records before work starts; names the first that is wrong."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.corrupt_records import Sample
+from deeplab_tf.data.decode import Sample
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.records import Records

@@ -50,18 +50,18 @@ def resolve(
         FlagError: An unknown name, or one that contradicts `dataset.json`.
         InputError: No such folder.
     """
-    found = None
+    spec = None
     if dataset_dir is not None:
         if not Path(dataset_dir).is_dir():
             raise InputError(f"--dataset_dir={dataset_dir}: no such folder")
-        found = spec_.load(Path(dataset_dir))
-    if found and dataset and dataset != found.name:
+        spec = spec_.load(Path(dataset_dir))
+    if spec and dataset and dataset != spec.name:
         raise FlagError(
-            f"--dataset={dataset}: {dataset_dir}/{spec_.FILE_NAME} says {found.name}; "
+            f"--dataset={dataset}: {dataset_dir}/{spec_.FILE_NAME} says {spec.name}; "
             "leave --dataset out"
         )
-    if found:
-        return found
+    if spec:
+        return spec
     if dataset is None and trained:
         return trained
     name = dataset or DEFAULT

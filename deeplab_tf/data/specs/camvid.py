@@ -25,7 +25,7 @@ SPEC = DatasetSpec(
     split_sizes={"train": 367, "val": 101, "test": 233},
 )
 VOID_COLOR: Color = (0, 0, 0)
-# Of the 32 labels of the original masks, those that share a class with its own colour.
+# Of the 32 labels of the original masks, those that share a class with its own color.
 MERGED: Mapping[str, tuple[Color, ...]] = {
     # Bridge, Wall, Tunnel, Archway
     "Building": ((0, 128, 64), (64, 192, 0), (64, 0, 64), (192, 0, 128)),
@@ -43,6 +43,6 @@ MERGED: Mapping[str, tuple[Color, ...]] = {
 
 
 def names_by_color() -> dict[Color, str]:
-    """Class of each of the 32 colours but that of what is void."""
+    """Class of each of the 32 colors but that of what is void."""
     merged = {color: name for name, others in MERGED.items() for color in others}
     return dict(zip(SPEC.palette, SPEC.classes, strict=True)) | merged

@@ -2,7 +2,7 @@
 
 from deeplab_tf.data.spec import Color, DatasetSpec
 
-# Training id -> (id in the labelIds files, name, colour).
+# Training id -> (id in the labelIds files, name, color).
 LABELS: tuple[tuple[int, str, Color], ...] = (
     (7, "road", (128, 64, 128)),
     (8, "sidewalk", (244, 35, 232)),

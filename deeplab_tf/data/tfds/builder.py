@@ -64,7 +64,7 @@ def open_prepared(
     Args:
         name: As tensorflow_datasets spells it, `name/config:version`.
         data_dir: Folder below which it was prepared, or None for the usual one.
-        config: What is not found by itself.
+        config: What the data set does not tell by itself.
 
     Raises:
         InputError: It has not been prepared.
@@ -136,29 +136,31 @@ def _features(
 ) -> Features:
     import tensorflow_datasets as tfds
 
-    found = {
+    images = {
         each: feature
         for each, feature in sorted(features.items())
         if isinstance(feature, tfds.features.Image)
     }
-    masks = [each for each, feature in found.items() if feature.shape[-1] == 1]
-    named = [each for each in masks if hasattr(found[each], "names")]
-    photos = [each for each, feature in found.items() if feature.shape[-1] == 3]
+    masks = [each for each, feature in images.items() if feature.shape[-1] == 1]
+    named = [each for each in masks if hasattr(images[each], "names")]
+    photos = [each for each, feature in images.items() if feature.shape[-1] == 3]
     texts = [each for each in _NAMES if each in features and _is_text(features[each])]
     image, label = config.tfds_image_feature, config.tfds_label_feature
     if known:
         image, label = image or known.image, label or known.label
     return Features(
-        image=_one("tfds_image_feature", name, image, photos, [*found]),
-        label=_one("tfds_label_feature", name, label, named or masks, [*found]),
+        image=_choose_feature("tfds_image_feature", name, image, photos, [*images]),
+        label=_choose_feature(
+            "tfds_label_feature", name, label, named or masks, [*images]
+        ),
         name=texts[0] if texts else None,
     )
 
 
-def _one(
+def _choose_feature(
     flag: str, name: str, given: str | None, fitting: Sequence[str], all_: Sequence[str]
 ) -> str:
-    """The feature that is meant."""
+    """The feature given, or the only one that fits."""
     if given:
         if given not in all_:
             raise FlagError(

@@ -15,7 +15,7 @@ class Known:
         image: Feature of the images.
         label: Feature of the masks.
         classes: Name of each class id, from 0.
-        palette: Colour of each, or nothing for VOC's.
+        palette: Color of each, or nothing for VOC's.
         changes: Id in the masks -> class id; 255 counts nowhere.
     """
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.data import tfrecord
-from deeplab_tf.data.corrupt_records import Sample
+from deeplab_tf.data.decode import Sample
 from deeplab_tf.data.records import shuffle
 from deeplab_tf.data.tfds.builder import PreparedDataset, silence_logging
 from deeplab_tf.errors import InputError

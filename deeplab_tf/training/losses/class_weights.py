@@ -11,6 +11,7 @@ from absl import logging
 
 from deeplab_tf.config import LossConfig
 from deeplab_tf.data import corrupt_records
+from deeplab_tf.data.decode import Sample
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
@@ -104,9 +105,7 @@ def count_pixels(spec: DatasetSpec, source: InputData) -> PixelCounts:
     return PixelCounts(pixels, beside)
 
 
-def _histogram(
-    sample: corrupt_records.Sample, *, source: InputData
-) -> corrupt_records.Sample:
+def _histogram(sample: Sample, *, source: InputData) -> Sample:
     ids = source.label(sample)
     return {"pixels": tf.math.bincount(ids, minlength=_IDS, maxlength=_IDS)}
 

@@ -82,7 +82,7 @@ def test_a_part_is_that_slice_of_the_whole(folder, data):
     )
 
 
-def test_pieces_in_a_row_are_cut_by_number():
+def test_file_slices_are_intersected_by_number():
     slices = [
         FileSlice("train", 0, 4),
         FileSlice("train", 4, 9),
