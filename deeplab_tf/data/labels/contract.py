@@ -55,26 +55,26 @@ def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
 
 
 def check_statistics(
-    tally: LabelStatistics, spec: DatasetSpec, *, complete: bool = True
+    statistics: LabelStatistics, spec: DatasetSpec, *, complete: bool = True
 ) -> None:
     """Checks what masks hold against the classes; warns of what is only suspicious.
 
     Args:
-        tally: Of the masks.
+        statistics: Of the masks.
         spec: Classes and ignore label.
         complete: These are all masks: together they must show an object.
 
     Raises:
         LabelError: Names the first bad file, its ids and their share.
     """
-    if not tally.masks:
+    if not statistics.masks:
         return
-    if tally.wrong.count:
-        raise _ids_error(tally, spec)
-    _check_borders(tally)
+    if statistics.wrong.count:
+        raise _ids_error(statistics, spec)
+    _check_borders(statistics)
     if complete:
-        check_meaning(set(tally.pixels), spec)
-        for line in suspicions(tally, spec):
+        check_meaning(set(statistics.pixels), spec)
+        for line in suspicions(statistics, spec):
             logging.warning("%s", line)
 
 
@@ -95,48 +95,51 @@ def check_label_png(path: str, png: bytes) -> None:
         )
 
 
-def suspicions(tally: LabelStatistics, spec: DatasetSpec) -> Iterator[str]:
+def suspicions(statistics: LabelStatistics, spec: DatasetSpec) -> Iterator[str]:
     """Yields what may be meant, and may not be: a line each."""
-    kinds = {
-        "look interpolated": tally.interpolated,
-        f"hold only the ignore label {spec.ignore_label}": tally.ignored,
-        "hold only one class": tally.uniform,
+    groups = {
+        "look interpolated": statistics.interpolated,
+        f"hold only the ignore label {spec.ignore_label}": statistics.ignored,
+        "hold only one class": statistics.uniform,
     }
-    for what, kind in kinds.items():
-        if kind.count:
-            yield f"{kind.count} of {tally.masks} masks {what}, first {kind.origin}"
+    for what, group in groups.items():
+        if group.count:
+            yield (
+                f"{group.count} of {statistics.masks} masks {what}, first "
+                f"{group.origin}"
+            )
     absent = [
         f'{i} "{name}"'
         for i, name in enumerate(spec.classes)
-        if i not in tally.pixels and i != spec.ignore_label
+        if i not in statistics.pixels and i != spec.ignore_label
     ]
     if absent:
         yield f"classes in no mask: {list_first(absent)}"
 
 
-def _ids_error(tally: LabelStatistics, spec: DatasetSpec) -> LabelError:
-    ids = tally.wrong.ids
+def _ids_error(statistics: LabelStatistics, spec: DatasetSpec) -> LabelError:
+    masks, ids = statistics.wrong, statistics.wrong.ids
     wrong = sorted(ids.keys() - allowed_ids(spec))
     share = sum(ids[i] for i in wrong) / sum(ids.values())
-    kind, diagnosis = _diagnose(tally, spec)
+    kind, diagnosis = _diagnose(statistics, spec)
     return LabelError(
-        f"{tally.wrong.origin}: ids {list_first(wrong)} are neither classes (0 to "
+        f"{masks.origin}: ids {list_first(wrong)} are neither classes (0 to "
         f"{spec.num_classes - 1}) nor the ignore label {spec.ignore_label}, "
-        f"{share:.1%} of its pixels; so in {tally.wrong.count} of {tally.masks} masks. "
-        f"All ids: {_shares(tally.pixels)}.{diagnosis and ' '}{diagnosis}",
+        f"{share:.1%} of its pixels; so in {masks.count} of {statistics.masks} masks. "
+        f"All ids: {_shares(statistics.pixels)}.{diagnosis and ' '}{diagnosis}",
         kind=kind,
-        file=tally.wrong.origin,
-        ids=sorted(tally.pixels.keys() - allowed_ids(spec)),
+        file=masks.origin,
+        ids=sorted(statistics.pixels.keys() - allowed_ids(spec)),
     )
 
 
-def _check_borders(tally: LabelStatistics) -> None:
+def _check_borders(statistics: LabelStatistics) -> None:
     """Raises where masks hold ids that are classes, but nothing that anybody drew."""
-    masks = tally.interpolated
-    if masks.count > _STRAY * tally.masks:
+    masks = statistics.interpolated
+    if masks.count > _STRAY * statistics.masks:
         raise LabelError(
             f"{masks.origin}: {describe_interpolation(masks)}; so in {masks.count} of "
-            f"{tally.masks} masks. {_SHARP}",
+            f"{statistics.masks} masks. {_SHARP}",
             kind="interpolated",
             file=masks.origin,
             ids=sorted(masks.ids),
@@ -172,9 +175,11 @@ def check_meaning(ids: set[int], spec: DatasetSpec) -> None:
         )
 
 
-def _diagnose(tally: LabelStatistics, spec: DatasetSpec) -> tuple[LabelErrorKind, str]:
+def _diagnose(
+    statistics: LabelStatistics, spec: DatasetSpec
+) -> tuple[LabelErrorKind, str]:
     """What ids, some of them wrong, look like, and a sentence on it."""
-    ids = set(tally.pixels) - {spec.ignore_label}
+    ids = set(statistics.pixels) - {spec.ignore_label}
     if 0 not in ids and max(ids) == spec.num_classes:
         return "counts_from_1", "They seem to count from 1"
     if ids <= {0, spec.num_classes, *range(spec.num_classes)}:
@@ -187,8 +192,8 @@ def _diagnose(tally: LabelStatistics, spec: DatasetSpec) -> tuple[LabelErrorKind
             "These are brightnesses of the VOC palette: the masks were turned to grey; "
             "take the palette PNGs as they were"
         )
-    if tally.interpolated.count:
-        how = describe_interpolation(tally.interpolated)
+    if statistics.interpolated.count:
+        how = describe_interpolation(statistics.interpolated)
         return "interpolated", f"Some {how}. {_SHARP}"
     if len(ids) > 2 * spec.num_classes:
         return "interpolated", (

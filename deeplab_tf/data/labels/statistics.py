@@ -61,15 +61,15 @@ class LabelStatistics:
         """Of one mask, ids `[H, W]` as records have them; errors name its origin."""
         ids, between = heuristics.histogram(mask), heuristics.interpolated_ids(mask)
         one = MaskGroup(count=1, origin=origin, ids=ids)
-        tally = cls(masks=1, pixels=ids, images=dict.fromkeys(ids, 1))
+        statistics = cls(masks=1, pixels=ids, images=dict.fromkeys(ids, 1))
         if ids.keys() - allowed_ids(spec):
-            tally.wrong = one
+            statistics.wrong = one
         elif len(ids) == 1:
             is_ignored = spec.ignore_label in ids
-            setattr(tally, "ignored" if is_ignored else "uniform", one)
+            setattr(statistics, "ignored" if is_ignored else "uniform", one)
         if between:
-            tally.interpolated = MaskGroup(count=1, origin=origin, ids=between)
-        return tally
+            statistics.interpolated = MaskGroup(count=1, origin=origin, ids=between)
+        return statistics
 
     def add(self, other: "LabelStatistics") -> None:
         """Adds masks that come after these."""
@@ -87,15 +87,15 @@ class LabelStatistics:
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "LabelStatistics":
         """What `to_json` gave, out of JSON, where keys are texts."""
-        tally = cls(
+        statistics = cls(
             masks=saved["masks"],
             pixels=_numbers(saved["pixels"]),
             images=_numbers(saved["images"]),
         )
         for name in _GROUPS:
             ids = _numbers(saved[name]["ids"])
-            setattr(tally, name, MaskGroup(**{**saved[name], "ids": ids}))
-        return tally
+            setattr(statistics, name, MaskGroup(**{**saved[name], "ids": ids}))
+        return statistics
 
 
 _GROUPS = ("wrong", "interpolated", "ignored", "uniform")

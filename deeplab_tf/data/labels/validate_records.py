@@ -33,25 +33,25 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> LabelStatist
         InputError: A file is damaged.
         LabelError: A record breaks the label contract.
     """
-    tally, parts = LabelStatistics(), records.by_file()
+    statistics, parts = LabelStatistics(), records.by_file()
     if not records.count():
         path = records.where(0).rpartition(":")[0]
         raise InputError(f"{path}: no records in this shard, nor in the others")
     if how == "off":
-        return tally
+        return statistics
     limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
     for part in parts:
         for where, sample in _samples(part, limit):
             origin, ids = _read(where, sample, records.table)
-            tally.add(LabelStatistics.of_mask(origin, ids, spec))
-    contract.check_statistics(tally, spec, complete=how == "full")
+            statistics.add(LabelStatistics.of_mask(origin, ids, spec))
+    contract.check_statistics(statistics, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',
             spec.ignore_label,
             spec.classes[spec.ignore_label],
         )
-    return tally
+    return statistics
 
 
 def _samples(part: Records, limit: int) -> Iterator[tuple[str, Sample]]:

@@ -32,10 +32,10 @@ def masks(*ids):
 
 
 def check(found, spec, **options):
-    tally = LabelStatistics()
+    statistics = LabelStatistics()
     for i, mask in enumerate(found):
-        tally.add(LabelStatistics.of_mask(f"mask_{i}.png", mask, spec))
-    contract.check_statistics(tally, spec, **options)
+        statistics.add(LabelStatistics.of_mask(f"mask_{i}.png", mask, spec))
+    contract.check_statistics(statistics, spec, **options)
 
 
 @pytest.mark.parametrize(

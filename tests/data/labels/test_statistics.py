@@ -11,10 +11,10 @@ SPEC = DatasetSpec(name="own", classes=tuple("abcd"), palette=distinct_colors(4)
 
 
 def of(**masks):
-    tally = LabelStatistics()
+    statistics = LabelStatistics()
     for origin, mask in masks.items():
-        tally.add(LabelStatistics.of_mask(origin, np.array(mask, np.uint8), SPEC))
-    return tally
+        statistics.add(LabelStatistics.of_mask(origin, np.array(mask, np.uint8), SPEC))
+    return statistics
 
 
 def smoothed():
@@ -25,14 +25,14 @@ def smoothed():
 
 
 def test_pixels_and_masks_are_counted_by_id():
-    tally = of(a=[[0, 0], [1, 255]], b=[[1, 1]], c=[[3]])
-    assert tally.masks == 3
-    assert tally.pixels == {0: 2, 1: 3, 3: 1, 255: 1}
-    assert tally.images == {0: 1, 1: 2, 3: 1, 255: 1}
+    statistics = of(a=[[0, 0], [1, 255]], b=[[1, 1]], c=[[3]])
+    assert statistics.masks == 3
+    assert statistics.pixels == {0: 2, 1: 3, 3: 1, 255: 1}
+    assert statistics.images == {0: 1, 1: 2, 3: 1, 255: 1}
 
 
 def test_the_first_mask_of_each_kind_is_kept():
-    tally = of(
+    statistics = of(
         a=[[0, 1]],
         b=[[7, 0]],
         c=[[9, 9]],
@@ -41,10 +41,10 @@ def test_the_first_mask_of_each_kind_is_kept():
         f=[[255]],
         g=smoothed(),
     )
-    assert tally.wrong == MaskGroup(count=2, origin="b", ids={0: 1, 7: 1})
-    assert tally.uniform == MaskGroup(count=1, origin="d", ids={2: 2})
-    assert tally.ignored == MaskGroup(count=2, origin="e", ids={255: 2})
-    assert tally.interpolated == MaskGroup(count=1, origin="g", ids={1: 25, 2: 25})
+    assert statistics.wrong == MaskGroup(count=2, origin="b", ids={0: 1, 7: 1})
+    assert statistics.uniform == MaskGroup(count=1, origin="d", ids={2: 2})
+    assert statistics.ignored == MaskGroup(count=2, origin="e", ids={255: 2})
+    assert statistics.interpolated == MaskGroup(count=1, origin="g", ids={1: 25, 2: 25})
 
 
 def test_parts_add_up_to_the_whole():
@@ -56,13 +56,16 @@ def test_parts_add_up_to_the_whole():
 
 
 def test_a_tally_goes_through_json():
-    tally = of(a=[[0, 1]], b=[[7, 0]], c=smoothed())
-    assert LabelStatistics.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+    statistics = of(a=[[0, 1]], b=[[7, 0]], c=smoothed())
+    assert (
+        LabelStatistics.from_json(json.loads(json.dumps(statistics.to_json())))
+        == statistics
+    )
 
 
 def test_an_ignore_label_that_is_a_class_is_ignored():
     spec = DatasetSpec(
         name="own", classes=("other", "b"), palette=distinct_colors(2), ignore_label=0
     )
-    tally = LabelStatistics.of_mask("a", np.zeros((2, 2), np.uint8), spec)
-    assert (tally.ignored.count, tally.uniform.count) == (1, 0)
+    statistics = LabelStatistics.of_mask("a", np.zeros((2, 2), np.uint8), spec)
+    assert (statistics.ignored.count, statistics.uniform.count) == (1, 0)
