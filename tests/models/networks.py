@@ -10,6 +10,7 @@ from keras import KerasTensor
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.backbones.mobilenet import MobileNet
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.weight_names import layers_of, scope, weights_by_name
@@ -22,6 +23,13 @@ _CELL = "deeplab/core/dense_prediction_cell_branch5_top1_cityscapes.json"
 DEEPER = {
     *("resnet_v1_101", "resnet_v1_101_beta", "resnet_101", "resnet_152"),
     *("resnet_152_deep", "xception_65"),
+}
+# Of the layers of others, in other numbers: at night.
+AT_NIGHT = {
+    *("fcn32s", "fcn16s", "deeplab_v1_7x7", "deeplab_v1_msc", "deeplab_v2_largefov"),
+    *("dilation7", "dilation8_basic", "crf_rnn_dilation8"),
+    *("mobilenet_v3_large_seg", "mobilenet_v3_small_seg", "mobilenet_edgetpu"),
+    *("resnet_v1_50_beta", "resnet_50", "resnet_101_deep", "xception_71"),
 }
 # What a decoder may take, where it is not everything.
 TAPS = {
@@ -53,7 +61,10 @@ _SETTINGS = {
         "decoder_use_separable_conv": False,
     },
     "bounded": {"decoder_output_stride": (4,), "use_bounded_activation": True},
-    "searched cell": {"dense_prediction_cell_json": _CELL},
+    "searched cell": {
+        "model_variant": "mobilenet_edgetpu",
+        "dense_prediction_cell_json": _CELL,
+    },
     "gated": {
         "model_variant": "mobilenet_v3_small_seg",
         "aspp_with_concat_projection": False,
@@ -109,6 +120,26 @@ class Network(NamedTuple):
         return keras.Model(self.model.input, self.features)
 
 
+def _shortened(backbone):
+    """A MobileNet of what strides, gives features, or is the first of its kind."""
+    keywords = getattr(backbone.features, "keywords", {})
+    if not isinstance(whole := keywords.get("network"), MobileNet):
+        return backbone
+    kinds = [block._replace(filters=0) for block in whole.blocks]
+    kept = [
+        i
+        for i, block in enumerate(whole.blocks)
+        if block.stride > 1 or i in whole.taps or kinds[i] not in kinds[:i]
+    ]
+    network = dataclasses.replace(
+        whole,
+        blocks=tuple(whole.blocks[i] for i in kept),
+        taps={kept.index(i): level for i, level in whole.taps.items()},
+    )
+    features = functools.partial(backbone.features, network=network)
+    return dataclasses.replace(backbone, features=features)
+
+
 def make(config, input_size=(None, None), **settings):
     """The network with two units to a block; an eighth as wide where no flag can."""
     features = {}
@@ -117,7 +148,7 @@ def make(config, input_size=(None, None), **settings):
         features.update(function(*args))
         return dict(features)
 
-    own = narrow.narrow(BACKBONES[config.model_variant])
+    own = _shortened(narrow.narrow(BACKBONES[config.model_variant]))
     function = functools.partial(recorded, own.features)
     changed = {config.model_variant: dataclasses.replace(own, features=function)}
     with mock.patch.dict(BACKBONES, changed):

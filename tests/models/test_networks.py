@@ -16,7 +16,15 @@ CONFIGS = networks.configs()
 SIZE = (33, 65)
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.nightly)
+        if name in networks.AT_NIGHT
+        else name
+        for name in CONFIGS
+    ],
+)
 def network(request):
     """Narrow, for images of any size, in the form that predicts."""
     keras.utils.set_random_seed(0)
