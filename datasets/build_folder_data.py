@@ -3,7 +3,7 @@
     python datasets/build_folder_data.py --image_dir=photos --label_dir=masks \\
         --class_names=background,cat,dog --output_dir=my_records
 
-A mask is a PNG with one class id a pixel, grey or palette, named as its photograph: 0
+A mask is a PNG with one class id a pixel, gray or palette, named as its photograph: 0
 is the first class; 255 is ignored. `train.py --dataset_dir=my_records` needs no more.
 
 Masks in colors need --color_table=colors.txt, lines as "128 64 128 road". Objects as

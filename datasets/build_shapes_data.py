@@ -4,7 +4,7 @@
 
 250 scenes of solids on a ground, lit from a side, with shadows, noise and borders that
 do not count. Each class tends to a hue, and strays from it, and textures are drawn at
-random: it takes colour and shape to tell classes apart. The same seed gives the same
+random: it takes color and shape to tell classes apart. The same seed gives the same
 scenes.
 """
 
@@ -171,7 +171,7 @@ def _cast_shadow(
 def _surface(
     rng: np.random.Generator, size: tuple[int, int], *, hue: float | None
 ) -> np.ndarray:
-    """A texture of two colours, `[H, W, 3]`: clouds, stripes or checks."""
+    """A texture of two colors, `[H, W, 3]`: clouds, stripes or checks."""
     dark, bright = _color(rng, hue, (60, 150)), _color(rng, hue, (130, 240))
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 14)
@@ -215,7 +215,7 @@ def _falloff(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _direction(rng: np.random.Generator) -> np.ndarray:
-    """Where the light comes from: (down, right, towards the eye), of length 1."""
+    """Where the light comes from: (down, right, toward the eye), of length 1."""
     angle = rng.uniform(0, 2 * np.pi)
     direction = np.array([np.sin(angle), np.cos(angle), rng.uniform(0.7, 1.1)])
     return direction / np.linalg.norm(direction)

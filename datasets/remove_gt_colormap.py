@@ -1,4 +1,4 @@
-"""Writes palette masks again as grey ones, whose values are the class ids.
+"""Writes palette masks again as gray ones, whose values are the class ids.
 
     python datasets/remove_gt_colormap.py --original_gt_folder=SegmentationClass \
       --output_dir=SegmentationClassRaw
@@ -25,18 +25,18 @@ _ROOT = "./VOCdevkit/VOC2012"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColormapConfig:
-    """Writes palette masks again as grey ones, whose values are the class ids."""
+    """Writes palette masks again as gray ones, whose values are the class ids."""
 
     original_gt_folder: str = flag("Palette masks.", f"{_ROOT}/SegmentationClass")
     segmentation_format: Literal["png"] = flag("Their suffix.", "png")
-    output_dir: str = flag("Where grey ones go.", f"{_ROOT}/SegmentationClassRaw")
+    output_dir: str = flag("Where gray ones go.", f"{_ROOT}/SegmentationClassRaw")
 
 
 def convert(config: ColormapConfig) -> None:
     """Writes each mask of a folder, under its name.
 
     Raises:
-        InputError: No masks, or one that is in colours, damaged, or of ids above 255.
+        InputError: No masks, or one that is in colors, damaged, or of ids above 255.
     """
     source = Path(config.original_gt_folder)
     masks = sorted(source.glob(f"*.{config.segmentation_format}"))
@@ -52,11 +52,11 @@ def convert(config: ColormapConfig) -> None:
         )
     target.mkdir(parents=True, exist_ok=True)
     for path in tqdm(masks, "masks", disable=None):
-        write_whole(target / path.name, _grey(path))
+        write_whole(target / path.name, _gray(path))
     logging.info("%s: %d masks", target, len(masks))
 
 
-def _grey(path: Path) -> bytes:
+def _gray(path: Path) -> bytes:
     ids = image_files.read_mask(path)
     if ids.max() > 255:
         raise InputError(f"{path}: id {ids.max()}; a grey mask holds 0 to 255")

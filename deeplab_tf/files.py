@@ -1,4 +1,4 @@
-"""Folders and files that commands write."""
+"""Files that commands write: whole, flushed, in folders that are locked."""
 
 import contextlib
 import dataclasses

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def main(folder: str, image: str, output: str) -> None:
-    """Colours the classes of an image, and lists what was found."""
+    """Colors the classes of an image, and lists what was found."""
     model = tf.saved_model.load(folder)
     encoded = tf.io.read_file(image)
     found = model.signatures["serving_bytes"](tf.expand_dims(encoded, 0))

@@ -1,1 +1,1 @@
-"""Keeping networks: what is kept, and the one door to it."""
+"""Checkpoints: native and official ones, pretrained weights, and a run's folder."""

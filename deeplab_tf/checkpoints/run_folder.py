@@ -1,4 +1,4 @@
-"""What a training folder says of its run: settings, data set, environment."""
+"""Run folder: what it says of its run: settings, data set, environment."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Checkpoints as TensorFlow 1 writes them, so that old tools read what is new."""
+"""TensorFlow 1 checkpoints, written so that old tools read what is new."""
 
 from collections.abc import Mapping
 from pathlib import Path

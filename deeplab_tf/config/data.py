@@ -1,4 +1,4 @@
-"""Settings of what is read, and of mistakes that are kept for old numbers."""
+"""Settings of data: what is read, and mistakes that are kept for old numbers."""
 
 import dataclasses
 from collections.abc import Collection

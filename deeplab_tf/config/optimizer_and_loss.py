@@ -1,4 +1,4 @@
-"""Settings of how a network learns."""
+"""Settings of optimizer and loss."""
 
 import dataclasses
 import math

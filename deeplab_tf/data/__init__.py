@@ -1,1 +1,1 @@
-"""What is read: records, labels, and what they mean. Knows nothing of models."""
+"""Input pipeline: records, labels, and what they mean. Knows nothing of models."""

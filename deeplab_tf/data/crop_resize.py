@@ -1,4 +1,4 @@
-"""The part of an image that a crop shows, and no more, resampled.
+"""Crop and resize: the part of an image that a crop shows, and no more, resampled.
 
 An image passes through sizes: as stored, brought into a range, scaled. A window of the
 last is computed from as few pixels of the first as it is made of. The numbers are

@@ -1,4 +1,4 @@
-"""What the ids in a data set's masks mean; kept as `dataset.json` beside records."""
+"""Data set specification: classes and colors; kept as `dataset.json` beside records."""
 
 import dataclasses
 import json

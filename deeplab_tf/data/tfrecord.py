@@ -1,4 +1,4 @@
-"""Records on disk: the official Example schema and shard names, both ways."""
+"""TFRecord files: the official Example schema and shard names, both ways."""
 
 import re
 import struct

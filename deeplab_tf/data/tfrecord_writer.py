@@ -1,4 +1,4 @@
-"""Records -> shards, without TensorFlow, which a builder's processes do not need.
+"""TFRecord writer without TensorFlow, which a builder's processes do not need.
 
 It would cost each of them three seconds of its start and 450 MB. The bytes are those
 that TensorFlow writes, in its framing and the official schema.

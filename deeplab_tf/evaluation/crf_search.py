@@ -1,9 +1,9 @@
-"""The CRF's w1, sigma_alpha and sigma_beta for a network, from coarse to fine.
+"""CRF search: w1, sigma_alpha and sigma_beta for a network, from coarse to fine.
 
 Chen et al. 2015, section 5.2, and 2018, section 4.1: w2 and sigma_gamma stay at 3, the
 others are searched on 100 images. The papers give ranges and the last steps, not the
 coarse ones; here the corners and the middle of v2's ranges come first, then the
-neighbours of the best, by the papers' steps and beyond the ranges, until it stays.
+neighbors of the best, by the papers' steps and beyond the ranges, until it stays.
 """
 
 import dataclasses
@@ -144,7 +144,7 @@ def _best(tried: dict[Point, float]) -> Point:
 
 
 def _around(point: Point) -> list[Point]:
-    """The point and its neighbours, by the papers' steps; ranges are above 0."""
+    """The point and its neighbors, by the papers' steps; ranges are above 0."""
     w1, alpha, beta = (
         [value + step * move for move in (-1, 0, 1) if value + step * move > 0]
         for value, step in zip(point, _STEPS, strict=True)

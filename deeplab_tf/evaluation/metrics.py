@@ -1,4 +1,4 @@
-"""Scores from a confusion matrix, in NumPy, so that anyone can check them by hand.
+"""Metrics from a confusion matrix, in NumPy, so that anyone can check them by hand.
 
 A class that neither occurs nor is predicted has no IoU and leaves the mean; one that is
 predicted and does not occur has 0 and stays, as in the official evaluation.

@@ -1,4 +1,4 @@
-"""Scores as people and programs read them: a table, metrics.json, event files."""
+"""Evaluation report: scores as a table, as metrics.json and as event files."""
 
 import json
 import math

@@ -1,9 +1,9 @@
-"""The band around the boundaries of the truth, in which refinement shows.
+"""Trimap: the band around the boundaries of the truth, in which refinement shows.
 
 Kohli et al. 2009; Krähenbühl and Koltun 2011, https://arxiv.org/abs/1210.5644; Chen et
 al. 2015, https://arxiv.org/abs/1412.7062, who count pixels near void ones, which
 surround the objects of PASCAL VOC. Here a pixel is in the band of width w if another
-label, void or of another class, lies within w pixels of it, from centre to centre; so
+label, void or of another class, lies within w pixels of it, from center to center; so
 data sets without void have a band, too. Void pixels themselves never count, and the
 border of the image is no boundary.
 """

@@ -1,1 +1,1 @@
-"""Trained networks as files that other programs run."""
+"""Export: trained networks as files that other programs run."""

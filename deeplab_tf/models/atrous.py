@@ -1,4 +1,4 @@
-"""Which layer strides and which dilates, for a wanted output stride. Pure Python."""
+"""Atrous convolution: what strides and what dilates, by output stride. Pure Python."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A network on its input at several scales: DeepLab v2's image pyramid."""
+"""Image pyramid: a network on its input at several scales, as in DeepLab v2."""
 
 import keras
 from keras import layers

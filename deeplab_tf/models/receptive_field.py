@@ -1,4 +1,4 @@
-"""How far cells of a feature map see.
+"""Receptive field: how far cells of a feature map see.
 
 Reference: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields.
 Convolutions and pools widen the field, and the widest path counts. To bring a map to

@@ -1,4 +1,4 @@
-"""What a network costs and sees, counted on its graph: no weight takes memory."""
+"""Model summary: parameters, multiply-adds, receptive field; no weight takes memory."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Weights by their names in official checkpoints, which follow from the layers."""
+"""Weight names of official checkpoints, which follow from the layers."""
 
 from collections.abc import Iterator
 from typing import Any

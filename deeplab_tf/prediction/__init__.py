@@ -1,1 +1,1 @@
-"""Predictions of a network, which is an argument here."""
+"""Inference: a trained network, opened and applied."""

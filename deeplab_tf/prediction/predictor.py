@@ -1,4 +1,4 @@
-"""The one way to predict: a network with its weights, and all that belongs to it."""
+"""Inference, the one way to predict: a network, its weights, what goes with them."""
 
 import dataclasses
 import functools

@@ -1,1 +1,1 @@
-"""Pictures of predictions."""
+"""Visualization: pictures of predictions."""

@@ -24,7 +24,7 @@ LABELS: tuple[tuple[int, str, Color], ...] = (
     (32, "motorcycle", (0, 0, 230)),
     (33, "bicycle", (119, 11, 32)),
 )
-LAST_ID = 33  # In the labelIds files; the licence plate, -1, is drawn in none.
+LAST_ID = 33  # In the labelIds files; the license plate, -1, is drawn in none.
 SPEC = DatasetSpec(
     name="cityscapes",
     classes=tuple(name for _, name, _ in LABELS),
@@ -43,5 +43,5 @@ SPEC = DatasetSpec(
 def training_ids() -> dict[int, int]:
     """Training id of each id of the labelIds files; 255 for what is not evaluated."""
     ignored = dict.fromkeys(range(LAST_ID + 1), SPEC.ignore_label)
-    licence_plate = dict.fromkeys((255, 65535), SPEC.ignore_label)  # -1, unsigned.
-    return ignored | licence_plate | {row[0]: i for i, row in enumerate(LABELS)}
+    license_plate = dict.fromkeys((255, 65535), SPEC.ignore_label)  # -1, unsigned.
+    return ignored | license_plate | {row[0]: i for i, row in enumerate(LABELS)}

@@ -1,4 +1,4 @@
-"""Feature extractors by name."""
+"""Backbones: feature extractors by name."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a feature extractor is."""
+"""Backbone: what a feature extractor is."""
 
 import dataclasses
 from collections.abc import Callable

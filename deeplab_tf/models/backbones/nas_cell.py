@@ -1,4 +1,4 @@
-"""A searched cell: five sums of two operations each, on each other or on its inputs.
+"""NAS cell: five sums of two operations each, on each other or on its inputs.
 
 Reference: Zoph et al. 2018, section 3, https://arxiv.org/abs/1707.07012.
 """

@@ -221,7 +221,7 @@ R50 = Depth("resnet_v1_50", bottleneck, _deep((3, 4, 6, 3)))
 R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))
 
 VARIANTS = {
-    # The official code pads the images of resnet_v1_18 with grey, those of 50 and 101
+    # The official code pads the images of resnet_v1_18 with gray, those of 50 and 101
     # with the mean.
     **_variants(R18, (16, 16, 32), GREY),
     **_variants(R50, (64, 64, 128), MEAN_RGB),

@@ -1,4 +1,4 @@
-"""A searched cell of convolutions in place of the ASPP.
+"""Dense prediction cell: a searched cell of convolutions in place of the ASPP.
 
 Reference: Chen et al. 2018, https://arxiv.org/abs/1809.04184.
 """

@@ -1,4 +1,4 @@
-"""The last layers of VGG's image classifier, as convolutions."""
+"""fc6 and fc7: the last layers of VGG's image classifier, as convolutions."""
 
 from typing import NamedTuple
 

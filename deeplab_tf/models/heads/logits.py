@@ -1,4 +1,4 @@
-"""The last layer: one score a class."""
+"""Logits: the last layer, one score a class."""
 
 from keras import initializers, layers
 

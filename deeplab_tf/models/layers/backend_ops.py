@@ -1,4 +1,4 @@
-"""Two ops for which TensorFlow has one kernel each; other backends compose them."""
+"""Backend ops: two with one kernel of TensorFlow each; other backends compose them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What valid convolutions lose, added in advance: the image, mirrored at its borders.
+"""Reflection padding: what valid convolutions lose, added in advance.
 
 With it a network without padding takes an image of any size and keeps its place.
 """

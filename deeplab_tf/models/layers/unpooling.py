@@ -1,4 +1,4 @@
-"""SegNet's layers: pooling that keeps where its maxima were, and what undoes it.
+"""Max unpooling: SegNet's pooling that keeps where its maxima were, and what undoes it.
 
 Reference: Badrinarayanan et al. 2017, sections 3 and 3.1,
 https://arxiv.org/abs/1511.00561. An index is a place within its window of 2x2 pixels, 0

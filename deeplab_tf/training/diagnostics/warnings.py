@@ -1,4 +1,4 @@
-"""What is worth knowing before a run costs hours."""
+"""Warnings: what is worth knowing before a run costs hours."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ _FAR_ABOVE = 3.0  # Times the loss to expect.
 def class_shares(
     spec: DatasetSpec, split: str, counted: PixelCounts | None, tally: LabelStatistics
 ) -> np.ndarray | None:
-    """Share of each class in the labelled pixels of a split, `[C]`; None if unknown.
+    """Share of each class in the labeled pixels of a split, `[C]`; None if unknown.
 
     Args:
         spec: What the ids mean, and how often they occur, where that is known.
@@ -41,12 +41,12 @@ def class_shares(
         pixels = np.array(spec.pixel_counts[split])
     else:
         pixels = np.array([tally.pixels.get(i, 0) for i in range(spec.num_classes)])
-    labelled = np.where(np.arange(spec.num_classes) == spec.ignore_label, 0, pixels)
-    return labelled / labelled.sum() if labelled.any() else None
+    labeled = np.where(np.arange(spec.num_classes) == spec.ignore_label, 0, pixels)
+    return labeled / labeled.sum() if labeled.any() else None
 
 
 def class_table(spec: DatasetSpec, loss: LossConfig, shares: np.ndarray | None) -> str:
-    """A line for each class: id, name, share of the labelled pixels, weight."""
+    """A line for each class: id, name, share of the labeled pixels, weight."""
     width = max(map(len, spec.classes))
     lines = [
         f"{spec.name}, {spec.num_classes} classes, {spec.ignore_label} counts nowhere:",

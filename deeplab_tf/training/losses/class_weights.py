@@ -61,7 +61,7 @@ def resolve(
 def median_frequency(counts: PixelCounts) -> np.ndarray:
     """Median frequency balancing: median of the frequencies, over each, `[C]`.
 
-    A class's frequency is its share of the labelled pixels of the images that show it:
+    A class's frequency is its share of the labeled pixels of the images that show it:
     Eigen and Fergus 2014, https://arxiv.org/abs/1411.4734, and SegNet,
     https://arxiv.org/abs/1511.00561. A class without pixels weighs 0.
     """
@@ -73,7 +73,7 @@ def median_frequency(counts: PixelCounts) -> np.ndarray:
 
 
 def inverse_log(counts: PixelCounts) -> np.ndarray:
-    """`1 / ln(1.02 + p)` of each class's share p of all labelled pixels, `[C]`.
+    """`1 / ln(1.02 + p)` of each class's share p of all labeled pixels, `[C]`.
 
     Reference: ENet, Paszke et al. 2016, https://arxiv.org/abs/1606.02147; from 1.42
     where a class is everything to 50.5 where it is nothing.

@@ -1,4 +1,4 @@
-"""Losses of each pixel for itself: cross entropy, focal, hard example mining."""
+"""Pixel losses, each for itself: cross entropy, focal, hard example mining."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

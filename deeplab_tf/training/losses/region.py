@@ -1,4 +1,4 @@
-"""Losses of a whole image, by how far predicted and true regions overlap.
+"""Region losses (Dice, Lovasz), by how far predicted and true regions overlap.
 
 An image's loss is the mean over the classes that occur in its pixels that count, and 0
 where none does. Ignored pixels belong to no region. Sums of many numbers and their

@@ -1,4 +1,4 @@
-"""History of a run: `metrics.jsonl`, a line an interval or evaluation.
+"""Metrics file: `metrics.jsonl`, a line an interval or evaluation.
 
 Lines are appended, and a run that goes on drops those of steps after its checkpoint: it
 writes them again, equal but for what the clock says.

@@ -1,4 +1,4 @@
-"""A TensorBoard profile of some steps of a run."""
+"""Profiler: a TensorBoard profile of some steps of a run."""
 
 import tensorflow as tf
 from absl import logging

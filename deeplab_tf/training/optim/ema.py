@@ -1,4 +1,4 @@
-"""EMA: a moving average of the weights, with which a run is evaluated and exported."""
+"""EMA, the exponential moving average of weights that is evaluated and exported."""
 
 from collections.abc import Mapping
 from typing import Any

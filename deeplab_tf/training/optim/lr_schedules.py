@@ -1,4 +1,4 @@
-"""Schedules of the learning rate, and of how many paths are dropped."""
+"""Learning rate schedules, and the schedule of how many paths are dropped."""
 
 import math
 from typing import Any
