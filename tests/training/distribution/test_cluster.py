@@ -93,7 +93,7 @@ def test_slurm_deals_tasks_out_host_by_host_in_its_own_order():
     ],
 )
 def test_lists_of_hosts_are_those_of_slurm(listed, hosts):
-    assert list(cluster._expanded(listed)) == hosts
+    assert list(cluster._expand_hosts(listed)) == hosts
 
 
 @pytest.mark.parametrize(

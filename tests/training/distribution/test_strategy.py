@@ -37,7 +37,7 @@ def test_without_gpus_it_is_the_cpu(caplog):
 
 
 def test_one_line_tells_of_devices_and_batch(two_devices, caplog):
-    assert images_per_replica(16, two_devices, parts=2) == 8
+    assert images_per_replica(16, two_devices, accumulation_steps=2) == 8
     told = (
         "MirroredStrategy: 2 replicas, global batch 16 (8 per replica), in 2 parts of 4"
     )
@@ -56,7 +56,7 @@ def test_a_batch_that_cannot_be_shared_out_names_those_that_can(
     two_devices, batch, parts, nearest
 ):
     with pytest.raises(FlagError, match=f"--train_batch_size={batch} {nearest}$"):
-        images_per_replica(batch, two_devices, parts=parts)
+        images_per_replica(batch, two_devices, accumulation_steps=parts)
 
 
 @pytest.mark.parametrize(
