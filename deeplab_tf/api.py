@@ -8,6 +8,7 @@ error messages.
 import contextlib
 import dataclasses
 import difflib
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,6 +79,12 @@ class Segmentation:
             )
         tinted = drawing.overlay(self.image, self.classes, spec.palette)
         return Image.fromarray(tinted)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the overlay."""
+        stream = io.BytesIO()
+        self.overlay().save(stream, "PNG")
+        return stream.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the class ids as an indexed PNG with the colors of the classes.
@@ -156,8 +163,8 @@ class Network:
         """Classes of a photograph, or of each of a list, whatever their sizes.
 
         Args:
-            image: A path, a PIL image, or an array, RGB, uint8 `[H, W, 3]`; a list of
-                these gives a list.
+            image: A path, a PIL image, or an array, uint8, RGB `[H, W, 3]` or gray
+                `[H, W]`; a list of these gives a list.
             scales: Test-time augmentation: sizes whose probabilities are averaged.
             flip: Average with the mirror image, too.
             crf: Fully connected CRF behind the network: a preset, as
@@ -286,6 +293,7 @@ def load(path: str | os.PathLike[str], **settings: Any) -> Network:
         InputError: There is no checkpoint, or it is of another network.
         TypeError: There is no such setting.
     """
+    compat.require_tensorflow_backend("a network with its weights")
     compat.allow_memory_growth()
     config = _parse(_LoadConfig, settings)
     source, is_file = os.fspath(path), Path(path).suffix == ".keras"
@@ -366,6 +374,7 @@ def train(*, recipe: str | None = None, **settings: Any) -> Network:
         InputError: Something given is not usable, or training has come to nothing.
         TypeError: There is no such setting.
     """
+    compat.require_tensorflow_backend("training")
     compat.allow_memory_growth()
     config = _parse(TrainConfig, settings, recipe=recipe)
     if config.check:
@@ -375,14 +384,14 @@ def train(*, recipe: str | None = None, **settings: Any) -> Network:
     return load(str(config.train_logdir))
 
 
-def list_architectures() -> tuple[str, ...]:
+def list_architectures() -> list[str]:
     """Names of the architectures, for `build` and `--architecture`."""
-    return tuple(ARCHITECTURES)
+    return list(ARCHITECTURES)
 
 
-def list_backbones() -> tuple[str, ...]:
+def list_backbones() -> list[str]:
     """Names of the feature extractors, for `build` and `--model_variant`."""
-    return tuple(BACKBONES)
+    return list(BACKBONES)
 
 
 def _parse(record: type, settings: Mapping[str, Any], recipe: str | None = None) -> Any:
@@ -435,7 +444,7 @@ def _crf(crf: str | engines.Parameters | None) -> engines.Parameters | None:
 def _pixels(image: Photograph) -> np.ndarray:
     """RGB, uint8 `[H, W, 3]`."""
     if isinstance(image, np.ndarray):
-        return image
+        return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
     if isinstance(image, Image.Image):
         return image_files.to_array(image)
     return image_files.read_image(Path(image))

@@ -123,6 +123,14 @@ def test_paths_pictures_and_arrays_are_one_and_a_list_gives_a_list(net, photo):
 
 
 @pytest.mark.slow
+def test_gray_arrays_are_photographs_too(net):
+    gray = np.random.default_rng(3).integers(0, 256, (20, 30), np.uint8)
+    out = net.predict(gray)
+    np.testing.assert_array_equal(out.image, np.stack([gray] * 3, -1))
+    assert out._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
 def test_pictures_are_upright_as_files_are(net, photo, tmp_path):
     picture = Image.open(photo)
     exif = picture.getexif()
@@ -295,7 +303,7 @@ def test_errors_name_the_argument(call, error, message, monkeypatch, tmp_path):
     ("image", "options", "message"),
     [
         (np.zeros((4, 4, 3), np.float32), {}, r"^image: uint8 .* not float32 \[4, 4"),
-        (np.zeros((4, 4), np.uint8), {}, r"^image: uint8 \[H, W, 3\] is needed"),
+        (np.zeros((4, 4, 4), np.uint8), {}, r"^image: uint8 \[H, W, 3\] is needed"),
         ("no.jpg", {}, r"^no\.jpg: no such file"),
         (np.zeros((9, 9, 3), np.uint8), {"scales": ()}, r"^scales=\(\): "),
         (np.zeros((9, 9, 3), np.uint8), {"crf": "voc"}, r"^crf=voc: one of voc_v1"),
@@ -311,6 +319,39 @@ def test_records_that_are_not_there_are_told(net, tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)) as caught:
         net.evaluate(tmp_path)
     assert "--" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_page_is_true(tmp_path, monkeypatch, photo):
+    """Runs the blocks of docs/api.md one after the other, as a notebook would."""
+    page = (ROOT / "docs" / "api.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 8
+    for name in ("run", "records"):
+        shutil.copytree(FOLDER / name, tmp_path / name)
+    with Image.open(photo) as image:
+        image.save(tmp_path / "photo.jpg")
+        image.crop((0, 0, 50, 40)).save(tmp_path / "other.png")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in blocks:
+        # What needs Google's weights, or an hour, has tests of its own.
+        if '"weights"' not in block and "recipe=" not in block:
+            exec(block, namespace)  # The page's own lines.
+    assert namespace["out"].classes.shape == namespace["out"].image.shape[:2]
+    assert (tmp_path / "mask.png").exists()
+    assert (tmp_path / "exported" / "saved_model.pb").exists()
+
+
+@pytest.mark.slow
+def test_official_weights_are_loaded_by_their_settings(shared):
+    folder = shared / "weights" / "mobilenet_v2_dm05_voc"
+    net = deeplab_tf.load(
+        folder, depth_multiplier=0.5, output_stride=8, dataset="pascal_voc_seg"
+    )
+    photos = sorted((shared / "data/voc_sample").rglob("JPEGImages/*.jpg"))
+    assert net.predict(photos[0]).shares["background"] > 0.1
+    assert net.config.depth_multiplier == 0.5
 
 
 @pytest.mark.slow

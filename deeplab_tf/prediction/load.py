@@ -106,15 +106,15 @@ def load_keras(
         raise InputError(
             f"{path}: a model named {network.name}, not a network of deeplab_tf"
         )
+    own_size = network.input_shape[1:3]
+    if None not in own_size:
+        network = _of_any_size(network)
     config = ModelConfig(
         architecture=architecture,
         model_variant=variant,
         output_stride=coarsest_stride(network),
         decoder_output_stride=_decoder_stride(network),
     )
-    own_size = network.input_shape[1:3]
-    if None not in own_size:
-        network = _of_any_size(network)
     return Predictor(
         model=network,
         config=model.onto(config),
