@@ -59,7 +59,7 @@ def convert(config: ColormapConfig) -> None:
 def _gray(path: Path) -> bytes:
     ids = image_files.read_mask(path)
     if ids.max() > 255:
-        raise InputError(f"{path}: id {ids.max()}; a grey mask holds 0 to 255")
+        raise InputError(f"{path}: id {ids.max()}; a gray mask holds 0 to 255")
     return image_files.png(ids.astype(np.uint8))
 
 

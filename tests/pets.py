@@ -24,7 +24,7 @@ def trimap(number):
 
 
 def draw(folder):
-    """Writes `photos/*.jpg` and `masks/*.png`, grey."""
+    """Writes `photos/*.jpg` and `masks/*.png`, gray."""
     for kind in ("photos", "masks"):
         (folder / kind).mkdir(parents=True)
     for split in SPLITS.values():

@@ -155,7 +155,7 @@ def _(folder):
     return build()
 
 
-@case("Masks in colours")
+@case("Masks in colors")
 def _(folder):
     Image.fromarray(np.zeros((8, 10, 3), np.uint8)).save(folder / "masks/photo_1.png")
     return build()
@@ -223,7 +223,7 @@ def _(folder):
     return build("--class_names=ground,cat,dog,cow,horse")
 
 
-@case("A colour that is not in the table")
+@case("A color that is not in the table")
 def _(folder):
     (folder / "colors.txt").write_text("0 0 0 ground\n0 0 142 car\n")
     for path in (folder / "masks").iterdir():

@@ -15,7 +15,7 @@ FOLDER: Remedies = {
     ),
     "object_ignored": ": --label_map={first}:1 (build_folder_data.py)",
     "color_mask": (
-        ", or tell what the colours mean by --color_table (build_folder_data.py)"
+        ", or tell what the colors mean by --color_table (build_folder_data.py)"
     ),
     "wide_ids": ", and --label_map brings them below 256 (build_folder_data.py)",
     "not_png": "; build the records with datasets/build_folder_data.py",

@@ -76,10 +76,10 @@ def read_mask(path: Path) -> np.ndarray:
     if mask.mode.startswith("I"):
         return _wide_ids(path, np.asarray(mask))
     _refuse_photograph(path, np.asarray(mask.convert("RGB")))
-    what = "fractions" if mask.mode == "F" else f"colours ({mask.mode})"
+    what = "fractions" if mask.mode == "F" else f"colors ({mask.mode})"
     raise LabelError(
         f"{path}: a mask of {what}; one class id a pixel is needed: "
-        "save it as a grey or palette PNG whose values are 0, 1, 2, ...",
+        "save it as a gray or palette PNG whose values are 0, 1, 2, ...",
         kind="color_mask",
         file=path,
     )

@@ -55,7 +55,7 @@ class DatasetSpec:
             )
         if len(self.palette) != self.num_classes:
             raise InputError(
-                f"data set {self.name}: {len(self.palette)} colours for "
+                f"data set {self.name}: {len(self.palette)} colors for "
                 f"{self.num_classes} classes"
             )
         if len(set(self.classes)) != self.num_classes:

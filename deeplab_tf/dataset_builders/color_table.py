@@ -87,14 +87,12 @@ class ColorTable:
         away = np.abs(np.array(self.colors, int) - color).sum(axis=1)
         nearest = int(away.argmin())
         message = (
-            f"{path}: colour {_format_color(color)}, {counts.max() / where.size:.2%} "
+            f"{path}: color {_format_color(color)}, {counts.max() / where.size:.2%} "
             f"of its pixels, is not in {self.file}; nearest is "
             f"{_format_color(self.colors[nearest])}, {self.names[nearest]}"
         )
         if len(colors) > 1:
-            message += (
-                f"; so of {len(colors)} colours, {where.mean():.2%} of its pixels"
-            )
+            message += f"; so of {len(colors)} colors, {where.mean():.2%} of its pixels"
         if len(colors) > 2 * len(self.colors):
             return (
                 f"{message}. So many come from smoothing, resizing or JPEG "
@@ -118,7 +116,7 @@ def read_color_table(file: Path, ignore_label: int = 255) -> ColorTable:
     colors = [color for color, _ in entries]
     for i, color in enumerate(colors):
         if color in colors[:i]:
-            raise InputError(f"{file}: colour {_format_color(color)} is there twice")
+            raise InputError(f"{file}: color {_format_color(color)} is there twice")
     names = tuple(name for _, name in entries)
     classes = tuple(dict.fromkeys(name for name in names if name != IGNORED))
     return ColorTable(
@@ -145,7 +143,7 @@ def _read_entries(file: Path) -> Iterator[tuple[Color, str]]:
             yield entry
         elif number > 1 or re.search(r"\d", line):  # The first may be a heading.
             raise InputError(
-                f"{file} line {number}: {line.strip()!r} is not a colour and a name, "
+                f"{file} line {number}: {line.strip()!r} is not a color and a name, "
                 "as 128 64 128 road or #804080 road"
             )
 
@@ -171,7 +169,7 @@ def _check_opaque(path: Path, alpha: np.ndarray) -> None:
     if share:
         raise InputError(
             f"{path}: {share:.2%} of its pixels are transparent, and so of no certain "
-            "colour; save the mask without transparency"
+            "color; save the mask without transparency"
         )
 
 

@@ -214,7 +214,7 @@ def read_camvid(path: Path) -> np.ndarray:
 def _camvid_colors() -> ColorTable:
     names = {camvid.VOID_COLOR: color_table.IGNORED} | camvid.names_by_color()
     return ColorTable(
-        file="the 32 colours of CamVid",
+        file="the 32 colors of CamVid",
         names=tuple(names.values()),
         colors=tuple(names),
         classes=camvid.SPEC.classes,

@@ -80,7 +80,7 @@ def _inspect_image(record: InspectedRecord, encoded: bytes) -> None:
         record.faults.append("its image is damaged")
         return
     if record.image.min() == record.image.max():
-        record.doubts.append("its image is all of one colour")
+        record.doubts.append("its image is all of one color")
     elif record.image.max() < 16:
         record.doubts.append("its image is nearly black; of 12 bits kept in 16?")
     if image_files.is_exif_rotated(Image.open(io.BytesIO(encoded))):

@@ -95,7 +95,7 @@ def test_a_crf_without_weights_is_the_softmax(scene):
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
-def test_pixels_of_one_colour_get_one_class(scene, engine):
+def test_pixels_of_one_color_get_one_class(scene, engine):
     package = {"numba": "numba", "pydensecrf": "pydensecrf"}.get(engine, "tensorflow")
     pytest.importorskip(package)
     image, logits, truth = scene

@@ -1,4 +1,4 @@
-"""Colours, blur and rotation: by hand, eagerly and within a pipeline."""
+"""Colors, blur and rotation: by hand, eagerly and within a pipeline."""
 
 import dataclasses
 import math
@@ -56,13 +56,13 @@ def test_brightness_is_a_shift_of_all(rng):
     assert np.ptp(shifts) > 5
 
 
-def grey(image):
+def gray(image):
     return image @ np.float32([0.2989, 0.587, 0.114])
 
 
 def test_contrast_is_a_factor_around_the_mean_grey(rng):
     image = picture(rng)
-    mean = grey(image).mean()
+    mean = gray(image).mean()
     found = jitter(image, contrast_jitter=0.3)
     factors = (found - mean) / (image - mean)
     assert np.median(factors) == pytest.approx(factors[0, 0, 0], abs=1e-2)
@@ -75,13 +75,13 @@ def test_contrast_is_a_factor_around_the_mean_grey(rng):
 def test_saturation_is_a_factor_around_each_pixels_grey(rng):
     image = picture(rng)
     found = jitter(image, saturation_jitter=0.5)
-    own = grey(image)[..., np.newaxis]
+    own = gray(image)[..., np.newaxis]
     factor = np.median((found - own) / (image - own))
     assert 0.5 <= factor <= 1.5
     np.testing.assert_allclose(found, own + (image - own) * factor, atol=0.1)
 
 
-def test_hue_turns_colours_and_leaves_greys(rng):
+def test_hue_turns_colors_and_leaves_greys(rng):
     image = picture(rng)
     image[0] = image[0, :, :1]
     found = jitter(image, hue_jitter=0.2)
@@ -91,7 +91,7 @@ def test_hue_turns_colours_and_leaves_greys(rng):
     assert np.abs(found - image).max() > 1
 
 
-def test_colours_stay_within_their_range(rng):
+def test_colors_stay_within_their_range(rng):
     image = picture(rng, low=0, high=255)
     for seed in seeds(4):
         found = jitter(image, seed, brightness_jitter=1.0, contrast_jitter=1.0)
@@ -117,7 +117,7 @@ def test_blur_spreads_a_point_and_keeps_its_sum():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 30)])
-def test_blur_leaves_what_has_one_colour(size):
+def test_blur_leaves_what_has_one_color(size):
     image = np.full((*size, 3), 77, np.float32)
     np.testing.assert_allclose(jitter(image, blur_sigma=3.0), image, atol=1e-3)
 
@@ -148,7 +148,7 @@ def test_quarter_turns_are_those_of_numpy(rng, quarters):
 
 
 def test_a_slope_is_turned_by_its_angle():
-    """Colours that grow to the right grow upwards, too, once turned anticlockwise."""
+    """Colors that grow to the right grow upwards, too, once turned anticlockwise."""
     rows, columns = np.mgrid[:21, :21].astype(np.float32) - 10
     image = np.repeat(columns[..., np.newaxis], 3, axis=-1)
     label = np.zeros((21, 21, 1), np.int32)

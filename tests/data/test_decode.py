@@ -18,7 +18,7 @@ def jpeg(image, subsampling):
 
 
 def noise(rng, size):
-    """Edges that a JPEG's shared colours bleed over."""
+    """Edges that a JPEG's shared colors bleed over."""
     return rng.integers(0, 256, (*size, 3)).astype(np.uint8)
 
 

@@ -12,7 +12,7 @@ from deeplab_tf.errors import InputError
 from tests.data.test_corrupt_records import write
 from tests.data.test_pipeline import split, take
 
-RECORD = 7 * 9 * 4  # Bytes of a decoded one: colours and id.
+RECORD = 7 * 9 * 4  # Bytes of a decoded one: colors and id.
 
 
 @pytest.fixture

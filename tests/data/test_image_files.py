@@ -38,8 +38,8 @@ def test_jpeg_pixels_are_the_same_in_a_record_and_as_a_file(photo, tmp_path):
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "I;16"])
 def test_images_of_any_kind_become_what_the_eye_sees(photo, tmp_path, mode):
     if mode == "I;16":
-        grey = np.asarray(Image.fromarray(photo).convert("L")).astype(np.uint16)
-        image, suffix = Image.fromarray(grey * 257), "png"
+        gray = np.asarray(Image.fromarray(photo).convert("L")).astype(np.uint16)
+        image, suffix = Image.fromarray(gray * 257), "png"
     else:
         image, suffix = Image.fromarray(photo).convert(mode), "png"
         if mode == "CMYK":
@@ -51,8 +51,8 @@ def test_images_of_any_kind_become_what_the_eye_sees(photo, tmp_path, mode):
     np.testing.assert_array_equal(decoded, image_files.read_image(path))
     assert decoded.shape == (43, 61, 3)
     if mode in ("L", "I;16"):
-        grey = np.asarray(Image.fromarray(photo).convert("L"))
-        np.testing.assert_array_equal(decoded, np.stack([grey] * 3, axis=-1))
+        gray = np.asarray(Image.fromarray(photo).convert("L"))
+        np.testing.assert_array_equal(decoded, np.stack([gray] * 3, axis=-1))
 
 
 def test_a_photograph_is_turned_as_its_exif_says(photo, tmp_path):
@@ -67,7 +67,7 @@ def test_a_photograph_is_turned_as_its_exif_says(photo, tmp_path):
     np.testing.assert_array_equal(decoded, upright)
 
 
-@pytest.mark.parametrize("mode", ["grey", "palette", "16 bits", "4 bits"])
+@pytest.mark.parametrize("mode", ["gray", "palette", "16 bits", "4 bits"])
 def test_masks_are_read_as_ids_whatever_the_png(tmp_path, mode):
     ids = np.array([[0, 1, 2], [15, 3, 0]], np.uint8)
     path = tmp_path / "a.png"
@@ -80,7 +80,7 @@ def test_masks_are_read_as_ids_whatever_the_png(tmp_path, mode):
         path.write_bytes(stream.getvalue())
         assert path.read_bytes()[24] in (4, 8)
         if path.read_bytes()[24] == 8:
-            pytest.skip("this Pillow does not write grey PNGs of 4 bits")
+            pytest.skip("this Pillow does not write gray PNGs of 4 bits")
     else:
         Image.fromarray(ids.astype(np.uint16) if "16" in mode else ids).save(path)
     np.testing.assert_array_equal(image_files.read_mask(path), ids)
@@ -99,11 +99,11 @@ def test_palette_pngs_hold_the_ignore_label_in_all_bits():
     ("name", "make", "message"),
     [
         ("a.jpg", lambda p: save(np.zeros((4, 4), np.uint8), p), "a JPEG mask"),
-        ("a.png", lambda p: save(np.zeros((4, 4, 3), np.uint8), p), r"colours \(RGB\)"),
+        ("a.png", lambda p: save(np.zeros((4, 4, 3), np.uint8), p), r"colors \(RGB\)"),
         (
             "a.png",
             lambda p: save(np.zeros((4, 4, 4), np.uint8), p),
-            r"colours \(RGBA\)",
+            r"colors \(RGBA\)",
         ),
         ("a.png", lambda p: p.write_text("no image"), "not an image"),
         ("a.png", lambda p: p.write_bytes(b""), "an empty file"),
@@ -117,7 +117,7 @@ def test_palette_pngs_hold_the_ignore_label_in_all_bits():
         (
             "a.png",
             lambda p: save(np.zeros((4, 4, 2), np.uint8), p),
-            r"colours \(LA\)",
+            r"colors \(LA\)",
         ),
         (
             "a.tiff",
@@ -171,7 +171,7 @@ def test_16_bits_are_scaled_to_8(tmp_path):
     assert (name, encoded[24]) == ("png", 8)
 
 
-def test_a_colour_png_of_16_bits_becomes_one_of_8(tmp_path):
+def test_a_color_png_of_16_bits_becomes_one_of_8(tmp_path):
     path = tmp_path / "a.png"
     values = np.array([[[0, 257 * 9, 65535]] * 3] * 2, np.uint16)
     cv2.imwrite(str(path), values[..., ::-1])
@@ -182,7 +182,7 @@ def test_a_colour_png_of_16_bits_becomes_one_of_8(tmp_path):
     np.testing.assert_array_equal(decoded, [[[0, 9, 255]] * 3] * 2)
 
 
-def test_transparency_changes_no_colour(photo, tmp_path):
+def test_transparency_changes_no_color(photo, tmp_path):
     path = save(photo, tmp_path / "a.png", transparency=tuple(photo[0, 0].tolist()))
     decoded = tfrecord.decode_image(tf.constant(image_files.encode_image(path)[0]))
     np.testing.assert_array_equal(decoded, photo)

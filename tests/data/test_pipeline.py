@@ -169,7 +169,7 @@ def test_crops_are_those_of_whole_images(tmp_path, rng, image_format, resize):
         np.testing.assert_array_equal(found["label"], expected["label"])
 
 
-def test_colours_and_blur_change_no_window(shapes):
+def test_colors_and_blur_change_no_window(shapes):
     changed = dataclasses.replace(
         AUGMENT,
         brightness_jitter=0.2,
@@ -187,7 +187,7 @@ def test_colours_and_blur_change_no_window(shapes):
 
 
 def test_rotation_takes_from_beyond_the_crop(rng, tmp_path):
-    """Within an image there is no edge; around it, mean colour and ignore label."""
+    """Within an image there is no edge; around it, mean color and ignore label."""
     image = np.full((200, 200, 3), 50, np.uint8)
     label = np.full((200, 200), 3, np.uint8)
     record = tfrecord.Record(

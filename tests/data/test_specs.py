@@ -48,10 +48,10 @@ def test_facts_are_the_published_ones_of_the_page(name):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_class_has_a_name_and_a_colour_of_its_own(name):
+def test_every_class_has_a_name_and_a_color_of_its_own(name):
     spec = DATASETS[name]
     assert len(set(spec.classes)) == len(spec.palette) == spec.num_classes
-    # ADE20K's official palette gives plant and monitor, at 18 and 144, one colour.
+    # ADE20K's official palette gives plant and monitor, at 18 and 144, one color.
     assert len(set(spec.palette)) == spec.num_classes - name.startswith("ade20k")
     assert all(0 <= value <= 255 for color in spec.palette for value in color)
 
@@ -63,7 +63,7 @@ def test_a_data_set_is_found_by_its_name_and_survives_its_file(name, tmp_path):
     assert load(tmp_path) == DATASETS[name]
 
 
-def test_colours_by_hand():
+def test_colors_by_hand():
     person, context = DATASETS["pascal_person_part"], DATASETS["pascal_context"]
     assert person.palette[1:4] == ((128, 0, 0), (0, 128, 0), (128, 128, 0))
     # 59 is 111011 in bits: red, green and not blue at 128; all three at 64.
@@ -87,7 +87,7 @@ def test_palettes_are_the_official_ones(name, recorded):
 
 
 @pytest.mark.golden
-def test_colours_of_unnamed_classes_are_those_of_voc():
+def test_colors_of_unnamed_classes_are_those_of_voc():
     colors = golden("misc_colormaps.npz")["pascal"]
     np.testing.assert_array_equal(distinct_colors(256), colors[:256])
 
@@ -108,7 +108,7 @@ def test_a_damaged_description_names_its_file(tmp_path):
     ("changes", "message"),
     [
         ({"classes": ("one",), "palette": ((0, 0, 0),)}, "1 classes; 2 to 256"),
-        ({"palette": ((0, 0, 0),)}, "1 colours for 2 classes"),
+        ({"palette": ((0, 0, 0),)}, "1 colors for 2 classes"),
         ({"classes": ("cat", "cat")}, "class cat is named twice"),
         ({"ignore_label": 256}, "--ignore_label=256: 0 to 255"),
     ],

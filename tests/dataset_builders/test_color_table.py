@@ -73,7 +73,7 @@ def test_an_unknown_color_is_named_with_its_share_and_the_nearest(table, tmp_pat
     with pytest.raises(InputError) as error:
         table()(path)
     assert str(error.value) == (
-        f"{path}: colour 0 0 140, 3.00% of its pixels, is not in "
+        f"{path}: color 0 0 140, 3.00% of its pixels, is not in "
         f"{tmp_path}/colors.txt; nearest is 0 0 142, car. Add it to the table, as "
         "ignore if it counts nowhere"
     )
@@ -85,7 +85,7 @@ def test_smoothed_colors_are_said_to_be_smoothed(table, tmp_path):
     small = Image.fromarray(pixels).resize((23, 23), Image.Resampling.BICUBIC)
     path = tmp_path / "a.png"
     small.save(path)
-    said = r"so of \d+ colours, .*So many come from smoothing, resizing or JPEG"
+    said = r"so of \d+ colors, .*So many come from smoothing, resizing or JPEG"
     with pytest.raises(InputError, match=said):
         table()(path)
 
@@ -114,9 +114,9 @@ def test_a_jpeg_mask_is_refused(table, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0 0 0 sky\nroad\n", r"line 2: 'road' is not a colour and a name, as 128 64"),
-        ("0 0 300 sky\n", r"line 1: '0 0 300 sky' is not a colour"),
-        ("1 2 3 a\n1 2 3 b\n", "colour 1 2 3 is there twice"),
+        ("0 0 0 sky\nroad\n", r"line 2: 'road' is not a color and a name, as 128 64"),
+        ("0 0 300 sky\n", r"line 1: '0 0 300 sky' is not a color"),
+        ("1 2 3 a\n1 2 3 b\n", "color 1 2 3 is there twice"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(table, text, message):

@@ -129,7 +129,7 @@ PLANTED = {
     ),
     "colors": (
         lambda it: {"label": image_files.png(np.stack([blob(3)] * 3, axis=-1))},
-        "its label PNG has colours, which TensorFlow does not read as class ids; "
+        "its label PNG has colors, which TensorFlow does not read as class ids; "
         "build the records again with datasets/build_folder_data.py",
     ),
     "image and mask swapped": (
@@ -329,14 +329,14 @@ def test_what_is_only_suspicious_is_no_fault(tmp_path, records, run_check):
     place = PLACE.format("photo_3").replace("ERROR", "WARNING")
     assert code == 0
     assert lines == [
-        f"{place}its image is all of one colour",
+        f"{place}its image is all of one color",
         f'{place}its mask is class 1 "cat" alone',
         "WARNING: val, val-00000-of-00002.tfrecord, record 0 (photo_1): another image "
         "of the same name is train, train-00000-of-00002.tfrecord, record 1 (photo_1)",
         'WARNING: all splits: class 5 "yak" is in no mask',
     ]
     page = (tmp_path / "check.html").read_text()
-    assert page.index("its image is all of one colour") < page.index("<h2>Splits")
+    assert page.index("its image is all of one color") < page.index("<h2>Splits")
 
 
 @pytest.mark.parametrize(("how", "doubts"), [(6, 1), (0, 0)])

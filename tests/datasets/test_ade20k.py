@@ -16,7 +16,7 @@ def root(tmp_path, rng):
         for i in (1, 2, 3):
             name = f"ADE_{split}_{i:08d}"
             photo = trees.photo(rng, 13, 7)
-            if i == 3:  # ADE20K has a few grey photographs.
+            if i == 3:  # ADE20K has a few gray photographs.
                 photo = photo[..., 0]
             trees.write_photo(root / "images" / folder / f"{name}.jpg", photo)
             trees.write_mask(root / "annotations" / folder / f"{name}.png", IDS)

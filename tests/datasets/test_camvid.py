@@ -17,7 +17,7 @@ STEMS = {
 SIZE = (15, 21)
 IDS = trees.bands(*SIZE, [0, 10, 11, 1, 9])
 EXPECTED = trees.bands(*SIZE, [0, 10, 255, 1, 9])
-# Colour -> class, by hand from the published table, row by row.
+# Color -> class, by hand from the published table, row by row.
 COLORS = {
     (128, 128, 128): 0,
     **dict.fromkeys([(128, 0, 0), (0, 128, 64), (64, 192, 0)], 1),
@@ -134,7 +134,7 @@ def test_another_color_is_named(original):
     pixels = np.asarray(Image.open(mask)).copy()
     pixels[3, 4] = 1, 2, 3
     trees.write_photo(mask, pixels)
-    message = r"0016E5_07959_L\.png: colour 1 2 3, .* not in the 32 colours of CamVid"
+    message = r"0016E5_07959_L\.png: color 1 2 3, .* not in the 32 colors of CamVid"
     with pytest.raises(InputError, match=message):
         published.read_camvid(mask)
 

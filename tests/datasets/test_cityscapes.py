@@ -15,7 +15,7 @@ TRAINING_IDS = {
     **{24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18},
 }
 IGNORED = [0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30]
-# 0, 33, 1, 32, ...: an id between its neighbours would look like interpolation.
+# 0, 33, 1, 32, ...: an id between its neighbors would look like interpolation.
 ORDER = [255, *(i // 2 if i % 2 == 0 else 33 - i // 2 for i in range(34))]
 LABEL_IDS = trees.bands(35, 9, ORDER)
 EXPECTED = trees.bands(35, 9, [TRAINING_IDS.get(i, 255) for i in ORDER])
@@ -78,7 +78,7 @@ def test_training_ids_are_made_of_the_label_ids(build, root):
     assert trees.described(records)["pixel_counts"]["val_fine"] == [18] * 19
 
 
-def test_a_licence_plate_of_16_bits_is_ignored(build, root, rng):
+def test_a_license_plate_of_16_bits_is_ignored(build, root, rng):
     ids = LABEL_IDS.astype(np.uint16)
     ids[ids == 255] = 65535  # -1, as 16 bits have it.
     write(root, "val", "gtFine", "labelIds", ids, rng)

@@ -571,8 +571,8 @@ def damage(own, what):
     DAMAGES[what](own / "photos" / "photo_4.JPG", own / "masks" / "photo_4.png")
 
 
-ONE_ID = "one class id a pixel is needed: save it as a grey or palette PNG whose "
-ONE_ID += "values are 0, 1, 2, ..., or tell what the colours mean by --color_table "
+ONE_ID = "one class id a pixel is needed: save it as a gray or palette PNG whose "
+ONE_ID += "values are 0, 1, 2, ..., or tell what the colors mean by --color_table "
 ONE_ID += "(build_folder_data.py)"
 SIZES = "save the mask at the image's size, resized without interpolation"
 
@@ -584,8 +584,8 @@ SIZES = "save the mask at the image's size, resized without interpolation"
             "missing mask",
             "photos/photo_4.JPG: no mask {}/masks/photo_4.png; so of 1 of 10 images",
         ),
-        ("colors", "masks/photo_4.png: a mask of colours (RGB); " + ONE_ID),
-        ("alpha", "masks/photo_4.png: a mask of colours (RGBA); " + ONE_ID),
+        ("colors", "masks/photo_4.png: a mask of colors (RGB); " + ONE_ID),
+        ("alpha", "masks/photo_4.png: a mask of colors (RGBA); " + ONE_ID),
         (
             "photograph",
             "masks/photo_4.png: a photograph, where a mask should be; are images and "

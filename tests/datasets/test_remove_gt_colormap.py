@@ -1,4 +1,4 @@
-"""Palette masks, written again as grey ones."""
+"""Palette masks, written again as gray ones."""
 
 import importlib.util
 import sys
@@ -53,10 +53,10 @@ def test_what_is_no_mask_of_ids_is_named(convert, tmp_path, rng):
         convert()
     mask = tmp_path / "SegmentationClass" / "a.png"
     trees.write_mask(mask, np.full((4, 5), 300, np.uint16))
-    with pytest.raises(InputError, match=r"a\.png: id 300; a grey mask holds 0 to 255"):
+    with pytest.raises(InputError, match=r"a\.png: id 300; a gray mask holds 0 to 255"):
         convert()
     trees.write_photo(mask, np.zeros((4, 5, 3), np.uint8))
-    with pytest.raises(InputError, match=r"a\.png: a mask of colours"):
+    with pytest.raises(InputError, match=r"a\.png: a mask of colors"):
         convert()
 
 

@@ -130,7 +130,7 @@ def test_masks_in_colors_name_no_flag_that_this_builder_has_not(builder, tmp_pat
     prepared(tmp_path, lambda ids: np.stack([ids * 60] * 3, -1))
     with pytest.raises(InputError) as e:
         build(builder, tmp_path, tmp_path / "records", dataset="other_pets")
-    assert "a mask of colours (RGB)" in str(e.value)
+    assert "a mask of colors (RGB)" in str(e.value)
     assert str(e.value).endswith("are 0, 1, 2, ..., and prepare the data set again")
 
 

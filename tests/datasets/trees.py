@@ -30,7 +30,7 @@ def write_photo(path, array):
 
 
 def write_mask(path, ids, palette=None):
-    """A grey PNG, or a palette PNG; of 16 bits where ids are uint16."""
+    """A gray PNG, or a palette PNG; of 16 bits where ids are uint16."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = np.asarray(ids)
     image = Image.fromarray(ids if ids.dtype == np.uint16 else ids.astype(np.uint8))
@@ -71,7 +71,7 @@ def names(folder, split):
 
 
 def label(features):
-    """Ids of a record; its mask is a grey PNG of 8 bits."""
+    """Ids of a record; its mask is a gray PNG of 8 bits."""
     encoded = features["image/segmentation/class/encoded"]
     assert (encoded[24], encoded[25]) == (8, 0)
     return np.asarray(Image.open(io.BytesIO(encoded)))

@@ -222,7 +222,7 @@ def test_a_climb_ends_at_the_top_of_a_hill():
     assert all(value > 0 for point in tried for value in point)
 
 
-def test_a_climb_tries_the_coarse_grid_and_the_neighbours_of_the_best():
+def test_a_climb_tries_the_coarse_grid_and_the_neighbors_of_the_best():
     tried = crf_search.climb(lambda points: [float(p == (6, 60, 3)) for p in points])
     coarse = {(w, a, b) for w in (3, 6) for a in (30, 60, 90) for b in (3, 6)}
     around = {(w, a, b) for w in (5, 6, 7) for a in (50, 60, 70) for b in (2, 3, 4)}

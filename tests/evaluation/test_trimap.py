@@ -32,7 +32,7 @@ def test_widths_count_from_the_first_pixel_beside_the_boundary():
     np.testing.assert_array_equal(near, expected)
 
 
-def test_a_diagonal_neighbour_is_farther_than_one():
+def test_a_diagonal_neighbor_is_farther_than_one():
     label = np.array([[0, 0], [0, 1]])
     np.testing.assert_allclose(trimap.distance(label), [[2**0.5, 1], [1, 1]], 1e-6)
 

@@ -39,7 +39,7 @@ def test_one_view_upsamples_scores_and_then_classifies(images):
     assert classes.dtype == tf.int32
 
 
-def test_classifying_first_gives_classes_by_the_nearest_neighbour(images):
+def test_classifying_first_gives_classes_by_the_nearest_neighbor(images):
     views = MultiScaleFlip(upsample_logits=False)
     classes, probabilities = predict_probabilities(network, images, views)
     coarse = network(images, False).numpy().argmax(-1)

@@ -29,7 +29,7 @@ def config(run, folder, **changes):
     return VisConfig(**(settings | changes))
 
 
-GREY, PALETTE = 0, 3  # Colour types of PNG.
+GRAY, PALETTE = 0, 3  # Color types of PNG.
 
 
 def color_type(path):
@@ -56,7 +56,7 @@ def test_records_are_drawn_under_the_names_of_their_images(run, shapes, tmp_path
         np.testing.assert_array_equal(drawn, original)
         raw = tmp_path / "raw_segmentation_results" / f"val_{i:04d}.png"
         colored = Path(f"{stem}_prediction.png")
-        assert (color_type(raw), color_type(colored)) == (GREY, PALETTE)
+        assert (color_type(raw), color_type(colored)) == (GRAY, PALETTE)
         ids = image_files.read_mask(raw)
         np.testing.assert_array_equal(ids, image_files.read_mask(colored))
         assert ids.shape == original.shape[:2]

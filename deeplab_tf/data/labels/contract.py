@@ -86,7 +86,7 @@ def check_label_png(path: str, png: bytes) -> None:
         raise InputError(f"{path}: its label is damaged")
     bits, kind = png[24], png[25]
     if (bits, kind) != (8, 0):
-        what = {3: "a palette", 2: "colours", 6: "colours"}.get(kind, f"{bits} bits")
+        what = {3: "a palette", 2: "colors", 6: "colors"}.get(kind, f"{bits} bits")
         raise LabelError(
             f"{path}: its label PNG has {what}, which TensorFlow does not read as "
             "class ids",
@@ -189,7 +189,7 @@ def _diagnose(
         )
     if len(ids) > 2 and ids <= _palette_brightness():
         return "gray_palette", (
-            "These are brightnesses of the VOC palette: the masks were turned to grey; "
+            "These are brightnesses of the VOC palette: the masks were turned to gray; "
             "take the palette PNGs as they were"
         )
     if statistics.interpolated.count:

@@ -9,7 +9,7 @@ from deeplab_tf.models.layers.blocks import Features, Style, Tensor
 RGB = tuple[float, float, float]
 MEAN_RGB = (123.15, 115.90, 103.06)  # Of ImageNet, as the official ResNets take it.
 CAFFE_MEAN = (122.679, 116.669, 104.007)  # Of ImageNet, as nets trained by Caffe do.
-GREY = (127.5, 127.5, 127.5)
+GRAY = (127.5, 127.5, 127.5)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,5 +36,5 @@ class Backbone:
     mean: RGB | None = None
     is_boundable: bool = False
     has_paths: bool = False
-    mean_pixel: RGB = GREY
+    mean_pixel: RGB = GRAY
     only_for: str = ""

@@ -16,7 +16,7 @@ from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models import atrous
 from deeplab_tf.models.atrous import StrideRate
-from deeplab_tf.models.backbones.backbone import GREY, MEAN_RGB, Backbone
+from deeplab_tf.models.backbones.backbone import GRAY, MEAN_RGB, Backbone
 from deeplab_tf.models.layers.blocks import Features, Style, Tensor, activate, conv
 
 
@@ -223,7 +223,7 @@ R101 = Depth("resnet_v1_101", bottleneck, _deep((3, 4, 23, 3)))
 VARIANTS = {
     # The official code pads the images of resnet_v1_18 with gray, those of 50 and 101
     # with the mean.
-    **_variants(R18, (16, 16, 32), GREY),
+    **_variants(R18, (16, 16, 32), GRAY),
     **_variants(R50, (64, 64, 128), MEAN_RGB),
     **_variants(R101, (64, 64, 128), MEAN_RGB),
 }

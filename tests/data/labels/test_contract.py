@@ -225,7 +225,7 @@ def test_a_mask_of_another_size_is_named(shape, message):
             "record 3: its label is damaged",
         ),
         (image_files.png(np.zeros((2, 2), np.uint8), ((0, 0, 0),)), "has a palette"),
-        (image_files.png(np.zeros((2, 2, 3), np.uint8)), "has colours"),
+        (image_files.png(np.zeros((2, 2, 3), np.uint8)), "has colors"),
         (image_files.png(np.zeros((2, 2), np.uint16)), "has 16 bits"),
     ],
 )
