@@ -40,6 +40,7 @@ AT_NIGHT = {
     *("fcn32s", "fcn16s", "fcn8s_at_once"),
     *("deeplab_v1_largefov", "deeplab_v1_7x7", "deeplab_v1_msc_largefov"),
     *("deeplab_v2_largefov", "dilation7", "dilation8_basic", "crf_rnn_dilation8"),
+    "deeplab_v3_cascade",
 }
 SMALLER = (
     "--training_number_of_steps=2",
