@@ -86,8 +86,8 @@ def _pydensecrf(image: np.ndarray, logits: np.ndarray, iterations: int) -> np.nd
     crf.addPairwiseBilateral(
         SIGMAS["sigma_alpha"], SIGMAS["sigma_beta"], image, WEIGHTS["w1"], **after
     )
-    found = np.array(crf.inference(iterations))
-    return found.T.reshape(logits.shape)
+    marginals = np.array(crf.inference(iterations))
+    return marginals.T.reshape(logits.shape)
 
 
 ENGINES: dict[str, Callable[..., np.ndarray]] = {

@@ -199,13 +199,13 @@ def _rounds(run: Callable[[], Any], config: BenchmarkConfig) -> Iterator[float]:
     for _ in range(config.rounds):
         began = time.perf_counter()
         for _ in range(config.steps):
-            found = run()
-        _wait(found)
+            results = run()
+        _wait(results)
         yield (time.perf_counter() - began) / config.steps
 
 
-def _wait(found: Any) -> None:
-    jax.block_until_ready(found)
+def _wait(results: Any) -> None:
+    jax.block_until_ready(results)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

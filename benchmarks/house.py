@@ -102,7 +102,7 @@ def arrows(root: Path) -> set[tuple[str, str]]:
     return {
         (module, imported)
         for module, path in paths.items()
-        for name in _imported(ast.parse(path.read_text()))
+        for name in _imports(ast.parse(path.read_text()))
         # `from deeplab_tf.a import b`: a module b, or a name in a.
         if (imported := name if name in paths else name.rpartition(".")[0]) in paths
         and imported != module
@@ -130,7 +130,7 @@ def _module(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

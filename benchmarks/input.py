@@ -107,7 +107,7 @@ def _measure(source: InputData, config: BenchmarkConfig) -> None:
         "plain": _passes(source, plain),
         "windows": _passes(source, pipeline.training_crop),
         "cached": _passes(cached, pipeline.training_crop),
-        "decoding": _passes(source, _decoded),
+        "decoding": _passes(source, _decode_all),
     }
     seconds = dict.fromkeys(ways, 0.0)
     for crops in ways.values():
@@ -137,7 +137,7 @@ def _take(crops: Iterator[Sample], count: int) -> float:
     return time.process_time() - began
 
 
-def _decoded(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
+def _decode_all(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
     """What no way can do without, unless it remembers."""
     image, ids = decode.decode_record(sample)
     return {"number": number, "image": image, "label": ids}
@@ -148,10 +148,10 @@ def _compare(source: InputData, count: int) -> None:
         _passes(source, plain), _passes(source, pipeline.training_crop), strict=True
     )
     pixels, labels = 0.0, 0
-    for expected, found in itertools.islice(pairs, count):
-        difference = np.abs(expected["image"].numpy() - found["image"].numpy())
+    for expected, actual in itertools.islice(pairs, count):
+        difference = np.abs(expected["image"].numpy() - actual["image"].numpy())
         pixels = max(pixels, float(difference.max()))
-        labels += int((expected["label"].numpy() != found["label"].numpy()).sum())
+        labels += int((expected["label"].numpy() != actual["label"].numpy()).sum())
     logging.info(
         "%d crops: pixels differ by at most %.5f of 255, %d labels differ",
         count,

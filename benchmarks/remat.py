@@ -35,7 +35,7 @@ def benchmark(config: BenchmarkConfig) -> None:
         for again in (False, True):
             # A fresh process: one that has been large stays so.
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                memory, seconds = pool.apply(_measured, (variant, again, config))
+                memory, seconds = pool.apply(_measure, (variant, again, config))
             logging.info(
                 "%s, %s: %d MB, %.1f s a step",
                 variant,
@@ -45,9 +45,7 @@ def benchmark(config: BenchmarkConfig) -> None:
             )
 
 
-def _measured(
-    variant: str, again: bool, config: BenchmarkConfig
-) -> tuple[float, float]:
+def _measure(variant: str, again: bool, config: BenchmarkConfig) -> tuple[float, float]:
     """Megabytes and processor seconds of a step."""
     import tensorflow as tf
 

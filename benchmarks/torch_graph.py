@@ -147,7 +147,7 @@ def _rescaling(layer: layers.Rescaling) -> nn.Module:
     return Apply(lambda x: x * layer.scale + offset.to(x.device))
 
 
-def _resized(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def _resize(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(
         x, like.shape[2:], mode="bilinear", align_corners=True
     )
@@ -166,5 +166,5 @@ _RULES: dict[type, Callable[[Any], nn.Module]] = {
     layers.Add: lambda layer: Apply(torch.add),
     layers.Concatenate: lambda layer: Apply(lambda *x: torch.cat(x, 1)),
     layers.GlobalAveragePooling2D: lambda layer: nn.AdaptiveAvgPool2d(1),
-    ResizeLike: lambda layer: Apply(_resized),
+    ResizeLike: lambda layer: Apply(_resize),
 }

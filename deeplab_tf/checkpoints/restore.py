@@ -59,7 +59,7 @@ class RestoreReport:
             (self.unused, "of the checkpoint are not used"),
         ):
             if names:
-                parts.append(f"{len(names)} {what}: {_listed(names)}")
+                parts.append(f"{len(names)} {what}: {_list_some(names)}")
         return "; ".join(parts)
 
 
@@ -167,11 +167,13 @@ def _check_shapes(
 def _contradiction(stored: CheckpointReader, report: RestoreReport) -> str:
     parts = []
     if report.missing:
-        parts.append(f"lacks {len(report.missing)} weights ({_listed(report.missing)})")
+        parts.append(
+            f"lacks {len(report.missing)} weights ({_list_some(report.missing)})"
+        )
     if report.unused:
         parts.append(
             f"has {len(report.unused)} that this network has not "
-            f"({_listed(report.unused)})"
+            f"({_list_some(report.unused)})"
         )
     names = (*report.missing, *report.unused)
     hints = [
@@ -195,7 +197,7 @@ def _scopes(names: Collection[str]) -> str:
     return ", ".join(sorted({name.split("/")[0] for name in names})[:6])
 
 
-def _listed(names: Collection[str]) -> str:
+def _list_some(names: Collection[str]) -> str:
     shown = sorted(names)[:3]
     return ", ".join(shown) + (", ..." if len(names) > 3 else "")
 

@@ -62,9 +62,9 @@ def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
     """
     if trained.num_classes != used.num_classes:
         return Difference("their numbers differ")
-    if _ignored(trained) != _ignored(used):
+    if _ignored_class(trained) != _ignored_class(used):
         return Difference(
-            f"{_ignored(trained)} is ignored there, {_ignored(used)} here",
+            f"{_ignored_class(trained)} is ignored there, {_ignored_class(used)} here",
             f"build the records with --ignore_label={trained.ignore_label}",
         )
     pairs = enumerate(zip(trained.classes, used.classes, strict=True))
@@ -83,7 +83,7 @@ def _both(label: int, before: str, now: str) -> str:
     return f'class {label} is "{before}" there, "{now}" here'
 
 
-def _ignored(spec: DatasetSpec) -> str:
+def _ignored_class(spec: DatasetSpec) -> str:
     """The class that counts nowhere, by its number."""
     label = spec.ignore_label
     return f"class {label}" if label < spec.num_classes else "no class"

@@ -151,7 +151,7 @@ def _compare_description(
         if split.is_whole and size != split.records:
             what = f"{split.records} records, and dataset.json says {size}"
             report.faults.append(Issue(where=name, what=what))
-    for name in _unlisted(report, described, hashes):
+    for name in _unlisted_splits(report, described, hashes):
         what = "dataset.json does not list it; is it of another data set?"
         report.faults.append(Issue(where=name, what=what))
     for shard, sha256 in described.shards.items():
@@ -163,7 +163,7 @@ def _compare_description(
             report.faults.append(Issue(where=shard, what=what))
 
 
-def _unlisted(
+def _unlisted_splits(
     report: DatasetReport, described: DatasetSpec, shards: Iterable[str]
 ) -> Iterator[str]:
     """Yields splits, and shards of others, that dataset.json does not list.

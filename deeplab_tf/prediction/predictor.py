@@ -183,7 +183,7 @@ class Predictor:
         for batch in corrupt_records.read_batches(batches, records):
             results = [each.numpy() for each in graph(batch["image"])]
             for i in range(len(batch["name"])):
-                yield _unpadded(batch, i, [each[i] for each in results], output)
+                yield _crop_padding(batch, i, [each[i] for each in results], output)
 
     def split_batches(
         self,
@@ -291,7 +291,7 @@ class Predictor:
         return function.get_concrete_function(images)
 
 
-def _unpadded(
+def _crop_padding(
     batch: Sample, i: int, results: list[np.ndarray], output: Output
 ) -> Prediction:
     """The prediction of one image of a batch."""

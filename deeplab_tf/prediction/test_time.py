@@ -100,16 +100,16 @@ def _logits(
     """Logits at image size, of the images at `scale`, mirrored or not."""
     size = tf.shape(images)[1:3]
     if scale != 1.0:
-        images = resize.bilinear(images, _scaled(size, scale))
+        images = resize.bilinear(images, _scale_size(size, scale))
     logits = model(images[:, :, ::-1] if flip else images, training=False)
     if scale < 1.0:
         # By way of the size that the image at scale 1 gives, as in the official code.
-        logits = resize.bilinear(logits, _scaled(size, 1.0 / views.logits_stride))
+        logits = resize.bilinear(logits, _scale_size(size, 1.0 / views.logits_stride))
     logits = logits[:, :, ::-1] if flip else logits
     return resize.bilinear(logits, size)
 
 
-def _scaled(size: tf.Tensor, scale: float) -> tf.Tensor:
+def _scale_size(size: tf.Tensor, scale: float) -> tf.Tensor:
     return tf.stack(
         [resize.scale_length(size[0], scale), resize.scale_length(size[1], scale)]
     )

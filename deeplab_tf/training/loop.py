@@ -140,7 +140,7 @@ class Loop:
             logs.add(metrics)
             if step % watch.log_steps == 0 or step == self._total:
                 logs.write(step, self.trainer.learning_rate)
-            with logs.paused():
+            with logs.pause_clock():
                 self._do_what_is_due(step, logs)
         profiler.at(step)
         return ending
@@ -250,7 +250,7 @@ class Loop:
             manager.keep_best(
                 self.folder, str(self.folder / f"model.ckpt-{step}"), scores
             )
-        logs.evaluated(step, scores, self.config.watch.eval_split)
+        logs.log_evaluation(step, scores, self.config.watch.eval_split)
         self._check_patience()
 
     def _show(self, step: int, logs: Logs) -> None:

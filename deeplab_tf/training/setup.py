@@ -186,7 +186,7 @@ def initialize(config: TrainConfig, trainer: Trainer) -> restore.RestoreReport |
     """Reads the initial checkpoint, if one is given."""
     if not (initial := config.tf_initial_checkpoint):
         return None
-    excluded = _excluded(config)
+    excluded = _excluded_scopes(config)
     warnings.warn_of_other_classes(trainer.spec, initial, excluded)
     report = restore.initialize(trainer.model, initial, exclude=excluded)
     if trainer.ema:
@@ -195,7 +195,7 @@ def initialize(config: TrainConfig, trainer: Trainer) -> restore.RestoreReport |
     return report
 
 
-def _excluded(config: TrainConfig) -> tuple[str, ...]:
+def _excluded_scopes(config: TrainConfig) -> tuple[str, ...]:
     if config.initialize_last_layer:
         return ()
     if config.optimizer.last_layers_contain_logits_only:

@@ -86,7 +86,7 @@ def test_a_rate_as_large_as_the_map_leaves_the_center_of_the_kernel(rng):
 )
 def test_rates_of_cascaded_blocks_go_on_to_double(output_stride, third, others):
     config = cascade(output_stride=output_stride, multi_grid=(1, 2, 1))
-    _, _, blocks = resnet.plan(resnet.cascaded(resnet.R50, 3), config)
+    _, _, blocks = resnet.plan(resnet.cascade_blocks(resnet.R50, 3), config)
     expected = [[third] * 6, *([rate, 2 * rate, rate] for rate in others)]
     assert [[unit.rate for unit in block] for block in blocks[2:]] == expected
 

@@ -28,7 +28,7 @@ def interpolated_ids(mask: np.ndarray) -> dict[int, int]:
     if 2 * np.count_nonzero(lone) > mask.size:
         return {}
     border = np.count_nonzero(_on_border(mask))
-    between = _between(mask, lone)
+    between = _ids_between(mask, lone)
     if border < _FEW or len(between) < _SMOOTHED * border:
         return {}
     ids = histogram(between)
@@ -78,7 +78,7 @@ def _on_border(mask: np.ndarray) -> np.ndarray:
     return border
 
 
-def _between(mask: np.ndarray, where: np.ndarray) -> np.ndarray:
+def _ids_between(mask: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Ids of those pixels that lie strictly between two opposite neighbors."""
     rows, columns = np.nonzero(where)
     padded = np.pad(mask, 1, mode="edge")

@@ -54,7 +54,7 @@ class TfdsRecords:
 
     def epoch(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
         """See `records.Records`."""
-        stored = self._stored
+        stored = self._stored_parts
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(stored)), tf.stack([tf.cast(seed, tf.int64), epoch])
         )
@@ -65,7 +65,7 @@ class TfdsRecords:
 
     def in_order(self) -> tf.data.Dataset:
         """See `records.Records`."""
-        first, *others = self._stored
+        first, *others = self._stored_parts
         return functools.reduce(tf.data.Dataset.concatenate, others, first)
 
     def where(self, index: int) -> str:
@@ -83,7 +83,7 @@ class TfdsRecords:
         return dataclasses.replace(self, slices=slices)
 
     @functools.cached_property
-    def _stored(self) -> list[tf.data.Dataset]:
+    def _stored_parts(self) -> list[tf.data.Dataset]:
         """Parsed samples of each part, outside of whatever graph asks first."""
         builder = self.data.builder
         with silence_logging(), tf.init_scope():

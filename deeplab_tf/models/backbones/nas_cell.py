@@ -92,14 +92,16 @@ def _path(
     name: str,
 ) -> Tensor:
     """The operation's result, which training may drop."""
-    x = _made(x, operation, filters=filters, stride=stride, style=style, name=name)
+    x = _apply_operation(
+        x, operation, filters=filters, stride=stride, style=style, name=name
+    )
     if style.drop_path is None or operation.kind == "identity":
         return x
     rate, progress = style.drop_path
     return DropPath(rate, progress, name=f"{name}.drop_path")(x)
 
 
-def _made(
+def _apply_operation(
     x: Tensor,
     operation: Operation,
     *,

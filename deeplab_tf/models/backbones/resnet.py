@@ -55,7 +55,7 @@ def features(
         depth: Which ResNet.
         widths: See `root`.
     """
-    depth = cascaded(depth, config.cascade or 0)
+    depth = cascade_blocks(depth, config.cascade or 0)
     first, pool, blocks = plan(depth, config)
     x = root(images, widths, at=first, style=style, scope=depth.scope)
     name = f"{depth.scope}.pool1"
@@ -72,7 +72,7 @@ def features(
     return outputs | {"c5": x}
 
 
-def cascaded(depth: Depth, count: int) -> Depth:
+def cascade_blocks(depth: Depth, count: int) -> Depth:
     """With copies of the last block behind it, each at half the size of the one before.
 
     Reference: Chen et al. 2017, section 3.2, https://arxiv.org/abs/1706.05587; whether

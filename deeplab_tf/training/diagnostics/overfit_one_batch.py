@@ -51,7 +51,7 @@ def _count_pixels(
     """Counts over all replicas, as `diagnoses.OneBatch` has them."""
 
     @tf.function
-    def summed(batch: Any) -> dict[str, tf.Tensor]:
+    def sum_metrics(batch: Any) -> dict[str, tf.Tensor]:
         counts = trainer.strategy.run(
             lambda each: _count_on_replica(trainer, each, training), (batch,)
         )
@@ -60,7 +60,7 @@ def _count_pixels(
             for name, value in counts.items()
         }
 
-    return {name: value.numpy() for name, value in summed(batch).items()}
+    return {name: value.numpy() for name, value in sum_metrics(batch).items()}
 
 
 def _count_on_replica(

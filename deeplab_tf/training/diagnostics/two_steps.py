@@ -82,12 +82,12 @@ def facts(steps: TwoSteps, total: int) -> list[str]:
         f"Learning: the first step changed the kernels by {steps.change:.2g} of their "
         f"norm, at a learning rate of {steps.rate:.3g}",
         f"Time: {steps.seconds[0]:.0f} s to compile, {steps.seconds[1]:.2g} s a step"
-        f"{_waited(steps)}; {total} steps: about {_hours(total * steps.seconds[1])}, "
-        "as far as two steps tell",
+        f"{_data_wait(steps)}; {total} steps: about "
+        f"{_hours(total * steps.seconds[1])}, as far as two steps tell",
     ]
 
 
-def _waited(steps: TwoSteps) -> str:
+def _data_wait(steps: TwoSteps) -> str:
     if "data_wait" not in steps.metrics:
         return ""
     share = steps.metrics["data_wait"][1] / max(steps.seconds[1], 1e-9)

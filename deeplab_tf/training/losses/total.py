@@ -32,7 +32,9 @@ def normalizers(
         float32 `[terms]`, to be added up over micro-batches and replicas; 0 where
         `loss_sums` gives it.
     """
-    _, kept = _known(label if config.upsample_logits else _shrunk(label, size), spec)
+    _, kept = _mask_ignored(
+        label if config.upsample_logits else _shrunk(label, size), spec
+    )
     images = tf.reduce_sum(tf.reduce_max(kept, axis=1))
     pixels = tf.reduce_sum(kept)
     if config.loss_normalization == "images":
@@ -106,7 +108,7 @@ def _align(
         logits = resize.bilinear(logits, tf.shape(label)[1:3])
     else:
         label = _shrunk(label, tf.shape(logits)[1:3])
-    label, kept = _known(label, spec)
+    label, kept = _mask_ignored(label, spec)
     logits = tf.reshape(logits, [tf.shape(label)[0], -1, spec.num_classes])
     return Pixels(logits=logits, label=label, kept=kept)
 
@@ -115,7 +117,7 @@ def _shrunk(label: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return resize.nearest(label, size)
 
 
-def _known(label: tf.Tensor, spec: DatasetSpec) -> tuple[tf.Tensor, tf.Tensor]:
+def _mask_ignored(label: tf.Tensor, spec: DatasetSpec) -> tuple[tf.Tensor, tf.Tensor]:
     """Labels, 0 for those that do not count, and 1 for those that do, `[N, pixels]`."""
     label = tf.convert_to_tensor(label)
     label = tf.reshape(label, [tf.shape(label)[0], -1])

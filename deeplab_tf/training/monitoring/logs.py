@@ -92,7 +92,7 @@ class Logs:
             self._history.save_interval(step, self._interval)
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause_clock(self) -> Iterator[None]:
         """Leaves out of account how long something takes that is no step."""
         began = time.monotonic()
         try:
@@ -150,12 +150,12 @@ class Logs:
             )
         self._is_first_interval = False
 
-    def evaluated(self, step: int, scores: Mapping[str, Any], split: str) -> None:
+    def log_evaluation(self, step: int, scores: Mapping[str, Any], split: str) -> None:
         """Logs what `Evaluator.evaluate` gave; events have the tags of `eval.py`."""
         logging.info(
             "step %d  mIoU %s  pixel accuracy %s  of %d images of %s",
             step,
-            *(_shown(scores[name]) for name in ("miou", "pixel_accuracy")),
+            *(_format_score(scores[name]) for name in ("miou", "pixel_accuracy")),
             scores["num_images"],
             split,
         )
@@ -226,5 +226,5 @@ def _settings(config: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-def _shown(score: float | None) -> str:
+def _format_score(score: float | None) -> str:
     return "-" if score is None else f"{score:.4f}"

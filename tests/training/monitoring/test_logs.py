@@ -162,7 +162,7 @@ def test_what_is_no_step_does_not_slow_the_steps_down(tmp_path, monkeypatch):
     with open_logs(tmp_path) as logs:
         logs.add(steps([1, 2]))
         now[0] += 2.0
-        with logs.paused():
+        with logs.pause_clock():
             now[0] += 50.0
         logs.write(2, 0.01)
     (line,) = lines(tmp_path)
@@ -180,7 +180,7 @@ SCORES = {
 
 def test_an_evaluation_has_a_line_and_the_official_tags(tmp_path, caplog):
     with open_logs(tmp_path) as logs:
-        logs.evaluated(4, SCORES, "val")
+        logs.log_evaluation(4, SCORES, "val")
     (line,) = lines(tmp_path)
     assert {name: line[name] for name in SCORES} == SCORES
     assert "step 4  mIoU 0.2500  pixel accuracy 0.5000  of 7 images" in caplog.text
@@ -212,7 +212,7 @@ def test_a_worker_that_is_not_the_first_writes_nothing(tmp_path):
     with open_logs(tmp_path / "run", writes=False) as logs:
         logs.add(steps([1]))
         logs.write(1, 0.01)
-        logs.evaluated(1, SCORES, "val")
+        logs.log_evaluation(1, SCORES, "val")
         logs.histograms(1, {"weights": tf.Variable(np.ones(2))})
         logs.save_interval(1)
     assert not (tmp_path / "run").exists()
