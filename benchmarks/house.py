@@ -5,7 +5,7 @@
 
 Tests are not counted. A line of code has more than a comment, a docstring or an import;
 the length of a function leaves its docstring out. An arrow is a module of the package
-that imports another, once, wherever in the file.
+that imports another, once, wherever in the file, but not for type checkers alone.
 """
 
 import argparse
@@ -131,11 +131,19 @@ def _module(path: Path) -> str:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _walk_what_runs(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _walk_what_runs(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below, but for what type checkers alone read."""
+    yield node
+    if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+        for child in ast.iter_child_nodes(node):
+            yield from _walk_what_runs(child)
 
 
 def _files(root: Path, folder: str) -> list[Path]:
