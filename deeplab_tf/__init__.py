@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deeplab_tf.api import (
         Network,
-        Segmentation,
         build,
         list_architectures,
         list_backbones,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from deeplab_tf.errors import InputError
     from deeplab_tf.models.registration import register
     from deeplab_tf.prediction.predictor import Predictor
+    from deeplab_tf.segmentation import Segmentation
 
 __version__ = "0.2.0"
 
@@ -30,7 +30,7 @@ _HOMES = {
     "InputError": "errors",
     "Network": "api",
     "Predictor": "prediction.predictor",
-    "Segmentation": "api",
+    "Segmentation": "segmentation",
     "build": "api",
     "list_architectures": "api",
     "list_backbones": "api",

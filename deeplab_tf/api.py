@@ -8,7 +8,6 @@ error messages.
 import contextlib
 import dataclasses
 import difflib
-import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,61 +40,10 @@ from deeplab_tf.models import build as models
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.prediction import load as loading
 from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.segmentation import Segmentation
 from deeplab_tf.training import run as training
-from deeplab_tf.visualizing import drawing
 
 Photograph = str | os.PathLike[str] | Image.Image | np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a network sees in a photograph, at the photograph's size.
-
-    Attributes:
-        image: RGB, uint8 `[H, W, 3]`, upright.
-        classes: Class ids, int32 `[H, W]`.
-        probabilities: Of the classes, float32 `[H, W, C]`.
-        spec: What the ids mean: names and colors.
-    """
-
-    image: np.ndarray
-    classes: np.ndarray
-    probabilities: np.ndarray
-    spec: DatasetSpec
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Share of the pixels by class name, from 0 to 1, of all classes."""
-        counts = np.bincount(self.classes.ravel(), minlength=self.spec.num_classes)
-        shares = (counts / self.classes.size).tolist()
-        return dict(zip(self.spec.classes, shares, strict=True))
-
-    def overlay(self, *, legend: bool = True) -> Image.Image:
-        """The photograph, tinted by class, with a legend of what occurs, or bare."""
-        spec = self.spec
-        if legend:
-            return drawing.overlay_with_legend(
-                self.image, self.classes, None, spec.classes, spec.palette
-            )
-        tinted = drawing.overlay(self.image, self.classes, spec.palette)
-        return Image.fromarray(tinted)
-
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows: the overlay."""
-        stream = io.BytesIO()
-        self.overlay().save(stream, "PNG")
-        return stream.getvalue()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the class ids as an indexed PNG with the colors of the classes.
-
-        Raises:
-            InputError: The path does not end in `.png`.
-        """
-        if Path(path).suffix.lower() != ".png":
-            raise InputError(f"path={os.fspath(path)}: a mask is a PNG; end it in .png")
-        mask = image_files.png(self.classes.astype(np.uint8), self.spec.palette)
-        Path(path).write_bytes(mask)
 
 
 class Network:
