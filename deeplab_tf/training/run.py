@@ -19,8 +19,8 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, lock_folder
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training import setup
-from deeplab_tf.training.diagnostics import preflight, warnings
+from deeplab_tf.training import preflight, setup
+from deeplab_tf.training.diagnostics import warnings
 from deeplab_tf.training.distribution import hosts
 from deeplab_tf.training.distribution.strategy import images_per_replica, make_strategy
 from deeplab_tf.training.loop import Loop

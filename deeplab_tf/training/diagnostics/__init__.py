@@ -1,1 +1,1 @@
-"""Diagnostics: preflight checks, warnings, memory, and dumps of NaN losses."""
+"""Diagnostics: warnings, memory, signs of what went wrong, dumps of NaN losses."""
