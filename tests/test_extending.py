@@ -17,7 +17,7 @@ from tests.recorded import ROOT
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 TITLES = {"A backbone": "toy", "A head": "toy_head", "A data set": "toy"}
-COPIED = ("deeplab_tf", "datasets", "docs", "tests", "setup.cfg", "train.py")
+COPIED = ("deeplab_tf", "datasets", "docs", "tests", "setup.cfg")
 
 
 class Edit(NamedTuple):
@@ -73,7 +73,7 @@ def make(edit, root):
 @pytest.fixture
 def extended(tmp_path):
     """A copy of the project in which all recipes were followed."""
-    for name in COPIED:
+    for name in (*COPIED, *(script.name for script in ROOT.glob("*.py"))):
         source, target = ROOT / name, tmp_path / name
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
