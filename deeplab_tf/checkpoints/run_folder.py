@@ -38,7 +38,7 @@ _MAY_CHANGE = ("batch_norm_decay", "prediction_with_upsampled_logits")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a training folder says; None where it says nothing.
+    """Contents of a run folder; None where it says nothing.
 
     Attributes:
         model: The network.

@@ -161,7 +161,7 @@ def _term(given: str) -> tuple[str, float]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """What a wrong pixel costs."""
+    """Losses, class weights, label smoothing and hard example mining."""
 
     upsample_logits: bool = flag("Compare at label size, or at logits size.", True)
     loss_normalization: Literal["pixels", "images"] = flag(

@@ -25,7 +25,7 @@ from deeplab_tf.errors import FlagError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """How a prediction is made from several looks at an image."""
+    """Test-time augmentation: scales and flips whose predictions are averaged."""
 
     eval_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
     add_flipped_images: bool = flag("Average with the mirrored image too.", False)

@@ -28,7 +28,7 @@ from deeplab_tf.errors import FlagError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What chance does to a training image."""
+    """Data augmentation: scale, crop, mirror, colors, blur and rotation."""
 
     train_crop_size: tuple[int, int] = flag(
         "Height,width of the crops; multiples of the output stride plus one.",

@@ -25,7 +25,7 @@ SEARCHED = ("w1", "sigma_alpha", "sigma_beta")  # What is to be found for a netw
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What the papers write about a CRF.
+    """CRF parameters: weights, ranges and iterations, as the papers write them.
 
     Attributes:
         w1: Weight of the bilateral kernel.

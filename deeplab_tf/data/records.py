@@ -15,7 +15,7 @@ _SHUFFLED = 500  # Records that are mixed at a time; smaller splits are wholly.
 
 
 class Records(Protocol):
-    """What a pipeline reads.
+    """Records of a split, as the input pipeline reads them.
 
     Its data sets yield {"name", "image", "label"} as `tfrecord.parse_example` gives
     them: the file's stem, a JPEG or PNG, and a gray PNG of ids, empty where there is no

@@ -126,12 +126,12 @@ def _hint(folder: str) -> str:
 
 
 def count(path: str) -> int:
-    """How many records a shard has; see `offsets`."""
+    """Number of records of a shard; see `offsets`."""
     return len(offsets(path))
 
 
 def offsets(path: str) -> list[int]:
-    """Where each record of a shard begins, in bytes, from their headers alone.
+    """Byte offsets of the records of a shard, from their headers alone.
 
     Raises:
         InputError: The file ends within a record.

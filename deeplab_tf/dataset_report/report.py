@@ -53,7 +53,7 @@ class SplitReport:
 
 @dataclasses.dataclass(kw_only=True)
 class DatasetReport:
-    """What a check found.
+    """Report of a check.
 
     Attributes:
         folder: Of the records.

@@ -29,7 +29,7 @@ from deeplab_tf.models.layers.unpooling import (
 
 
 class View(NamedTuple):
-    """What cells see along one axis, in pixels of the image.
+    """Receptive field of cells along one axis, in pixels of the image.
 
     Attributes:
         jump: From one cell to the next.

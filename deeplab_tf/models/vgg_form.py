@@ -17,7 +17,7 @@ class Pool(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What a network changes of VGG-16; the convolutions and so the weights stay.
+    """Form of VGG-16: what a network changes; convolutions, and so weights, stay.
 
     Attributes:
         pools: After each block; None where a network has removed it.

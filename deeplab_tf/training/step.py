@@ -74,7 +74,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """How many steps are taken."""
+        """Number of steps taken."""
         return int(self.optimizer.iterations.numpy())
 
     @property

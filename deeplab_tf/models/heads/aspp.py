@@ -29,7 +29,7 @@ SCOPES = ("image_pooling", "aspp", "concat_projection", dense_prediction_cell.SC
 
 
 def encode(features: Features, config: ModelConfig, style: Style) -> Tensor:
-    """What logits or decoder start from: ASPP, searched cell, or bare features."""
+    """Encoder output before logits or decoder: ASPP, searched cell or bare features."""
     x = features["c5"]
     if config.dense_prediction_cell_json:
         return dense_prediction_cell.cell(x, config, style)

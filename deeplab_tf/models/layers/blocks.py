@@ -25,7 +25,7 @@ Activation = Literal["relu", "relu6", "hard_swish"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Style:
-    """What the layers of a family have in common.
+    """Style of layers: what those of a family have in common.
 
     Attributes:
         epsilon: Of batch norm.

@@ -65,7 +65,7 @@ class Needs:
 
 
 def needs(trainer: Trainer, config: TrainConfig, images: int, replicas: int) -> Needs:
-    """What a trainer keeps.
+    """Memory that a trainer keeps.
 
     Args:
         trainer: Made for `config`.

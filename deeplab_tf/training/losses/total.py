@@ -16,7 +16,7 @@ from deeplab_tf.training.losses.pixel import Pixels
 def normalizers(
     label: tf.Tensor, size: tf.Tensor, spec: DatasetSpec, config: LossConfig
 ) -> tf.Tensor:
-    """What the sum of each term is divided by, as far as the labels tell.
+    """Normalizers: divisors of the sum of each term, as far as the labels tell.
 
     Of a mean over pixels, all that are neither ignored nor of an unknown class,
     whatever they weigh; of FCN's sum, all images; of dice and lovasz, the images of
@@ -141,7 +141,7 @@ def sample_on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
 
 
 def count_bad_labels(label: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
-    """How many pixels are neither a class nor ignored, int32."""
+    """Number of pixels that are neither a class nor ignored, int32."""
     known = tf.logical_and(label >= 0, label < spec.num_classes)
     wrong = tf.logical_not(tf.logical_or(known, tf.equal(label, spec.ignore_label)))
     return tf.reduce_sum(tf.cast(wrong, tf.int32))
