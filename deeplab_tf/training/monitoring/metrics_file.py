@@ -122,7 +122,7 @@ class Interval:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Metrics: all whole lines of a run's `metrics.jsonl`; none where there is no such file."""
+    """Metrics: all whole lines of a run's `metrics.jsonl`; none without such a file."""
     path = folder / FILE
     return _lines(path.read_bytes()) if path.exists() else []
 

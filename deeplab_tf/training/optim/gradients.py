@@ -78,7 +78,7 @@ def slots(
 
 
 def gradient_multiplier(name: str, config: OptimizerConfig) -> float:
-    """Gradient multiplier: how much faster a weight learns: last layers by the flag, biases twice that.
+    """Gradient multiplier of a weight: last layers by the flag, biases twice that.
 
     On top of it comes the first pattern that is found in the name.
 
