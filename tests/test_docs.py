@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import deeplab_tf
 from deeplab_tf.files import RECIPES, find_recipe_file
 from tests.recorded import ROOT
 
@@ -30,3 +31,16 @@ def test_links_and_named_files_are_there(page):
         assert (RECIPES / f"{name}.flags").exists() or name == "NAME", name
     for name in re.findall(r"`([a-z]\w*/[\w/]+\.py)", text):
         assert (ROOT / name).exists() or (ROOT / "deeplab_tf" / name).exists(), name
+
+
+def test_citation_and_changelog_name_the_version():
+    assert (
+        f"\nversion: {deeplab_tf.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    )
+    assert f"\n## [{deeplab_tf.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_notice_names_every_photograph():
+    named = re.findall(r"^docs/\S+\.jpg$", (ROOT / "NOTICE").read_text(), re.MULTILINE)
+    photographs = (ROOT / "docs").rglob("*.jpg")
+    assert sorted(named) == sorted(p.relative_to(ROOT).as_posix() for p in photographs)
