@@ -22,7 +22,6 @@ from deeplab_tf.config import (
 )
 from deeplab_tf.config.architectures import ARCHITECTURES
 from deeplab_tf.data import image_files, specs, tfrecord
-from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.exporting import saved_model
 from deeplab_tf.exporting.run import export
@@ -40,7 +39,7 @@ AT_NIGHT = {
     *("fcn32s", "fcn16s", "fcn8s_at_once"),
     *("deeplab_v1_largefov", "deeplab_v1_7x7", "deeplab_v1_msc_largefov"),
     *("deeplab_v2_largefov", "dilation7", "dilation8_basic", "crf_rnn_dilation8"),
-    "deeplab_v3_cascade",
+    *("crf_rnn", "deeplab_v3_cascade"),
 }
 SMALLER = (
     "--training_number_of_steps=2",
@@ -71,11 +70,7 @@ def records(tmp_path_factory):
 
     def make(name, split):
         folder = tmp_path_factory.mktemp("records")
-        spec = specs.DATASETS.get(name) or DatasetSpec(
-            name="own",
-            classes=tuple(f"class_{i}" for i in range(60)),
-            palette=distinct_colors(60),
-        )
+        spec = specs.DATASETS[name or "shapes"]
         spec.save(folder)
         examples = [_record(spec, seed) for seed in range(2)]
         tfrecord.write_shards(examples, folder, split, per_shard=[2])
