@@ -37,17 +37,22 @@ def tf1_arrays(model):
     return arrays | slots | {"global_step": np.int64(7)}
 
 
-@pytest.fixture
-def official(tmp_path):
-    """Prefix of a TF1 checkpoint of `PLAIN` with 5 classes."""
+@pytest.fixture(scope="module")
+def official_folder(tmp_path_factory):
+    """Folder of a TF1 checkpoint of `PLAIN` with 5 classes."""
     model = build(PLAIN, 5)
     assign_rule_weights(model, 1.6)
-    prefix = tmp_path / "official" / "model.ckpt-7"
-    write_tf1(prefix, tf1_arrays(model))
-    (tmp_path / "official" / "checkpoint").write_text(
-        'model_checkpoint_path: "model.ckpt-7"\n'
-    )
-    return prefix
+    folder = tmp_path_factory.mktemp("official")
+    write_tf1(folder / "model.ckpt-7", tf1_arrays(model))
+    (folder / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-7"\n')
+    return folder
+
+
+@pytest.fixture
+def official(official_folder, tmp_path):
+    """Prefix of a copy of it, which a test may change."""
+    shutil.copytree(official_folder, tmp_path / "official")
+    return tmp_path / "official" / "model.ckpt-7"
 
 
 def same(model, other):

@@ -14,6 +14,7 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
 from tests.recorded import SMALL, assign_rule_weights
+from tests.training.test_run import TINY
 from tests.training.test_run import config as train_config
 
 
@@ -44,10 +45,10 @@ def test_an_official_checkpoint_is_written_back_bit_by_bit(shared, tmp_path):
 
 
 def test_a_run_of_ours_is_written_with_official_names(shapes, tmp_path):
-    train(train_config(tmp_path / "run", shapes, 1))
+    train(train_config(tmp_path / "run", shapes, 1, model=TINY))
     tf1.convert(str(tmp_path / "run"), str(tmp_path / "old" / "model.ckpt-1"))
     written = contents(tmp_path / "old")
-    names = set(weights_by_name(build(SMALL, 6)))
+    names = set(weights_by_name(build(TINY, 6)))
     slots = {name for name in written if name.endswith("/Momentum")}
     assert written.keys() == names | slots | {"global_step"}
     assert {name.removesuffix("/Momentum") for name in slots} <= names
