@@ -179,7 +179,7 @@ def test_training_goes_on_and_gives_its_network(net, photo, tmp_path):
     assert count_custom_gradients() <= before  # No graph stays behind.
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_export_predicts_the_same(net, photo, tmp_path):
     import tensorflow as tf
 
@@ -205,7 +205,7 @@ def test_a_keras_file_is_read_again(net, photo, tmp_path):
     assert any(isinstance(x, FrozenableBatchNorm) for x in plain.layers)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_is_loaded_by_folder_and_by_prefix(net, photo):
     folder = net.predictor.checkpoint.rsplit("/", 1)[0]
     for path in (folder, net.predictor.checkpoint):
@@ -217,7 +217,7 @@ def test_a_run_is_loaded_by_folder_and_by_prefix(net, photo):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_threads_get_the_answers_of_one(net):
     rng = np.random.default_rng(1)
     images = [
@@ -343,7 +343,7 @@ def test_the_page_is_true(tmp_path, monkeypatch, photo):
     assert (tmp_path / "exported" / "saved_model.pb").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_official_weights_are_loaded_by_their_settings(shared):
     folder = shared / "weights" / "mobilenet_v2_dm05_voc"
     net = deeplab_tf.load(

@@ -35,11 +35,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shallow")]
 SIZE = 120, 160  # Height, width of the images.
 EVALUATED = {"deeplab_v3plus", "fcn8s", "pspnet"}  # The export's check predicts, too.
 # Each differs from one that runs by day in what tests/models/test_networks.py looks at.
-AT_NIGHT = {
-    *("fcn32s", "fcn16s", "fcn8s_at_once"),
-    *("deeplab_v1_largefov", "deeplab_v1_7x7", "deeplab_v1_msc_largefov"),
-    *("deeplab_v2_largefov", "dilation7", "dilation8_basic", "crf_rnn_dilation8"),
-    *("crf_rnn", "deeplab_v3_cascade"),
+BY_DAY = {
+    *("fcn8s", "deeplab_v2_aspp", "deeplab_v3plus", "dilation_front_end"),
+    *("segnet_basic", "unet", "pspnet"),
 }
 SMALLER = (
     "--training_number_of_steps=2",
@@ -121,7 +119,7 @@ def take_two_steps(network, records, folder):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.nightly if name in AT_NIGHT else ())
+        pytest.param(name, marks=() if name in BY_DAY else pytest.mark.nightly)
         for name in ARCHITECTURES
     ],
 )

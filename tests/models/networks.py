@@ -30,6 +30,8 @@ AT_NIGHT = {
     *("dilation7", "dilation8_basic", "crf_rnn_dilation8"),
     *("mobilenet_v3_large_seg", "mobilenet_v3_small_seg", "mobilenet_edgetpu"),
     *("resnet_v1_50_beta", "resnet_50", "resnet_101_deep", "xception_71"),
+    *("fcn8s_at_once", "deeplab_v1", "deeplab_v1_msc_largefov", "deeplab_v3_cascade"),
+    *("dilation8", "dilation10", "segnet", "rates", "bare", "plain sum"),
 }
 # What a decoder may take, where it is not everything.
 TAPS = {
