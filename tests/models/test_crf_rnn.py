@@ -74,8 +74,8 @@ def exact_filter(monkeypatch):
         features = np.array(features, np.float64)
         return tf.constant([exact_kernel(points) for points in features], tf.float32)
 
-    monkeypatch.setattr(permutohedral, "build", build)
-    monkeypatch.setattr(permutohedral, "filtered", tf.linalg.matmul)
+    monkeypatch.setattr(permutohedral, "build_lattice", build)
+    monkeypatch.setattr(permutohedral, "gaussian_filter", tf.linalg.matmul)
 
 
 @pytest.mark.usefixtures("exact_filter")

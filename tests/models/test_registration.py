@@ -9,8 +9,8 @@ import pytest
 from tests.recorded import ROOT
 
 SCRIPT = """
-import keras
 from deeplab_tf.models.registration import register
+import keras
 assert not [name for name in keras.saving.get_custom_objects() if "deeplab_tf" in name]
 register()
 print(*keras.saving.get_custom_objects())

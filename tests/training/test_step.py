@@ -157,7 +157,8 @@ def test_three_steps_with_frozen_batch_norm_are_the_official_ones():
     assert len(recorded_weights) > 15
     for key in recorded_weights:
         got, wanted = weights[key[4:]].numpy(), data[key]
-        assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max(), key
+        # 1.5e-5 on a processor other than that of the recording.
+        assert np.abs(got - wanted).max() < 2e-5 * np.abs(wanted).max(), key
 
 
 RUNS = [

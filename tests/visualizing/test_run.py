@@ -122,7 +122,7 @@ def test_cityscapes_is_written_with_the_ids_of_its_server(tmp_path):
     ("changes", "error", "message"),
     [
         ({"image": "none.jpg"}, InputError, "--image=none.jpg: no such file or folder"),
-        ({"image": "tests/golden"}, InputError, r"tests/golden: no images \("),
+        ({"image": "tests/chaos"}, InputError, r"tests/chaos: no images \("),
     ],
 )
 def test_a_mistake_leaves_nothing_behind(run, tmp_path, changes, error, message):
