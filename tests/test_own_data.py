@@ -103,7 +103,7 @@ def name_of(command):
     return command[1] if command[0] == "-m" else command[0]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_page_leads_from_a_folder_to_a_model_without_a_checkpoint(
     place, monkeypatch
 ):

@@ -159,10 +159,8 @@ def test_four_parts_of_two_images_are_a_batch_of_eight(shapes, at_once):
         assert np.abs(parts[name] - weight).max() < 1e-5 * scale, name
 
 
-@pytest.mark.parametrize(
-    "precision",
-    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.nightly)],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_takes_nearly_the_same_steps(shapes, at_once, precision):
     _, expected = at_once
     weights, found = stepped(shapes, precision=precision)

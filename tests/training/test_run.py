@@ -362,11 +362,8 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_says_so(tmp_path, sha
     assert reader.newest(str(tmp_path)).endswith(f"model.ckpt-{step + 2}")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_the_run(tmp_path, shapes, number):
     process = start(tmp_path, shapes, 100000)
     wait_for(process, "step 3/")

@@ -225,10 +225,8 @@ def scenes(builder, count, size=65):
     return {"image": images, "label": labels, "number": numbers(count)}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "frozen", [pytest.param(True, marks=pytest.mark.nightly), False]
-)
+@pytest.mark.nightly  # By day, two hosts do: tests/training/distribution.
+@pytest.mark.parametrize("frozen", [True, False])
 def test_two_devices_train_as_one(builder, two_devices, frozen):
     update = OptimizerConfig(base_learning_rate=0.001)
     data = tf.data.Dataset.from_tensor_slices(scenes(builder, 8)).repeat()

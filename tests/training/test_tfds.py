@@ -220,6 +220,7 @@ def test_classes_under_other_names_are_taken_when_told_so(run, folder, tmp_path)
     assert list(found["iou"]) == ["ground", "animal"]
 
 
+@pytest.mark.nightly
 def test_oxford_iiit_pet_trains_by_its_name_alone(oxford, tmp_path, monkeypatch):
     """Its metadata are the real ones, its examples are drawn."""
 
