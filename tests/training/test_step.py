@@ -247,7 +247,7 @@ def test_two_devices_train_as_one(builder, two_devices, frozen):
     )
     found = [float(two.run(batches, tf.constant(1))["loss"][0]) for _ in range(3)]
     # Rounding grows with each step, the more so where batch norm learns: a change of
-    # 1e-6 in the images does as much.
-    np.testing.assert_allclose(found, expected, rtol=2e-5)
+    # 1e-6 in the images does as much. 3.4e-5 was seen on one kind of processor.
+    np.testing.assert_allclose(found, expected, rtol=5e-5)
     for name, weight in weights_by_name(one.model).items():
         np.testing.assert_allclose(theirs[name].numpy(), weight, atol=5e-4, rtol=1e-4)
