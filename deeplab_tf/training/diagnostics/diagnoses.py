@@ -180,9 +180,6 @@ def of_not_finite(
         config: Of the training.
         spec: What the labels mean.
     """
-    images, ignored = facts["images"], {str(spec.ignore_label)}
-    bad_images = [one["name"] for one in images if not one["finite"]]
-    checkpoint = facts["checkpoint"] or {"not_finite": []}
     is_float16 = config.devices.precision == "mixed_float16"
     scale = (facts["metrics"].get("loss_scale") or [math.inf])[-1]
     weights = np.array(config.loss.label_weights or (1.0,))
@@ -190,21 +187,7 @@ def of_not_finite(
     learns = facts["has_batch_norm"] and config.fine_tune_batch_norm
     rate, growth = config.optimizer.base_learning_rate, _growth(facts, config, spec)
     return _holding(
-        (
-            bad_images,
-            f"image {''.join(bad_images[:1])} has values that are not finite",
-        ),
-        (
-            all(set(one["pixels"]) <= ignored for one in images),
-            f"no pixel of the batch counts, all are {spec.ignore_label} (look at the "
-            "labels, or take a larger --train_crop_size)",
-        ),
-        (
-            checkpoint["not_finite"],
-            f"{''.join(checkpoint['not_finite'][:1])} is not finite in "
-            f"{checkpoint.get('prefix')} already (remove it, and the run goes on from "
-            "the one before)",
-        ),
+        *_signs_in_batch(facts, spec),
         (
             is_float16 and scale <= 1,
             f"float16 overflows even at a loss scale of {scale:g} "
@@ -231,6 +214,32 @@ def of_not_finite(
             "--gradient_clip_norm",
         ),
         (is_float16, "float16 overflows (--precision=mixed_bfloat16 or float32)"),
+    )
+
+
+def _signs_in_batch(
+    facts: Mapping[str, Any], spec: DatasetSpec
+) -> tuple[tuple[object, str], ...]:
+    """Signs and sentences on what the step began with: its images, labels, weights."""
+    images, ignored = facts["images"], {str(spec.ignore_label)}
+    bad_images = [one["name"] for one in images if not one["finite"]]
+    checkpoint = facts["checkpoint"] or {"not_finite": []}
+    return (
+        (
+            bad_images,
+            f"image {''.join(bad_images[:1])} has values that are not finite",
+        ),
+        (
+            all(set(one["pixels"]) <= ignored for one in images),
+            f"no pixel of the batch counts, all are {spec.ignore_label} (look at the "
+            "labels, or take a larger --train_crop_size)",
+        ),
+        (
+            checkpoint["not_finite"],
+            f"{''.join(checkpoint['not_finite'][:1])} is not finite in "
+            f"{checkpoint.get('prefix')} already (remove it, and the run goes on from "
+            "the one before)",
+        ),
     )
 
 
