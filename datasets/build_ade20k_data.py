@@ -9,10 +9,10 @@ with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip. 
 import dataclasses
 from pathlib import Path
 
-from deeplab_tf import cli, dataset_builders
+from deeplab_tf import cli, dataset_builders, download
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import ade20k
-from deeplab_tf.dataset_builders import FileSource, download, published
+from deeplab_tf.dataset_builders import FileSource, archives, published
 
 _ROOT = "./ADE20K/ADEChallengeData2016"
 
@@ -48,8 +48,8 @@ def build(config: Ade20kConfig) -> None:
     if config.download:
         layout = "ADEChallengeData2016/images/training"
         images = config.train_image_folder
-        folder = download.unpack_folder("train_image_folder", images, layout)
-        download.fetch({download.ADE20K: folder})
+        folder = archives.unpack_folder("train_image_folder", images, layout)
+        download.fetch({archives.ADE20K: folder})
     folders = {
         "train": (config.train_image_folder, config.train_image_label_folder),
         "val": (config.val_image_folder, config.val_image_label_folder),

@@ -12,12 +12,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from deeplab_tf import cli
+from deeplab_tf import cli, download
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import pascal_context
-from deeplab_tf.dataset_builders import FileSource, Pair, download, matlab, published
+from deeplab_tf.dataset_builders import FileSource, Pair, archives, matlab, published
 from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.errors import InputError
 
@@ -48,8 +48,8 @@ def build(config: PascalContextConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     if config.download:
-        names = {download.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent}
-        download.fetch(config.archives(download.PASCAL_CONTEXT) | names)
+        names = {archives.PASCAL_CONTEXT_LABELS: Path(config.label_names).parent}
+        download.fetch(config.archives(archives.PASCAL_CONTEXT) | names)
     spec = pascal_context.SPEC_59 if config.reduce_zero_label else pascal_context.SPEC
     splits = {
         split: _source(config, pairs, spec) for split, pairs in config.pairs().items()

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from deeplab_tf import cli
+from deeplab_tf import cli, download
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import person_part
-from deeplab_tf.dataset_builders import FileSource, Pair, download, matlab, published
+from deeplab_tf.dataset_builders import FileSource, Pair, archives, matlab, published
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def build(config: PersonPartConfig) -> None:
         InputError: A folder or file is missing or damaged.
     """
     if config.download:
-        download.fetch(config.archives(download.PASCAL_PART))
+        download.fetch(config.archives(archives.PASCAL_PART))
     splits = {
         split: _source(config, split, pairs) for split, pairs in config.pairs().items()
     }

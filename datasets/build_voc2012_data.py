@@ -14,10 +14,10 @@ from pathlib import Path
 
 from absl import logging
 
-from deeplab_tf import cli, dataset_builders
+from deeplab_tf import cli, dataset_builders, download
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
-from deeplab_tf.dataset_builders import FileSource, download, matlab, published
+from deeplab_tf.dataset_builders import FileSource, archives, matlab, published
 from deeplab_tf.errors import InputError
 
 _ROOT = "./VOCdevkit/VOC2012"
@@ -66,11 +66,11 @@ def build(config: Voc2012Config) -> None:
 
 def _download(config: Voc2012Config) -> None:
     layout = "VOCdevkit/VOC2012/JPEGImages"
-    folder = download.unpack_folder("image_folder", config.image_folder, layout)
-    wanted = {download.VOC_2012: folder}
+    folder = archives.unpack_folder("image_folder", config.image_folder, layout)
+    wanted = {archives.VOC_2012: folder}
     if config.sbd_dir:
-        sbd = download.SBD
-        wanted[sbd] = download.unpack_folder("sbd_dir", config.sbd_dir, sbd.holds)
+        sbd = archives.SBD
+        wanted[sbd] = archives.unpack_folder("sbd_dir", config.sbd_dir, sbd.holds)
     download.fetch(wanted)
 
 

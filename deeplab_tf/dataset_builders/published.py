@@ -19,11 +19,11 @@ from deeplab_tf.dataset_builders import (
     ParallelConfig,
     SampleSource,
     color_table,
-    download,
 )
+from deeplab_tf.dataset_builders.archives import VOC_2010, unpack_folder
 from deeplab_tf.dataset_builders.color_table import ColorTable
-from deeplab_tf.dataset_builders.download import Archive, unpack_folder
 from deeplab_tf.dataset_builders.sources import read_list
+from deeplab_tf.download import Archive
 from deeplab_tf.errors import InputError
 
 # Flags of the official build_data.py.
@@ -55,7 +55,7 @@ class Voc2010Config:
         layout = "VOCdevkit/VOC2010/JPEGImages"
         folder = self.semantic_segmentation_folder
         return {
-            download.VOC_2010: unpack_folder(image_flag, self.image_folder, layout),
+            VOC_2010: unpack_folder(image_flag, self.image_folder, layout),
             masks: unpack_folder(mask_flag, folder, masks.holds),
         }
 

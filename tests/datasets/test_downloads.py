@@ -8,7 +8,8 @@ import tarfile
 
 import pytest
 
-from deeplab_tf.dataset_builders import download
+from deeplab_tf import download
+from deeplab_tf.dataset_builders import archives
 from tests.datasets import trees
 from tests.recorded import ROOT
 
@@ -42,8 +43,8 @@ def packed(tmp_path, rng, monkeypatch):
     content = {"GTcls": {"Segmentation": trees.bands(9, 7, [0, 3]).astype("uint8")}}
     io.savemat(sbd / "cls" / "2011_000001.mat", content)
     for name, folder in (("VOC_2012", "VOCdevkit"), ("SBD", "benchmark_RELEASE")):
-        small = dataclasses.replace(getattr(download, name), digest="")
-        monkeypatch.setattr(download, name, small)
+        small = dataclasses.replace(getattr(archives, name), digest="")
+        monkeypatch.setattr(archives, name, small)
         pack(there / small.name, home, folder)
     return there
 

