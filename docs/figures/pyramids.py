@@ -1,7 +1,7 @@
 """DeepLab v3 and v3+, PSPNet: several fields of view side by side."""
 
 from diagram import Box, Diagram
-from trunks import WIDE, Spec, fan, flow, resnet
+from trunks import DEEP_ROOT, WIDE, Spec, fan, flow, resnet
 
 
 def deeplab_v3() -> Diagram:
@@ -16,7 +16,8 @@ def deeplab_v3() -> Diagram:
 
 
 def _decoded(d: Diagram) -> None:
-    trunk = resnet(d, {5: "r=2, 4, 8"}, rows={2: 2, 3: 3, 4: 4, 5: 4})
+    rows = {2: 2, 3: 3, 4: 4, 5: 4}
+    trunk = resnet(d, {5: "r=2, 4, 8"}, rows=rows, root=DEEP_ROOT)
     low, source = trunk[3], trunk[-1]
     x = source.end + 0.34
     d.frame(x - 0.22, x + 1.36, 2.42, 5.38, "ASPP, each 256")
@@ -31,8 +32,10 @@ def _decoded(d: Diagram) -> None:
     (mixed,) = flow(d, join, (4, "conv", 0.46, "1x1", "256"))
     up = d.up(mixed.end + 0.12, 4, "4x")
     d.link(mixed, up)
-    plain = d.box("score", mixed.x - 0.09, 2.95, "v3: 1x1", "classes", width=0.64)
+    plain = d.box("score", mixed.x - 0.09, 5.1, "v3: 1x1", "classes", width=0.64)
     d.rise(mixed, plain, dashed=True)
+    all_of_v3 = d.up(plain.end + 0.12, 5.1, "16x")
+    d.link(plain, all_of_v3, dashed=True)
     _v3plus(d, low, up)
 
 
@@ -70,10 +73,11 @@ def _cascade(d: Diagram) -> None:
 
 def pspnet() -> Diagram:
     """Means over the parts of an image."""
-    d = Diagram(10.3, -0.2, 5.9)
-    d.panel("", range(4))
+    d = Diagram(10.3, -0.55, 5.9)
+    d.panel("PSPNet-50", range(4))
     rows = {2: 2, 3: 3, 4: 3, 5: 3}
-    trunk = resnet(d, {4: "r=2", 5: "r=4"}, rows=rows, root=("3x 3x3", "128"))
+    rates = {4: "r=2", 5: "r=4"}
+    trunk = resnet(d, rates, rows=rows, root=DEEP_ROOT, units=(3, 4, 6, 3))
     side, source = trunk[-2:]
     learns = d.box("conv", side.middle + 0.1, 1.5, "3x3", "256", width=0.46)
     (extra,) = flow(d, learns, (1.5, "score", 0.56, "1x1", "classes"))

@@ -22,18 +22,17 @@ def refinenet() -> Diagram:
 
 def _cascade(d: Diagram) -> None:
     trunk = resnet(d, {}, rows=_ROWS)
-    x, up = trunk[-1].end + 0.3, None
+    x, coarser = trunk[-1].end + 0.3, None
     for level in (5, 4, 3, 2):
         channels = "512" if level == 5 else "256"
         name = f"refine {level - 1}"
         block = d.box("module", x, level, name, channels, width=0.74)
         d.link(trunk[level + 1], block)
-        if up:
-            d.rise(up, block)
-        if level > 2:
-            up = d.up(block.end + 0.12, level, "2x")
-            d.link(block, up)
-            x = up.middle - 0.37
+        if coarser:  # The block itself brings it to its size.
+            bottom = block.y - block.height / 2
+            turn = (block.middle, coarser.y)
+            d.path((coarser.end, coarser.y), turn, (block.middle, bottom))
+        coarser, x = block, block.end - 0.05
     (score,) = flow(d, block, (2, "score", WIDE, "3x3", "classes"))
     d.rise(score, d.up(score.middle - 0.17, 0, "4x"))
 

@@ -4,6 +4,7 @@ from diagram import STEP, Box, Diagram
 
 WIDE, MIDDLE = 0.56, 0.48  # Of boxes with kernel and channels.
 _VGG = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # Channels, convolutions.
+DEEP_ROOT = ("3x 3x3", "128")  # Of PSPNet, and of the beta forms of DeepLab.
 Spec = tuple  # Row, kind, width, lines; narrow ones have one line, upwards.
 
 
