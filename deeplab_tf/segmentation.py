@@ -44,9 +44,7 @@ class Segmentation:
         """The photograph, tinted by class, with a legend of what occurs, or bare."""
         spec = self.spec
         if legend:
-            return drawing.overlay_with_legend(
-                self.image, self.classes, None, spec.classes, spec.palette
-            )
+            return drawing.panels(self.image, self.classes, None, spec)
         tinted = drawing.overlay(self.image, self.classes, spec.palette)
         return Image.fromarray(tinted)
 

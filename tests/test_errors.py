@@ -449,6 +449,16 @@ def _(folder):
     return train("--train_logdir=run", "--model_variant=xception_65")
 
 
+@case("A ground truth beside photographs")
+def _(folder):
+    return commands.visualize, [
+        "--checkpoint_dir=run",
+        "--vis_logdir=pictures",
+        "--image=photos",
+        "--panels=original,truth",
+    ]
+
+
 @case("An image that is not there")
 def _(folder):
     return commands.visualize, [

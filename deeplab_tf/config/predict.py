@@ -147,6 +147,16 @@ class VisConfig:
     colormap_type: Literal["pascal", "cityscapes", "ade20k"] | None = flag(
         "Colors, when given; by default the data set's own.", None, official="pascal"
     )
+    palette: Literal["dataset", "contrast"] = flag(
+        "Colors of the overlays: the data set's, or these with those moved that look "
+        "alike. Masks keep the data set's.",
+        "dataset",
+    )
+    panels: tuple[Literal["original", "prediction", "truth", "errors"], ...] = flag(
+        "Panels of the overlays, as original,prediction,truth,errors; by default the "
+        "prediction and, where there is one, the truth.",
+        (),
+    )
     quantize_delay_step: int = flag("As in training.", -1)
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
@@ -161,6 +171,12 @@ class VisConfig:
         if self.image is None:
             self.data.check(self.tfds.given)
         require_positive(self, "vis_batch_size", "vis_crop_size")
+        of_truth = [name for name in self.panels if name in ("truth", "errors")]
+        if self.image is not None and of_truth:
+            raise FlagError(
+                f"--panels={text(self.panels)}: photographs have no ground truth; "
+                f"leave {text(tuple(of_truth))} out, or draw records (--dataset_dir)"
+            )
         refuse_quantization(self)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.config import VisConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files
@@ -20,7 +20,7 @@ from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
-from deeplab_tf.visualizing import drawing
+from deeplab_tf.visualizing import colors, drawing
 
 _COLORMAPS = {
     "pascal": distinct_colors(256),
@@ -32,8 +32,9 @@ _COLORMAPS = {
 def visualize(config: VisConfig) -> None:
     """Draws predictions of a network, or of each new checkpoint of it.
 
-    Writes `segmentation_results/<name>_{image,prediction,overlay}.png` and, on request,
-    `raw_segmentation_results/<name>.png` with the class ids as gray values.
+    Writes `segmentation_results/<name>_{image,prediction,overlay}.png`, `legend.png`
+    for the predictions and, on request, `raw_segmentation_results/<name>.png` with the
+    class ids as gray values.
 
     Raises:
         InputError: Something given is not usable; nothing was written.
@@ -62,14 +63,23 @@ def _visualize(config: VisConfig, path: str) -> None:
     total = records.count() if records else len(files)
     drawn = _predict(predictor, files, records, config, total)
     folder = Path(config.vis_logdir or "")
-    for prediction in tqdm(drawn, total=total, unit="image", disable=None):
-        _draw(folder / "segmentation_results", prediction, spec, palette)
-        if config.also_save_raw_predictions:
-            raw = prediction
-            if config.compatibility.official_bugs:
-                raw = dataclasses.replace(raw, name=str(raw.name.encode()))
-            _write_raw(folder / "raw_segmentation_results", raw, spec)
-    logging.info("Drew %d images in %s", total, folder / "segmentation_results")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawing.legend(spec.classes, palette).save(folder / "legend.png")
+    with console.bar(total=total, unit="image") as bar:
+        for prediction in drawn:
+            _draw(folder / "segmentation_results", prediction, spec, palette, config)
+            if config.also_save_raw_predictions:
+                raw = prediction
+                if config.compatibility.official_bugs:
+                    raw = dataclasses.replace(raw, name=str(raw.name.encode()))
+                _write_raw(folder / "raw_segmentation_results", raw, spec)
+            bar.update()
+    logging.info(
+        "Drew %d images in %s; overlays are *_overlay.png, the colors of masks in %s",
+        total,
+        folder / "segmentation_results",
+        folder / "legend.png",
+    )
 
 
 def _files(image: str) -> list[tuple[str, Path]]:
@@ -143,7 +153,11 @@ def _predict(
 
 
 def _draw(
-    folder: Path, prediction: Prediction, spec: DatasetSpec, palette: tuple[Color, ...]
+    folder: Path,
+    prediction: Prediction,
+    spec: DatasetSpec,
+    palette: tuple[Color, ...],
+    config: VisConfig,
 ) -> None:
     path = folder / prediction.name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +167,11 @@ def _draw(
         label = None
     Path(f"{path}_image.png").write_bytes(image_files.png(image))
     Path(f"{path}_prediction.png").write_bytes(image_files.png(classes, palette))
-    sheet = drawing.overlay_with_legend(image, classes, label, spec.classes, palette)
+    if config.palette == "contrast":
+        palette = colors.contrast(palette)
+    sheet = drawing.panels(
+        image, classes, label, spec, names=config.panels, palette=palette
+    )
     sheet.save(f"{path}_overlay.png")
 
 
