@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
 
 CONFIG = "config.json"
+ENVIRONMENT = "environment.txt"
 SCHEMA = 1  # Of `config.json`; files without a number are read as 1.
 # Settings that may change on the way: no weight depends on them.
 _MAY_CHANGE = ("batch_norm_decay", "prediction_with_upsampled_logits")
@@ -103,14 +106,73 @@ def _images(spec: DatasetSpec, split: str) -> str:
 
 
 def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
-    """Describes a run in its folder, which is made if need be."""
+    """Describes a run in its folder, which is made if need be.
+
+    What it said before, if that differs, is kept beside it, as `config.1.json`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    spec.save(folder)
     settings = {"schema": SCHEMA, **dataclasses.asdict(config)}
-    write_whole(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
     lines = {"command": " ".join(sys.argv)} | environment()
-    content = "".join(f"{name}: {value}\n" for name, value in lines.items())
-    (folder / "environment.txt").write_text(content)
+    contents = {
+        CONFIG: json.dumps(settings, indent=2) + "\n",
+        specs.FILE_NAME: spec.to_json(),
+        ENVIRONMENT: "".join(f"{name}: {value}\n" for name, value in lines.items()),
+    }
+    changed = [
+        path
+        for name, content in contents.items()
+        if (path := folder / name).exists()
+        and path.read_bytes() != content.encode(errors="surrogateescape")
+    ]
+    _keep(folder, changed)
+    for name, content in contents.items():
+        write_whole(folder / name, content.encode(errors="surrogateescape"))
+
+
+def _keep(folder: Path, paths: Sequence[Path]) -> None:
+    """Copies files to names with the next number, which they share."""
+    if not paths:
+        return
+    numbers = [re.search(r"\.(\d+)\.\w+$", path.name) for path in folder.iterdir()]
+    number = 1 + max((int(match[1]) for match in numbers if match), default=0)
+    kept = [path.with_suffix(f".{number}{path.suffix}") for path in paths]
+    for path, copy in zip(paths, kept, strict=True):
+        write_whole(copy, path.read_bytes())
+    logging.info(
+        "Kept what %s said of the run before: %s",
+        folder,
+        ", ".join(copy.name for copy in kept),
+    )
+
+
+def changes(folder: Path, config: TrainConfig) -> list[str]:
+    """A line for each setting that a run in the folder had otherwise: old -> new."""
+    try:
+        saved = dict(_flat(json.loads((folder / CONFIG).read_text())))
+    except (OSError, ValueError, AttributeError):
+        return []
+    now = dict(_flat(json.loads(json.dumps(dataclasses.asdict(config)))))
+    return [
+        f"--{name}: {_shown(saved[name])} -> {_shown(value)}"
+        for name, value in now.items()
+        if name in saved and saved[name] != value
+    ]
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields name and value of each setting, of the records within, too."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield name, value
+
+
+def _shown(value: Any) -> str:
+    """A setting as its flag is written."""
+    if value in (None, []):
+        return "not given"
+    return text(tuple(value)) if isinstance(value, list) else text(value)
 
 
 def read(folder: Path) -> Run:

@@ -92,7 +92,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         keep=config.max_checkpoints_to_keep,
         writes=hosts.is_chief(strategy),
     )
-    start = _start(config, trainer, checkpoints)
+    start = _start(config, folder, trainer, checkpoints)
     hosts.check_same_step(strategy, start, folder)
     if not start and manager.best_scores(folder):
         raise InputError(
@@ -137,11 +137,16 @@ def _state(trainer: Trainer) -> dict[str, dict]:
 
 
 def _start(
-    config: TrainConfig, trainer: Trainer, checkpoints: CheckpointManager
+    config: TrainConfig,
+    folder: Path,
+    trainer: Trainer,
+    checkpoints: CheckpointManager,
 ) -> int:
     """Resumes the run in the folder, or begins one; returns its step."""
     if resumed := checkpoints.resume():
         logging.info("Resuming from %s, step %d", resumed, trainer.step)
+        for line in run_folder.changes(folder, config):
+            logging.info("%s", line)
         if config.tf_initial_checkpoint:
             logging.info("--tf_initial_checkpoint was read when the run began")
         return trainer.step

@@ -6,7 +6,14 @@ import json
 import pytest
 
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.config import DataConfig, ExportConfig, TfdsConfig, TrainConfig
+from deeplab_tf.config import (
+    AugmentConfig,
+    DataConfig,
+    ExportConfig,
+    ResizeConfig,
+    TfdsConfig,
+    TrainConfig,
+)
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting.run import export
@@ -43,6 +50,52 @@ def begun(tmp_path):
 def check(folder, *, renamed=False, **changes):
     spec = dataclasses.replace(SPEC, **changes)
     run_folder.check(folder, config(folder, classes_renamed=renamed), spec)
+
+
+def test_what_a_folder_said_before_is_kept_under_a_number(begun, caplog):
+    first = {path.name: path.read_text() for path in begun.iterdir()}
+    run_folder.write(begun, config(begun), SPEC)
+    assert {path.name for path in begun.iterdir()} == set(first)
+    changed = dataclasses.replace(config(begun), train_batch_size=3)
+    run_folder.write(begun, changed, SPEC)
+    assert (begun / "config.1.json").read_text() == first["config.json"]
+    assert json.loads((begun / "config.json").read_text())["train_batch_size"] == 3
+    assert f"Kept what {begun} said of the run before: config.1.json" in caplog.text
+    assert not (begun / "environment.1.txt").exists()  # It says the same.
+    renamed = dataclasses.replace(SPEC, classes=("street", "car", "sky"))
+    (begun / "environment.txt").write_text("tensorflow: 2.20.0\n")
+    run_folder.write(begun, config(begun), renamed)
+    assert json.loads((begun / "config.2.json").read_text())["train_batch_size"] == 3
+    assert (begun / "environment.2.txt").read_text() == "tensorflow: 2.20.0\n"
+    assert json.loads((begun / "dataset.2.json").read_text())["classes"][0] == "road"
+    assert (begun / "config.1.json").read_text() == first["config.json"]
+
+
+def test_settings_that_changed_are_told_old_and_new(begun):
+    assert run_folder.changes(begun, config(begun)) == []
+    changed = dataclasses.replace(
+        config(begun),
+        train_batch_size=3,
+        tf_initial_checkpoint="weights",
+        augment=AugmentConfig(train_crop_size=(97, 129)),
+        resize=ResizeConfig(min_resize_value=64, max_resize_value=96),
+        fine_tune_batch_norm=False,
+    )
+    assert set(run_folder.changes(begun, changed)) == {
+        "--train_batch_size: 8 -> 3",
+        "--tf_initial_checkpoint: not given -> weights",
+        "--train_crop_size: 513,513 -> 97,129",
+        "--min_resize_value: not given -> 64",
+        "--max_resize_value: not given -> 96",
+        "--fine_tune_batch_norm: True -> False",
+    }
+    path = begun / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["train_batch_size"]  # Of a version that did not have it.
+    path.write_text(json.dumps(settings))
+    assert len(run_folder.changes(begun, changed)) == 5
+    path.write_text("[]")
+    assert run_folder.changes(begun, changed) == []
 
 
 def test_a_run_goes_on_with_its_own_records_in_silence(begun, caplog):
