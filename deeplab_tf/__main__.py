@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from deeplab_tf import cli
+from deeplab_tf import cli, noise
 
 _COMMANDS = {
     "python train.py, deeplab-train": "trains a network on records",
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _print_versions() -> None:
+    noise.load_tensorflow()
     from deeplab_tf.checkpoints import run_folder  # TensorFlow: the list is instant.
 
     lines = run_folder.environment().items()

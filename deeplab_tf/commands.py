@@ -3,7 +3,7 @@
 A wing is imported when its command runs, so that `--help` does not load TensorFlow.
 """
 
-from deeplab_tf import cli, compat, flags
+from deeplab_tf import cli, compat, flags, noise
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
@@ -44,6 +44,7 @@ def visualize() -> None:
 
 def _train(config: TrainConfig) -> None:
     compat.require_tensorflow_backend("training")
+    noise.load_tensorflow()
     from deeplab_tf.training import run
 
     run.train(config)
@@ -51,6 +52,7 @@ def _train(config: TrainConfig) -> None:
 
 def _evaluate(config: EvalConfig) -> None:
     compat.require_tensorflow_backend("evaluation")
+    noise.load_tensorflow()
     from deeplab_tf.evaluation import run
 
     run.evaluate(config)
@@ -58,6 +60,7 @@ def _evaluate(config: EvalConfig) -> None:
 
 def _export(config: ExportConfig) -> None:
     compat.require_tensorflow_backend("export")
+    noise.load_tensorflow()
     from deeplab_tf.exporting import run
 
     run.export(config)
@@ -65,6 +68,7 @@ def _export(config: ExportConfig) -> None:
 
 def _visualize(config: VisConfig) -> None:
     compat.require_tensorflow_backend("drawing predictions")
+    noise.load_tensorflow()
     from deeplab_tf.visualizing import run
 
     run.visualize(config)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deeplab_tf import cli, compat
+from deeplab_tf import cli, compat, noise
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
 from deeplab_tf.errors import InputError
@@ -45,12 +45,14 @@ def main(arguments: list[str]) -> int:
 
 def _inspect(path: str) -> None:
     compat.require_tensorflow_backend("reading a checkpoint")
+    noise.load_tensorflow()
     lines = list(_lines(path))
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def _convert(path: str, prefix: str) -> None:
     compat.require_tensorflow_backend("writing a checkpoint")
+    noise.load_tensorflow()
     from deeplab_tf.checkpoints import tf1
 
     count = tf1.convert(path, prefix)

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 
-from deeplab_tf import cli
+from deeplab_tf import cli, noise
 from deeplab_tf.config.fields import flag, require_given, require_not_negative
 
 
@@ -38,6 +38,7 @@ def run(config: CheckConfig) -> None:
     Raises:
         InputError: Something is wrong with them, or there are none.
     """
+    noise.load_tensorflow()
     # TensorFlow: `--help` does not need it.
     from deeplab_tf.dataset_report.run import check
 

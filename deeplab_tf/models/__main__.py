@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
 
-from deeplab_tf import cli
+from deeplab_tf import cli, noise
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.architectures import ARCHITECTURES
 from deeplab_tf.config.fields import Overrides, flag, require_positive
@@ -59,6 +60,8 @@ def main() -> None:
 
 def run(config: ListConfig) -> None:
     """Prints the sizes of one network, or of all."""
+    if os.environ.get("KERAS_BACKEND") == "tensorflow":
+        noise.load_tensorflow()
     is_one = bool({"architecture", "model_variant"} & config.model.given.keys())
     sizes = [_size(config.model.given, config)] if is_one else list(_all(config))
     if config.json:
