@@ -10,9 +10,7 @@ be PNG files of 0 to 6 and 255, too.
 import dataclasses
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
-from deeplab_tf import cli, download
+from deeplab_tf import cli, console, download
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import person_part
 from deeplab_tf.dataset_builders import FileSource, Pair, archives, matlab, published
@@ -50,7 +48,7 @@ def _source(config: PersonPartConfig, split: str, pairs: Sequence[Pair]) -> File
     people = matlab.PartReader("person", person_part.ids())
     shown = [
         pair
-        for pair in tqdm(pairs, f"people of {split}", disable=None)
+        for pair in console.bar(pairs, desc=f"people of {split}")
         if pair.label and people.has_parts(pair.label)
     ]
     return FileSource(pairs=shown, read_mask=people)

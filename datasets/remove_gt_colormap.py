@@ -12,9 +12,8 @@ from typing import Literal
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
-from deeplab_tf import cli
+from deeplab_tf import cli, console
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
@@ -51,7 +50,7 @@ def convert(config: ColormapConfig) -> None:
             "needed"
         )
     target.mkdir(parents=True, exist_ok=True)
-    for path in tqdm(masks, "masks", disable=None):
+    for path in console.bar(masks, desc="masks"):
         write_whole(target / path.name, _gray(path))
     logging.info("%s: %d masks", target, len(masks))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from absl import logging
 
-from deeplab_tf import compat, flags
+from deeplab_tf import compat, console, flags
 from deeplab_tf.errors import InputError
 
 
@@ -66,7 +66,7 @@ def exit_code_of(command: Callable[[], None]) -> int:
 
 def print_error(message: str, exit_code: int = 1) -> int:
     """Writes the line that ends a command; returns its exit code."""
-    sys.stderr.write(f"ERROR: {message}\n")
+    console.Lines().write(f"ERROR: {message}\n")
     return exit_code
 
 
@@ -81,9 +81,11 @@ def _set_environment() -> None:
 def _console_log() -> Iterator[None]:
     """The log of a command, a line a message; afterwards, logging is as it was."""
     handler, verbosity = logging.get_absl_handler(), logging.get_verbosity()
-    formatter, root = handler.formatter, standard_logging.root
+    formatter, root = handler.python_handler.formatter, standard_logging.root
+    stream = handler.python_handler.stream
     is_new = handler not in root.handlers
     handler.setFormatter(_Line())
+    handler.python_handler.setStream(console.Lines())
     handler.addFilter(_is_worth_telling)
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
@@ -93,6 +95,7 @@ def _console_log() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         handler.removeFilter(_is_worth_telling)
         handler.setFormatter(formatter)
+        handler.python_handler.setStream(stream)
         if is_new:
             root.removeHandler(handler)
 

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from absl import logging
-from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable
 
@@ -224,8 +224,8 @@ def _copy(source: BinaryIO, file: BinaryIO, name: str, sizes: tuple[int, int]) -
     """Copies to the end; how many bytes. `sizes`: those that are there, and to come."""
     came, (have, left) = 0, sizes
     total = have + left if left else None
-    with tqdm(
-        desc=name, total=total, initial=have, unit="B", unit_scale=True, disable=None
+    with console.bar(
+        desc=name, total=total, initial=have, unit="B", unit_scale=True
     ) as bar:
         while block := source.read(_BLOCK):
             _write(file, block)

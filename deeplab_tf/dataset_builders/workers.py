@@ -16,8 +16,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from tqdm import tqdm
-
+from deeplab_tf import console
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig, WorkerLost
 from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, ShardWriter
 from deeplab_tf.errors import FlagError, InputError
@@ -56,8 +55,8 @@ def write_shards(
         _write_by_beam(writer, shards, parallel)
         return
     total = finished + sum(map(len, shards))
-    with tqdm(
-        None, "building", total, unit=" images", initial=finished, disable=None
+    with console.bar(
+        desc="building", total=total, unit=" images", initial=finished
     ) as bar:
         processes = choose_processes(writer, shards, parallel.processes)
         if processes < 2:

@@ -6,8 +6,7 @@ Duplicates are found by pixels and by names.
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
+from deeplab_tf import console
 from deeplab_tf.config.remedies import FOLDER
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import specs, tfrecord
@@ -102,8 +101,8 @@ def _scan_all(
     hashes: dict[str, str] = {}
     entries: list[RecordEntry] = []
     broken = set()
-    with tqdm(
-        None, "checking", sum(map(len, ranges)), unit=" records", disable=None
+    with console.bar(
+        desc="checking", total=sum(map(len, ranges)), unit=" records"
     ) as bar:
         for records, scanned in _scan_ranges(ranges):
             shard = Path(records.path).name

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.config import EvalConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.records import Records
@@ -99,7 +99,7 @@ def _write_cache(
     spec = predictor.spec
     paths: list[str] = []
     plain = np.zeros((spec.num_classes,) * 2, np.int64)
-    for each in tqdm(predictions, unit="image", desc="logits", disable=None):
+    for each in console.bar(predictions, unit="image", desc="logits"):
         label = np.asarray(each.label)
         plain += metrics.confusion_matrix(
             label, each.classes, spec.num_classes, spec.ignore_label
@@ -173,7 +173,7 @@ def _mean_ious(
     number = len(images.paths) * len(groups)
     total = np.zeros((len(points), images.num_classes, images.num_classes), np.int64)
     results = map_in_processes(task, calls, total=number)
-    for group, matrices in tqdm(results, total=number, unit="image", disable=None):
+    for group, matrices in console.bar(results, total=number, unit="image"):
         total[group] += matrices
     return [metrics.mean_iou(confusion) for confusion in total]
 
