@@ -75,6 +75,11 @@ def decode_label(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.io.decode_png(encoded, 1), tf.int32)
 
 
+def splits(folder: str) -> list[str]:
+    """Names of the splits of which a folder has shards, sorted."""
+    return sorted({split_prefix(path.name) for path in Path(folder).glob("*-of-*")})
+
+
 def find_shards(folder: str, split: str) -> list[str]:
     """Paths of a split's shards, in order.
 
@@ -86,8 +91,8 @@ def find_shards(folder: str, split: str) -> list[str]:
     # of another split.
     paths = [path for path in files if split_prefix(path.name) in (split, path.name)]
     if not paths:
-        others = {split_prefix(path.name) for path in Path(folder).glob("*-of-*")}
-        has = f"it has {', '.join(sorted(others))}" if others else "it has no shards"
+        others = splits(folder)
+        has = f"it has {', '.join(others)}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
     matches = [match for path in paths if (match := _NUMBER.search(path.name))]
     counts = {match[2] for match in matches}

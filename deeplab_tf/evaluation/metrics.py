@@ -51,6 +51,11 @@ def mean_iou(confusion: np.ndarray) -> float:
     return _mean(class_iou(confusion))
 
 
+def mean_iou_of_occurring(confusion: np.ndarray) -> float:
+    """Mean IoU of the classes that the truth has; NaN if no pixel counts."""
+    return _mean(class_iou(confusion)[confusion.sum(axis=1) > 0])
+
+
 def mean_accuracy(confusion: np.ndarray) -> float:
     """Mean of the classes' accuracy; NaN if no pixel counts."""
     return _mean(class_accuracy(confusion))

@@ -11,42 +11,69 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.evaluation import metrics
+from deeplab_tf.evaluation import confusion_picture, metrics
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import write_whole
 
+CONFUSION = "confusion_matrix.csv"
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.
 
 
 def table(confusion: np.ndarray, spec: DatasetSpec) -> str:
-    """A line a class, and the means below."""
+    """A line a class, and the means below, all in percent; "-" where undefined."""
     width = max(len("class"), *(len(name) for name in spec.classes))
-    share = confusion.sum(axis=1) / max(confusion.sum(), 1)
-    columns = (
-        metrics.class_iou(confusion),
-        metrics.class_accuracy(confusion),
-        metrics.class_precision(confusion),
-        share,
-    )
-    lines = [f" id  {'class':{width}}     IoU  accuracy  precision   pixels"]
-    for label, values in enumerate(zip(*columns, strict=True)):
-        iou, accuracy, precision, part = map(_percent, values)
-        lines.append(
-            f"{label:3d}  {spec.classes[label]:{width}}  {iou:>6}  {accuracy:>8}  "
-            f"{precision:>9}  {part:>7}"
-        )
-    counted = np.sum(~np.isnan(columns[0]))
-    lines.append(
-        f"mIoU {metrics.mean_iou(confusion):.4f} over {counted} classes, "
-        f"pixel accuracy {metrics.pixel_accuracy(confusion):.4f}, "
-        f"mean accuracy {metrics.mean_accuracy(confusion):.4f}, "
-        f"frequency weighted IoU {metrics.frequency_weighted_iou(confusion):.4f}"
-    )
+    columns = {
+        "IoU %": metrics.class_iou(confusion),
+        "precision %": metrics.class_precision(confusion),
+        "recall %": metrics.class_accuracy(confusion),
+        "share %": confusion.sum(axis=1) / max(confusion.sum(), 1),
+    }
+    lines = ["  ".join([" id", f"{'class':{width}}", f"{'IoU %':>6}", *[*columns][1:]])]
+    for label, name in enumerate(spec.classes):
+        cells = [
+            f"{_percent(values[label]):>{max(6, len(title))}}"
+            for title, values in columns.items()
+        ]
+        lines.append("  ".join([f"{label:3d}", f"{name:{width}}", *cells]))
+    means = _miou_lines(confusion, spec) | {
+        "pixel accuracy": metrics.pixel_accuracy(confusion),
+        "mean recall": metrics.mean_accuracy(confusion),
+        "frequency weighted IoU": metrics.frequency_weighted_iou(confusion),
+    }
+    first = max(len(title) for title in means)
+    lines += [f"{title:{first}}  {_percent(v):>6}" for title, v in means.items()]
     return "\n".join(lines)
 
 
+def _miou_lines(confusion: np.ndarray, spec: DatasetSpec) -> dict[str, float]:
+    """The mIoU by what it is a mean over, where classes are absent in several ways.
+
+    What `metrics.json` calls miou is over the classes that occur or are predicted.
+    """
+    iou = metrics.class_iou(confusion)
+    occurring, scored = confusion.sum(axis=1) > 0, ~np.isnan(iou)
+    all_of_them = np.arange(len(iou)) != spec.ignore_label
+    number = all_of_them.sum()
+    if np.array_equal(scored, all_of_them) and np.array_equal(scored, occurring):
+        return {f"mIoU over all {number} classes": metrics.mean_iou(confusion)}
+    count = occurring.sum()
+    classes = "class that occurs" if count == 1 else "classes that occur"
+    title = f"mIoU over the {count} {classes}"
+    lines = {title: metrics.mean_iou_of_occurring(confusion)}
+    if not any(np.array_equal(scored, each) for each in (occurring, all_of_them)):
+        title = f"mIoU over the {scored.sum()} that occur or are predicted"
+        lines[title] = metrics.mean_iou(confusion)
+    absent = ", absent ones as 0" if (all_of_them & ~scored).any() else ""
+    values = np.nan_to_num(iou)[all_of_them]
+    mean = float(values.mean()) if scored.any() else math.nan
+    return lines | {f"mIoU over all {number}{absent}": mean}
+
+
 def comparison(confusions: Mapping[str, Confusion]) -> str:
-    """A column for each confusion; lines of the whole split and of each trimap."""
+    """A column for each confusion; lines of the whole split and of each trimap.
+
+    In percent.
+    """
     width = max(len(name) for name in confusions)
     columns = list(confusions.values())
     rows = [
@@ -58,9 +85,12 @@ def comparison(confusions: Mapping[str, Confusion]) -> str:
         title = f"mIoU within {near} of a boundary ({100 * share:.1f} % of the pixels)"
         rows.append((title, [metrics.mean_iou(c.trimaps[near]) for c in columns]))
     first = max(len(title) for title, _ in rows)
-    lines = [" " * first + "".join(f"  {name:>{width}}" for name in confusions)]
+    lines = [
+        f"{'in percent':{first}}" + "".join(f"  {name:>{width}}" for name in confusions)
+    ]
     for title, values in rows:
-        lines.append(f"{title:{first}}" + "".join(f"  {v:>{width}.4f}" for v in values))
+        cells = "".join(f"  {_percent(value):>{width}}" for value in values)
+        lines.append(f"{title:{first}}{cells}")
     return "\n".join(lines)
 
 
@@ -70,6 +100,7 @@ def summary(confusion: Confusion) -> dict[str, Any]:
     iou = metrics.class_iou(matrix)
     scores = {
         "miou": _number(metrics.mean_iou(matrix)),
+        "miou_of_occurring": _number(metrics.mean_iou_of_occurring(matrix)),
         "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
         "mean_accuracy": _number(metrics.mean_accuracy(matrix)),
         "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(matrix)),
@@ -85,25 +116,26 @@ def summary(confusion: Confusion) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, scores: dict[str, Any], confusion: np.ndarray, *, step: int, tag: str
+    folder: Path, scores: dict[str, Any], confusion: Confusion, *, step: int, tag: str
 ) -> None:
     """Writes metrics.json, confusion_matrix.csv (rows: truth) and an event file."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "metrics.json", json.dumps(scores, indent=1) + "\n")
-    np.savetxt(folder / "confusion_matrix.csv", confusion, "%d", ",")
+    np.savetxt(folder / CONFUSION, confusion.matrix, "%d", ",")
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step):
-        write_events(scores, tag=tag)
+        write_events(scores, confusion, tag=tag)
     writer.close()
 
 
-def write_events(scores: Mapping[str, Any], *, tag: str) -> None:
-    """Writes scalars of the official tags, by class id, and by name, to the writer."""
+def write_events(scores: Mapping[str, Any], confusion: Confusion, *, tag: str) -> None:
+    """Writes mIoU by its official tag, IoU by class name, and the confusion matrix."""
     _scalar(f"eval/{tag}_overall", scores["miou"])
     _scalar("eval/pixel_accuracy", scores["pixel_accuracy"])
-    for label, (name, iou) in enumerate(scores["iou"].items()):
-        _scalar(f"eval/{tag}_class_{label}", iou)
+    for name, iou in scores["iou"].items():
         _scalar(f"eval/iou/{name}", iou)
+    picture = confusion_picture.draw(confusion.matrix, confusion.spec.classes)
+    tf.summary.image("eval/confusion_matrix", picture[np.newaxis])
 
 
 def warn_of_collapse(confusion: np.ndarray, spec: DatasetSpec) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from absl import logging
-from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.records import Records
@@ -112,8 +112,8 @@ def _evaluate(
         logging.info("%s", report.comparison(evaluation.by_crf()))
     report.warn_of_collapse(matrix, predictor.spec)
     folder, tag = Path(config.eval_logdir or ""), _tag(config.inference)
-    report.write(folder, scores, matrix, step=predictor.step, tag=tag)
-    logging.info("Wrote %s", folder / "metrics.json")
+    report.write(folder, scores, evaluation.confusion, step=predictor.step, tag=tag)
+    logging.info("Wrote %s and %s", folder / "metrics.json", report.CONFUSION)
     return scores
 
 
@@ -150,7 +150,7 @@ def evaluate_split(
         output="logits" if crf else "classes",
     )
     plain, refined = (Confusion(predictor.spec, trimap_widths) for _ in range(2))
-    with tqdm(total=total, unit="image", disable=None) as bar:
+    with console.bar(total=total, unit="image") as bar:
         if crf is None:
             for prediction in split:
                 plain.add(prediction)

@@ -109,7 +109,12 @@ def export_predictor(
         if with_text:
             beside = target if target.is_dir() else target.parent
             (Path(made) / _TEXT).rename(beside / _TEXT)
-    logging.info("Wrote %s: %.2f %% of the pixels agree", target, 100 * agreement)
+    logging.info(
+        "Wrote %s%s: %.2f %% of the pixels agree with the network",
+        target,
+        "" if as_frozen_graph else ", names and colors of the classes in its assets",
+        100 * agreement,
+    )
 
 
 def _write_saved_model(

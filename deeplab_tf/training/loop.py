@@ -23,7 +23,7 @@ from deeplab_tf.training.intervals import (
     Timer,
     catch_signals,
 )
-from deeplab_tf.training.monitoring import metrics_file, sample_images
+from deeplab_tf.training.monitoring import metrics_file, outcome, sample_images
 from deeplab_tf.training.monitoring.evaluator import Evaluator, is_out_of_patience
 from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.monitoring.profiler import Profiler
@@ -58,7 +58,7 @@ class Loop:
         self._save_timer = Timer(self.config.save_interval_secs)
         self._show_timer = Timer(self.config.watch.save_summaries_secs)
         self._signals: list[int] = []
-        self._patience_ran_out = False
+        self._patience_ran_out = self._has_shown = False
         self._saved_step = self.trainer.step
 
     @property
@@ -103,11 +103,19 @@ class Loop:
                 self.trainer.step,
             )
             sys.exit(128 + ending)
+        self._tell_outcome()
 
     def finish(self) -> None:
         """Makes the last evaluation, where a run of all its steps lacks that."""
         with self._logs() as logs:
             self._evaluate_what_was_saved(self.trainer.step, logs)
+        self._tell_outcome()
+
+    def _tell_outcome(self) -> None:
+        if self.checkpoints.writes and not self.config.overfit_one_batch:
+            step, spec = self.trainer.step, self.trainer.spec
+            lines = outcome.describe(self.folder, self.config, spec, step)
+            logging.info("%s", lines)
 
     def _take_steps(self, batches: Iterator, logs: Logs, profiler: Profiler) -> int:
         """Returns why it stopped: at the end 0, else see `_ending`."""
@@ -212,7 +220,9 @@ class Loop:
             self._evaluate(step, logs)
         watch = self.config.watch
         shows = watch.save_summaries_images or watch.save_summaries_histograms
-        if shows and self._show_timer.due():
+        is_due = self._show_timer.due() or not self._has_shown or step == self._total
+        if shows and is_due:
+            self._has_shown = True
             self._show(step, logs)
 
     def _save(self, logs: Logs) -> None:
@@ -250,7 +260,8 @@ class Loop:
             manager.keep_best(
                 self.folder, str(self.folder / f"model.ckpt-{step}"), scores
             )
-        logs.log_evaluation(step, scores, self.config.watch.eval_split)
+        confusion, split = self.evaluator.confusion, self.config.watch.eval_split
+        logs.log_evaluation(step, scores, confusion, split)
         self._check_patience()
 
     def _show(self, step: int, logs: Logs) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,17 +24,86 @@ def counted(matrix, **trimaps):
     return confusion
 
 
-def test_the_table_names_the_classes_and_marks_what_is_undefined():
-    lines = report.table(CONFUSION, SPEC).splitlines()
-    assert lines[1].split() == ["0", "ground", "60.00", "75.00", "75.00", "44.44"]
-    assert lines[3].split() == ["2", "box", "-", "-", "-", "0.00"]
-    assert lines[4].startswith("mIoU 0.6333 over 2 classes, pixel accuracy 0.7778")
+def rows(confusion, spec=SPEC):
+    """Cells of the table, and numbers of the lines below it by title."""
+    table = [
+        re.split(r"  +", line.strip())
+        for line in report.table(confusion, spec).splitlines()
+    ]
+    return table[: spec.num_classes + 1], dict(table[spec.num_classes + 1 :])
+
+
+def test_the_table_has_named_columns_in_percent_and_marks_what_is_undefined():
+    lines, _ = rows(CONFUSION)
+    assert lines[0] == ["id", "class", "IoU %", "precision %", "recall %", "share %"]
+    assert lines[1] == ["0", "ground", "60.00", "75.00", "75.00", "44.44"]
+    assert lines[3] == ["2", "box", "-", "-", "-", "0.00"]
+    # Of the first class, 3 of 5 predicted pixels are right, and 3 of 4 are there.
+    lines, _ = rows(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
+    assert lines[1][2:5] == ["50.00", "60.00", "75.00"]
+
+
+def test_the_header_stands_over_its_columns():
+    lines = report.table(CONFUSION, SPEC).splitlines()[:4]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_means_are_over_all_classes_where_all_occur():
+    _, means = rows(np.array([[3, 1, 0], [1, 4, 0], [0, 0, 2]]))
+    assert means == {
+        "mIoU over all 3 classes": "75.56",  # Of 3/5, 4/6 and 1.
+        "pixel accuracy": "81.82",
+        "mean recall": "85.00",
+        "frequency weighted IoU": "70.30",
+    }
+
+
+@pytest.mark.parametrize(
+    ("confusion", "ignored", "expected"),
+    [
+        # Absent, and never predicted.
+        (
+            CONFUSION,
+            255,
+            {"the 2 classes that occur": 63.33, "all 3, absent ones as 0": 42.22},
+        ),
+        # Absent, and predicted: 0, as the official evaluation has it.
+        (
+            [[3, 1, 0], [1, 4, 1], [0, 0, 0]],
+            255,
+            {"the 2 classes that occur": 58.57, "all 3": 39.05},
+        ),
+        # One of each.
+        (
+            [[3, 1, 0], [0, 0, 0], [0, 0, 0]],
+            255,
+            {
+                "the 1 class that occurs": 75.0,
+                "the 2 that occur or are predicted": 37.5,
+                "all 3, absent ones as 0": 25.0,
+            },
+        ),
+        # The ignore label is the id of a class, which is none of them.
+        ([[0, 0, 0], [0, 4, 1], [0, 0, 5]], 0, {"all 2 classes": 81.67}),
+    ],
+)
+def test_where_classes_are_absent_each_mean_is_told(confusion, ignored, expected):
+    spec = dataclasses.replace(SPEC, ignore_label=ignored)
+    _, means = rows(np.array(confusion), spec)
+    told = {t.removeprefix("mIoU over "): v for t, v in means.items() if "mIoU" in t}
+    assert told == {title: f"{value:.2f}" for title, value in expected.items()}
+
+
+def test_no_pixel_has_no_score():
+    _, means = rows(np.zeros((3, 3), int))
+    assert set(means.values()) == {"-"}
 
 
 def test_the_summary_has_names_and_null_for_what_is_undefined():
     scores = report.summary(counted(CONFUSION))
     assert "trimap_miou" not in scores
     assert scores["miou"] == pytest.approx((3 / 5 + 4 / 6) / 2)
+    assert scores["miou_of_occurring"] == scores["miou"]
     assert scores["pixel_accuracy"] == pytest.approx(7 / 9)
     assert scores["iou"]["ground"] == pytest.approx(0.6)
     assert scores["iou"]["box"] is None
@@ -58,19 +128,19 @@ def test_confusions_are_compared_line_by_line():
         }
     )
     lines = [line.split() for line in text.splitlines()]
-    assert lines[0] == ["without", "CRF", "with", "CRF"]
+    assert lines[0] == ["in", "percent", "without", "CRF", "with", "CRF"]
     # With: rows 4 2 1, 2 5 1, 1 1 1.
-    assert lines[1][-2:] == ["0.6333", f"{(4 / 10 + 5 / 11 + 1 / 5) / 3:.4f}"]
-    assert lines[2][-2:] == ["0.7778", f"{10 / 18:.4f}"]
+    assert lines[1][-2:] == ["63.33", f"{100 * (4 / 10 + 5 / 11 + 1 / 5) / 3:.2f}"]
+    assert lines[2][-2:] == ["77.78", "55.56"]
     # Within 2, with: no hit of 2 in the first class, 1 of 3 in the second.
     assert " ".join(lines[3]) == (
-        "mIoU within 2 of a boundary (33.3 % of the pixels) 0.5000 0.1667"
+        "mIoU within 2 of a boundary (33.3 % of the pixels) 50.00 16.67"
     )
 
 
 def test_files_are_written_and_parse(tmp_path):
     scores = report.summary(counted(CONFUSION))
-    report.write(tmp_path / "eval", scores, CONFUSION, step=5, tag="miou_1.0")
+    report.write(tmp_path / "eval", scores, counted(CONFUSION), step=5, tag="miou_1.0")
     folder = tmp_path / "eval"
     assert json.loads((folder / "metrics.json").read_text()) == scores
     read = np.loadtxt(folder / "confusion_matrix.csv", int, delimiter=",")

@@ -2,20 +2,26 @@
 
 import dataclasses
 import json
+import re
+import shlex
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_tf import flags
 from deeplab_tf.checkpoints import manager
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
     DevicesConfig,
     EvalConfig,
+    ExportConfig,
     OptimizerConfig,
     TrainConfig,
+    VisConfig,
     WatchConfig,
 )
 from deeplab_tf.data.specs import shapes as shapes_spec
@@ -23,6 +29,7 @@ from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.files import lock_folder
 from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.training.monitoring import outcome
 from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
 from tests.recorded import SMALL
@@ -80,6 +87,65 @@ def test_the_best_checkpoint_is_a_run_of_its_own(watched, shapes, tmp_path):
     )
     assert scores["iou"] == told[kept["step"]]["iou"]
     assert scores["miou"] == kept["miou"]
+
+
+def commands(text):
+    """Those that a run's end names, by their word: the line as a list of words."""
+    lines = [shlex.split(line) for line in re.findall(r"^  (\S.*--.*)$", text, re.M)]
+    return {words[0].removeprefix("deeplab-"): words for words in lines}
+
+
+def test_the_end_of_a_run_says_what_it_reached_and_what_comes_next(
+    watched, shapes, monkeypatch
+):
+    monkeypatch.setattr(sys, "argv", ["deeplab-train"])
+    watch = WatchConfig(log_steps=2, eval_interval_steps=2)
+    settings = config(watched, shapes, 4, watch=watch)
+    text = outcome.describe(watched, settings, shapes_spec.SPEC, 4)
+    best, loss = manager.best_scores(watched), lines(watched, "loss")[-1]["loss"]
+    assert text.splitlines()[0] == (
+        f"Trained 4 steps, loss {loss:.4f}, best mIoU {100 * best['miou']:.2f} % at "
+        f"step {best['step']}"
+    )
+    named = commands(text)
+    assert list(named) == ["eval", "vis", "export"]
+    evaluation = flags.parse(EvalConfig, named["eval"])
+    assert evaluation.checkpoint_dir == str(watched / "best")
+    assert evaluation.eval_logdir == str(watched / "eval")
+    assert evaluation.data == settings.data
+    pictures = flags.parse(VisConfig, named["vis"])
+    assert pictures.vis_logdir == str(watched / "vis")
+    exported = flags.parse(ExportConfig, named["export"])
+    assert exported.checkpoint_path == str(watched / "best")
+    assert exported.export_path == str(watched / "exported")
+
+
+@pytest.mark.parametrize(
+    ("shards", "expected"),
+    [
+        (("train", "val"), "val"),
+        (("train_fine", "val_fine", "test_fine"), "val_fine"),
+        (("train", "test"), "test"),
+        (("train", "holdout"), "holdout"),
+        (("train",), None),
+    ],
+)
+def test_the_split_that_comes_next_is_one_that_there_is(tmp_path, shards, expected):
+    records, folder = tmp_path / "my records", tmp_path / "run"
+    for path in (records, folder, folder / "exported"):
+        path.mkdir()
+    for split in shards:
+        (records / f"{split}-00000-of-00001.tfrecord").touch()
+    settings = config(folder, records, 4)
+    named = commands(outcome.describe(folder, settings, shapes_spec.SPEC, 4))
+    export = flags.parse(ExportConfig, named["export"])
+    assert export.checkpoint_path == str(folder)  # There is no best one.
+    assert export.export_path == str(folder / "exported-2")
+    if expected:
+        assert flags.parse(EvalConfig, named["eval"]).eval_split == expected
+        assert flags.parse(VisConfig, named["vis"]).vis_split == expected
+    else:
+        assert list(named) == ["export"]
 
 
 def test_a_run_without_progress_stops_and_stays(shapes, tmp_path, caplog):

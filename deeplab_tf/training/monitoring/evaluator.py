@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import Sample
@@ -36,6 +37,9 @@ class Evaluator:
         records: Of the split.
         strategy: On which devices. Each takes an image at a time; of several machines,
             each reads its part.
+
+    Attributes:
+        confusion: Of the last evaluation.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Evaluator:
             resize=config.compatibility.resize(config.resize),
             crop_size=config.augment.train_crop_size,
         )
+        self.confusion = Confusion(spec)
         self._context = tf.distribute.InputContext()
         self._batches = strategy.distribute_datasets_from_function(self._open)
 
@@ -106,7 +111,7 @@ class Evaluator:
                     return None
                 counts = list(map(np.add, counts, self._count(batches, step)))
                 bar.update(self._context.num_replicas_in_sync)
-        confusion = self._sum(counts)
+        self.confusion = confusion = self._sum(counts)
         logging.info("%s", report.table(confusion.matrix, confusion.spec))
         report.warn_of_collapse(confusion.matrix, confusion.spec)
         return report.summary(confusion)
@@ -114,7 +119,7 @@ class Evaluator:
     def _bar(self) -> tqdm:
         total = self._records.count()
         logging.info("Evaluating %d images", total)
-        return tqdm(total=total, unit="image", disable=None, leave=False)
+        return console.bar(total=total, unit="image", leave=False)
 
     def _count(self, batches: Iterator, step: int) -> Iterator[np.ndarray]:
         """Yields, for each device, pixels by true and predicted class, and images."""

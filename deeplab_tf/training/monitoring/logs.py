@@ -1,8 +1,7 @@
-"""Logs of a run: a bar or lines, event files and `metrics.jsonl`."""
+"""Logs of a run: a bar and lines, event files and `metrics.jsonl`."""
 
 import contextlib
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from tensorboard.plugins.hparams import api as hparams
 from tqdm import tqdm
 
+from deeplab_tf import console
 from deeplab_tf.config.fields import text
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation import report
+from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.training.monitoring.metrics_file import History, Interval
 
 _LONG_WAIT = 0.3  # Share of the time from which waiting for data is warned of.
@@ -51,12 +53,8 @@ class Logs:
         self._folder, self._writes = folder, writes
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._history = History(folder, first) if writes else None
-        self._bar = tqdm(
-            total=total,
-            initial=first,
-            unit="step",
-            disable=not (writes and sys.stderr.isatty()),
-            dynamic_ncols=True,
+        self._bar = console.bar(
+            total=total, initial=first, unit="step", disable=not writes
         )
         self._total, self._batch_size = total, batch_size
         self._is_first_interval, self._warned = True, False
@@ -125,18 +123,17 @@ class Logs:
         data = {} if share is None else {"data": f"{100 * share:.0f}%"}
         loss, rate = f"{line['loss']:.3f}", f"{line['learning_rate']:.2g}"
         self._bar.set_postfix({"loss": loss, "rate": rate} | data)
-        if self._bar.disable:
-            speed = max(line["images_per_second"], 1e-9) / self._batch_size
-            logging.info(
-                "step %d/%d  loss %.4f  rate %.3g  %.1f images/s%s  %s left",
-                step,
-                self._total,
-                line["loss"],
-                line["learning_rate"],
-                line["images_per_second"],
-                "".join(f"  data {share}" for share in data.values()),
-                tqdm.format_interval((self._total - step) / speed),
-            )
+        speed = max(line["images_per_second"], 1e-9) / self._batch_size
+        logging.info(
+            "step %d/%d  loss %.4f  rate %.3g  %.1f images/s%s  %s left",
+            step,
+            self._total,
+            line["loss"],
+            line["learning_rate"],
+            line["images_per_second"],
+            "".join(f"  data {share}" for share in data.values()),
+            tqdm.format_interval((self._total - step) / speed),
+        )
 
     def _warn_of_waiting(self, share: float) -> None:
         """Warns once, and not of the first interval, in which buffers fill."""
@@ -150,12 +147,14 @@ class Logs:
             )
         self._is_first_interval = False
 
-    def log_evaluation(self, step: int, scores: Mapping[str, Any], split: str) -> None:
+    def log_evaluation(
+        self, step: int, scores: Mapping[str, Any], confusion: Confusion, split: str
+    ) -> None:
         """Logs what `Evaluator.evaluate` gave; events have the tags of `eval.py`."""
         logging.info(
             "step %d  mIoU %s  pixel accuracy %s  of %d images of %s",
             step,
-            *(_format_score(scores[name]) for name in ("miou", "pixel_accuracy")),
+            *(format_score(scores[name]) for name in ("miou", "pixel_accuracy")),
             scores["num_images"],
             split,
         )
@@ -163,7 +162,7 @@ class Logs:
             names = ("miou", "pixel_accuracy", "iou", "num_images")
             self._history.append(step, {name: scores[name] for name in names})
         with self._events(split, step):
-            report.write_events(scores, tag="miou_1.0")
+            report.write_events(scores, confusion, tag="miou_1.0")
 
     def samples(
         self,
@@ -194,9 +193,23 @@ class Logs:
                 tf.summary.histogram(name, weight.numpy())
 
     def settings(self, step: int, config: Any) -> None:
-        """Shows all flags of a run as a table, once."""
+        """Shows all flags of a run, once: as a table, and as what HParams compares."""
         with self._events("train", step):
             tf.summary.text("flags", _flags_table(config))
+        if not self._writes:
+            return
+        # Of the folder itself, so that it stands for what is below it.
+        with self._events("", step):
+            hparams.hparams_config(
+                hparams=[],
+                metrics=[
+                    hparams.Metric(
+                        "eval/miou_1.0_overall", group=config.watch.eval_split
+                    ),
+                    hparams.Metric("Losses/semantic", group="train"),
+                ],
+            )
+            hparams.hparams(_hparams(config), trial_id=str(self._folder))
 
     def _events(
         self, name: str, step: int
@@ -209,6 +222,15 @@ class Logs:
                 else tf.summary.create_noop_writer()
             )
         return self._writers[name].as_default(step)
+
+
+def _hparams(config: Any) -> dict[str, bool | int | float | str]:
+    """Settings that are given, or have a default, as TensorBoard takes them."""
+    return {
+        name: value if isinstance(value, bool | int | float) else text(value)
+        for name, value in _settings(config)
+        if value not in (None, ())
+    }
 
 
 def _flags_table(config: Any) -> str:
@@ -226,5 +248,6 @@ def _settings(config: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-def _format_score(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4f}"
+def format_score(score: float | None) -> str:
+    """A fraction in percent, as the table of scores has it."""
+    return "-" if score is None else f"{100 * score:.2f} %"

@@ -7,8 +7,11 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.plugins.hparams import metadata
 
 from deeplab_tf.config import DataConfig, TrainConfig
+from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.training.monitoring import metrics_file
 from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.monitoring.metrics_file import History
@@ -176,20 +179,26 @@ SCORES = {
     "iou": {"ground": 0.5, "cat": 0.0, "dog": None},
     "num_images": 7,
 }
+CONFUSION = Confusion(
+    DatasetSpec(
+        name="pets",
+        classes=tuple(SCORES["iou"]),
+        palette=((0, 0, 0), (9, 0, 0), (0, 9, 0)),
+    )
+)
 
 
 def test_an_evaluation_has_a_line_and_the_official_tags(tmp_path, caplog):
     with open_logs(tmp_path) as logs:
-        logs.log_evaluation(4, SCORES, "val")
+        logs.log_evaluation(4, SCORES, CONFUSION, "val")
     (line,) = lines(tmp_path)
     assert {name: line[name] for name in SCORES} == SCORES
-    assert "step 4  mIoU 0.2500  pixel accuracy 0.5000  of 7 images" in caplog.text
-    found = {tag: float(values[4]) for tag, values in events(tmp_path / "val").items()}
-    assert found == {
+    assert "step 4  mIoU 25.00 %  pixel accuracy 50.00 %  of 7 images" in caplog.text
+    found = {tag: values[4] for tag, values in events(tmp_path / "val").items()}
+    assert found.pop("eval/confusion_matrix")[2].startswith(b"\x89PNG")
+    assert {tag: float(value) for tag, value in found.items()} == {
         "eval/miou_1.0_overall": 0.25,
         "eval/pixel_accuracy": 0.5,
-        "eval/miou_1.0_class_0": 0.5,
-        "eval/miou_1.0_class_1": 0.0,
         "eval/iou/ground": 0.5,
         "eval/iou/cat": 0.0,
     }
@@ -208,11 +217,31 @@ def test_weights_and_flags_are_shown(tmp_path):
     assert "| --dataset_dir | records |" in table
 
 
+def test_settings_are_hyperparameters_of_the_run(tmp_path):
+    """As TensorBoard's own reader of HParams sees them."""
+    config = TrainConfig(train_logdir="run", data=DataConfig(dataset_dir="records"))
+    with open_logs(tmp_path) as logs:
+        logs.settings(0, config)
+    (path,) = tmp_path.glob("events*")
+    begun = [
+        metadata.parse_session_start_info_plugin_data(content).hparams
+        for record in tf.data.TFRecordDataset(str(path))
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+        if value.tag == metadata.SESSION_START_INFO_TAG
+        and (content := value.metadata.plugin_data.content)
+    ]
+    (settings,) = begun
+    assert settings["train_batch_size"].number_value == 8
+    assert settings["train_crop_size"].string_value == "513,513"
+    assert settings["fine_tune_batch_norm"].bool_value is True
+    assert "tf_initial_checkpoint" not in settings  # It is not given.
+
+
 def test_a_worker_that_is_not_the_first_writes_nothing(tmp_path):
     with open_logs(tmp_path / "run", writes=False) as logs:
         logs.add(steps([1]))
         logs.write(1, 0.01)
-        logs.log_evaluation(1, SCORES, "val")
+        logs.log_evaluation(1, SCORES, CONFUSION, "val")
         logs.histograms(1, {"weights": tf.Variable(np.ones(2))})
         logs.save_interval(1)
     assert not (tmp_path / "run").exists()
