@@ -133,8 +133,9 @@ def _keep(folder: Path, paths: Sequence[Path]) -> None:
     """Copies files to names with the next number, which they share."""
     if not paths:
         return
-    numbers = [re.search(r"\.(\d+)\.\w+$", path.name) for path in folder.iterdir()]
-    number = 1 + max((int(match[1]) for match in numbers if match), default=0)
+    kept_name = re.compile(r"(config|dataset|environment)\.(\d+)\.(json|txt)")
+    numbers = [kept_name.fullmatch(path.name) for path in folder.iterdir()]
+    number = 1 + max((int(match[2]) for match in numbers if match), default=0)
     kept = [path.with_suffix(f".{number}{path.suffix}") for path in paths]
     for path, copy in zip(paths, kept, strict=True):
         write_whole(copy, path.read_bytes())

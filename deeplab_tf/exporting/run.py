@@ -110,9 +110,9 @@ def export_predictor(
             beside = target if target.is_dir() else target.parent
             (Path(made) / _TEXT).rename(beside / _TEXT)
     logging.info(
-        "Wrote %s%s: %.2f %% of the pixels agree with the network",
+        "Wrote %s%s: %.2f %% of the pixels agree",
         target,
-        "" if as_frozen_graph else ", names and colors of the classes in its assets",
+        "" if as_frozen_graph else " (names and colors in its assets)",
         100 * agreement,
     )
 

@@ -75,7 +75,7 @@ def _visualize(config: VisConfig, path: str) -> None:
                 _write_raw(folder / "raw_segmentation_results", raw, spec)
             bar.update()
     logging.info(
-        "Drew %d images in %s; overlays are *_overlay.png, the colors of masks in %s",
+        "Drew %d images in %s (*_overlay.png); colors: %s",
         total,
         folder / "segmentation_results",
         folder / "legend.png",

@@ -53,6 +53,7 @@ def check(folder, *, renamed=False, **changes):
 
 
 def test_what_a_folder_said_before_is_kept_under_a_number(begun, caplog):
+    (begun / "events.out.tfevents.1795880055.host.21280.7.v2").touch()
     first = {path.name: path.read_text() for path in begun.iterdir()}
     run_folder.write(begun, config(begun), SPEC)
     assert {path.name for path in begun.iterdir()} == set(first)
