@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import itertools
 import os
 import sys
 
@@ -32,6 +33,7 @@ gc.set_threshold(10000, 20, 20)
 
 logging.set_verbosity(logging.INFO)
 
+_BETWEEN_COLLECTIONS = 40  # Tests.
 _TOO_LONG = 20.0  # Seconds of a test that others wait for with each change.
 
 
@@ -60,10 +62,14 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
+_tests = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def _fresh():
     compat.forget_custom_gradients()
-    keras.backend.clear_session()  # Collects garbage, too.
+    # To collect garbage takes a third of a second where large networks were made.
+    keras.utils.clear_session(free_memory=next(_tests) % _BETWEEN_COLLECTIONS == 0)
     keras.utils.set_random_seed(0)
 
 

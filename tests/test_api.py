@@ -162,6 +162,7 @@ def test_evaluating_gives_the_scores_of_the_command(net):
     assert evaluation.scores["iou"] == pytest.approx(before["iou"], abs=1e-4)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_training_goes_on_and_gives_its_network(net, photo, tmp_path):
     folder = shutil.copytree(FOLDER / "run", tmp_path / "run")

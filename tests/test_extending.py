@@ -117,6 +117,7 @@ def test_a_recipe_has_as_many_edits_as_it_says(title):
     assert len({edit.path for edit in edits}) == len(edits)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_every_file_that_a_recipe_names_tests_what_it_adds(extended):
     # All at once: TensorFlow takes as long to start as the tests take.

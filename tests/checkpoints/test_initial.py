@@ -10,6 +10,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
+from tests.at_night import mark_nightly
 from tests.checkpoints.test_restore import write_tf1
 
 WIDTH = 1 / 16
@@ -37,12 +38,15 @@ def slim(rng, path):
 
 @pytest.mark.parametrize(
     ("architecture", "suffixes", "pixels", "outputs"),
-    [
-        ("fcn32s", [""], [0, 1, 2, 3, 4, 5, 6], 1),
-        ("deeplab_v1", [""], [0, 2, 4, 6], 1),
-        ("deeplab_v1_largefov", [""], [0, 3, 6], 4),
-        ("deeplab_v2_aspp", ["_1", "_2", "_3", "_4"], [0, 3, 6], 4),
-    ],
+    mark_nightly(
+        [
+            ("fcn32s", [""], [0, 1, 2, 3, 4, 5, 6], 1),
+            ("deeplab_v1", [""], [0, 2, 4, 6], 1),
+            ("deeplab_v1_largefov", [""], [0, 3, 6], 4),
+            ("deeplab_v2_aspp", ["_1", "_2", "_3", "_4"], [0, 3, 6], 4),
+        ],
+        by_day=(0, 3),
+    ),
 )
 def test_fc6_and_fc7_of_vgg_are_decimated(
     tmp_path, rng, architecture, suffixes, pixels, outputs

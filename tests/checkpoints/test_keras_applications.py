@@ -12,6 +12,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
+from tests.at_night import mark_nightly
 
 BGR = slice(None, None, -1)
 
@@ -47,7 +48,9 @@ def assert_equal(found, expected, exactness=1e-5):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
-@pytest.mark.parametrize(("size", "top"), [((97, 129), False), ((96, 128), True)])
+@pytest.mark.parametrize(
+    ("size", "top"), mark_nightly([((97, 129), False), ((96, 128), True)], by_day=(0,))
+)
 def test_mobilenet_v2_has_the_features_that_keras_gives(
     tmp_path, rng, suffix, size, top
 ):

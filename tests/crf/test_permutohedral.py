@@ -163,7 +163,7 @@ def test_sets_of_points_do_not_see_each_other(rng):
         np.testing.assert_allclose(together[i], alone[0], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(2, 23, 37), (1, 1, 9), (1, 7, 1), (3, 1, 1)])
+@pytest.mark.parametrize("size", [(2, 23, 37), (1, 1, 9)])
 def test_a_graph_of_unknown_size_finds_the_same(rng, size):
     images = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
 

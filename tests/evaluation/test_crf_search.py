@@ -29,6 +29,7 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.prediction import load
 from deeplab_tf.visualizing.run import visualize
+from tests.at_night import mark_nightly
 from tests.recorded import SMALL, assign_rule_weights
 
 ENGINE = "tensorflow"  # The one that is always there.
@@ -110,10 +111,10 @@ def by_hand(run, shapes, looks):
 
 @pytest.mark.parametrize(
     ("looks", "batch_size"),
-    [
-        (InferenceConfig(), 2),
-        (InferenceConfig(eval_scales=(0.5, 1.0)), 1),
-    ],
+    mark_nightly(
+        [(InferenceConfig(), 2), (InferenceConfig(eval_scales=(0.5, 1.0)), 1)],
+        by_day=(0,),
+    ),
 )
 def test_the_crf_sees_each_image_at_its_own_size(
     run, shapes, tmp_path, one_core, looks, batch_size

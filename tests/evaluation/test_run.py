@@ -108,6 +108,7 @@ def test_the_network_is_that_of_the_run_and_flags_by_hand_win(run, shapes, tmp_p
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.nightly
 def test_the_crop_is_that_of_the_run_unless_given(run, shapes, tmp_path):
     inherited = evaluate(config(run, shapes, tmp_path / "a"))
     same = evaluate(config(run, shapes, tmp_path / "b", eval_crop_size=(65, 65)))

@@ -14,6 +14,7 @@ from deeplab_tf.models.backbones import BACKBONES, resnet_caffe
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from tests import narrow
+from tests.at_night import mark_nightly
 from tests.models import networks
 from tests.recorded import assign_rule_weights
 
@@ -101,7 +102,10 @@ def test_dense_features_contain_the_sparse_ones(variant, size, rng):
 
 
 @pytest.mark.parametrize(
-    "variant", ["resnet_v1_18", "resnet_v1_50", "xception_41", "mobilenet_v2"]
+    "variant",
+    mark_nightly(
+        ["resnet_v1_18", "resnet_v1_50", "xception_41", "mobilenet_v2"], by_day=(0, 3)
+    ),
 )
 def test_a_multi_grid_dilates_the_last_block_alone(variant):
     units = 2 if variant == "resnet_v1_18" else 3

@@ -35,6 +35,7 @@ def randomize(model):
             variable.assign(weight(name, tuple(variable.shape), 1.3))
 
 
+@pytest.mark.nightly
 @each
 def test_logits_have_the_size_of_the_image(config, rng):
     assert config.logits_stride == 1

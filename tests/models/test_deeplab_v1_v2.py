@@ -11,6 +11,7 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import weights_by_name
+from tests.at_night import mark_nightly
 from tests.recorded import assign_rule_weights
 
 V1 = ModelConfig(architecture="deeplab_v1", depth_multiplier=1 / 64)
@@ -30,17 +31,20 @@ def of(name):
 
 @pytest.mark.parametrize(
     ("name", "size", "cells", "predicted"),
-    [
-        ("deeplab_v1", 306, 39, 306),
-        ("deeplab_v1", 514, 65, 514),
-        ("deeplab_v1_7x7", 321, 41, 41),
-        ("deeplab_v1_msc", 321, 41, 321),
-        ("deeplab_v1_largefov", 321, 41, 41),
-        ("deeplab_v1_largefov", 513, 65, 65),
-        ("deeplab_v1_msc_largefov", 321, 41, 321),
-        ("deeplab_v2_aspp", 321, 41, 41),
-        ("deeplab_v2_largefov", 513, 65, 65),
-    ],
+    mark_nightly(
+        [
+            ("deeplab_v1", 306, 39, 306),
+            ("deeplab_v1", 514, 65, 514),
+            ("deeplab_v1_7x7", 321, 41, 41),
+            ("deeplab_v1_msc", 321, 41, 321),
+            ("deeplab_v1_largefov", 321, 41, 41),
+            ("deeplab_v1_largefov", 513, 65, 65),
+            ("deeplab_v1_msc_largefov", 321, 41, 321),
+            ("deeplab_v2_aspp", 321, 41, 41),
+            ("deeplab_v2_largefov", 513, 65, 65),
+        ],
+        by_day=(2, 7),
+    ),
 )
 def test_logits_are_as_large_as_released(name, size, cells, predicted):
     image = np.zeros((1, size, size, 3), np.float32)

@@ -14,6 +14,7 @@ from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import weights_by_name
+from tests.at_night import mark_nightly
 from tests.recorded import SMALL, assign_rule_weights
 
 
@@ -167,7 +168,7 @@ def test_a_cell_that_cannot_be_built_says_why(tmp_path, branches, message):
         build(config, 3)
 
 
-@pytest.mark.parametrize("method", ["max", "avg"])
+@pytest.mark.parametrize("method", mark_nightly(["max", "avg"], by_day=(0,)))
 def test_a_pyramid_merges_the_logits_of_its_scales(method, rng):
     config = dataclasses.replace(SMALL, image_pyramid=(0.5, 1.0), merge_method=method)
     model = build(config, 3)

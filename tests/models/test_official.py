@@ -122,7 +122,7 @@ def rows():
     for line in lines[2:]:
         name, options, stride, rates, classes, *counts = line.strip("| ").split(" | ")
         config = (options.strip("`").split(), int(stride), eval(rates))
-        marks = pytest.mark.slow if name.startswith(DEEP) else ()
+        marks = pytest.mark.nightly if name.startswith(DEEP) else ()
         expected = list(map(int, counts[:3]))
         yield pytest.param(config, int(classes), expected, id=name, marks=marks)
 

@@ -50,7 +50,7 @@ def steps(model):
 @pytest.mark.parametrize(
     "variant",
     [
-        pytest.param(name, marks=() if "_50" in name else pytest.mark.slow)
+        pytest.param(name, marks=() if "_50" in name else pytest.mark.nightly)
         for name in PARAMETERS
     ],
 )

@@ -11,6 +11,7 @@ from deeplab_tf.models.heads import HEADS
 from deeplab_tf.models.layers.blocks import Style
 from deeplab_tf.models.layers.reflect_pad import Mirror
 from deeplab_tf.models.weight_names import weights_by_name
+from tests.at_night import mark_nightly
 from tests.recorded import assign_rule_weights
 
 SMALL = ModelConfig(architecture="unet", depth_multiplier=1 / 16)
@@ -97,7 +98,10 @@ def counted(channels, classes):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "classes", "count"),
-    [(1, 2, 31030658), (1, 21, 31031893), (3, 21, 31033045), (3, 2, 31031810)],
+    mark_nightly(
+        [(1, 2, 31030658), (1, 21, 31031893), (3, 21, 31033045), (3, 2, 31031810)],
+        by_day=(2,),
+    ),
 )
 def test_the_network_has_the_published_count(channels, classes, count):
     assert counted(channels, classes) == count

@@ -32,6 +32,7 @@ from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.monitoring import outcome
 from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
+from tests.at_night import mark_nightly
 from tests.recorded import SMALL
 from tests.training.test_run import TINY, weights_of
 
@@ -160,6 +161,7 @@ def test_a_run_without_progress_stops_and_stays(shapes, tmp_path, caplog):
     assert [line["step"] for line in lines(tmp_path, "miou")] == [1, 2, 3]
 
 
+@pytest.mark.nightly
 def test_an_evaluation_that_was_missed_is_made_up_for(watched, shapes, tmp_path):
     """A run may be killed between its last checkpoint and the last evaluation."""
     watch = WatchConfig(log_steps=2, eval_interval_steps=2)
@@ -182,7 +184,7 @@ def test_a_second_run_in_a_folder_is_refused(shapes, tmp_path):
         train(config(tmp_path, shapes, 1))
 
 
-def stepped(shapes_folder, steps=2, **devices):
+def stepped(shapes_folder, steps=2, model=SMALL, **devices):
     """Weights after steps on 8 images of noise; batch norm frozen, dropout on."""
     keras.utils.set_random_seed(0)
     settings = config(
@@ -190,7 +192,7 @@ def stepped(shapes_folder, steps=2, **devices):
         shapes_folder,
         steps,
         train_batch_size=8,
-        model=SMALL,
+        model=model,
         fine_tune_batch_norm=False,
         devices=DevicesConfig(**devices),
     )
@@ -215,9 +217,10 @@ def at_once(shapes):
     return stepped(shapes)
 
 
-def test_four_parts_of_two_images_are_a_batch_of_eight(shapes, at_once):
-    whole, expected = at_once
-    parts, found = stepped(shapes, gradient_accumulation_steps=4)
+@pytest.mark.parametrize("model", mark_nightly([TINY, SMALL], by_day=(0,)))
+def test_four_parts_of_two_images_are_a_batch_of_eight(shapes, model):
+    whole, expected = stepped(shapes, model=model)
+    parts, found = stepped(shapes, model=model, gradient_accumulation_steps=4)
     for name in ("loss", "regularization", "gradient_norm"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
     for name, weight in whole.items():

@@ -29,6 +29,7 @@ from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import strategy
 from deeplab_tf.training.run import train
+from tests.at_night import mark_nightly
 from tests.recorded import ROOT, SMALL
 
 OTHER = dataclasses.replace(SMALL, output_stride=8)
@@ -209,6 +210,7 @@ def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes)
     assert not list(tmp_path.glob("*.index"))
 
 
+@pytest.mark.nightly
 def test_an_update_that_breaks_the_weights_is_not_saved(tmp_path, shapes):
     """The loss of a step is that of the weights before it."""
     optimizer = OptimizerConfig(
@@ -244,7 +246,7 @@ def damaged(source, target):
     return target
 
 
-@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("pictures", mark_nightly([False, True], by_day=(0,)))
 def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
     tmp_path, shapes, pictures
 ):
@@ -293,6 +295,7 @@ def test_records_that_stay_decoded_change_nothing(trained, tmp_path, shapes, cap
         np.testing.assert_array_equal(weight, found[name], err_msg=name)
 
 
+@pytest.mark.nightly
 def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
     settings = config(
         tmp_path / "run",

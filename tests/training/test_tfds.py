@@ -134,6 +134,7 @@ def test_the_run_tells_nothing_of_another_data_set(run, folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.nightly
 def test_another_version_is_the_same_data_set(run, folder, tmp_path):
     evaluation, *_ = looks(run, folder, tmp_path, "tiny_pets:1.0.0")
     assert list(evaluation()["iou"]) == list(pets.CLASSES)

@@ -43,6 +43,7 @@ def test_each_path_has_its_own_chance_and_its_chance_a_seed(rng):
     np.testing.assert_array_equal(DropPath(0.5)(x, training=True), first)
 
 
+@pytest.mark.nightly
 def test_later_cells_of_a_network_lose_more():
     config = ModelConfig(
         model_variant="nas_pnasnet", nas_stem_output_num_conv_filters=4

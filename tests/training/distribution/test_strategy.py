@@ -173,6 +173,7 @@ def test_what_the_chief_alone_has_saved_all_take_up(two_hosts):
     assert [host["resumed"] for host in answers] == [[prefix, True]] * 2
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_host_whose_other_is_killed_ends_and_says_what_to_do(two_hosts):
     code, errors = two_hosts[2]
