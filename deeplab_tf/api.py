@@ -231,7 +231,8 @@ def load(path: str | os.PathLike[str], **settings: Any) -> Network:
 
     Args:
         path: A run's folder, its `best/`, an official checkpoint's folder, prefix or
-            `.index`, or a `.keras` file saved from `Network.model` or `build`.
+            `.index`; `zoo:NAME` of the official model zoo, which is fetched; or a
+            `.keras` file saved from `Network.model` or `build`.
         **settings: What `config.json` does not tell, or tells otherwise, by the name of
             its flag: `depth_multiplier=0.5, output_stride=8`; `dataset` or
             `num_classes` of a checkpoint that does not tell its classes; `crop_size`,

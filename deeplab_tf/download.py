@@ -91,13 +91,13 @@ def fetch(archives: Mapping[Archive, Path]) -> None:
             steps = [_manual_step(*item) for item in left]
             raise InputError("\n".join([str(error), *steps])) from None
     for archive, path in wanted.items():
-        verify(archive, path)
+        _verify(archive, path)
         if archive.holds:
             unpack(path, archive.holds)
 
 
-def fetch_file(archive: Archive, path: Path) -> None:
-    """Fetches a file, from the first place that has it.
+def fetch_file(archive: Archive, path: Path) -> str:
+    """Fetches a file, from the first place that has it; returns that URL.
 
     What an earlier download left as `.part` beside it goes on.
 
@@ -110,38 +110,19 @@ def fetch_file(archive: Archive, path: Path) -> None:
         logging.info("fetching %s", url)
         try:
             _retry(url, archive, path)
-            return
+            return url
         except _CUT as error:
             reasons.append(f"{url}: {_reason(error)}")
     raise Unreachable("; ".join(reasons))
 
 
-def verify(archive: Archive, path: Path) -> str:
-    """Compares a file with its checksum, or tells the one that nobody published.
-
-    Returns:
-        As `Archive.digest`; SHA-256 where that is empty.
-
-    Raises:
-        InputError: It is another.
-    """
-    kind, _, wanted = (archive.digest or "sha256:").partition(":")
+def checksum(path: Path, kind: str = "sha256") -> str:
+    """Of a file, as hexadecimal digits; `kind` is sha256, sha1 or md5."""
     digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    if not wanted:
-        logging.warning(
-            "%s: SHA-256 %s; nobody published one to compare with",
-            path,
-            digest.hexdigest(),
-        )
-    elif digest.hexdigest() != wanted:
-        raise InputError(
-            f"{path}: its {kind.upper()} is {digest.hexdigest()}, not {wanted}: "
-            "damaged or another file; remove it, and it is fetched again"
-        )
-    return f"{kind}:{digest.hexdigest()}"
+    return digest.hexdigest()
 
 
 def is_unpacked(archive: Path, holds: str) -> bool:
@@ -161,20 +142,30 @@ def unpack(archive: Path, holds: str) -> None:
     """
     mark = _unpack_mark(archive)
     mark.touch()
-    logging.info("unpacking %s", archive)
-    try:
-        if zipfile.is_zipfile(archive):
-            _unzip(archive)
-        else:
-            with tarfile.open(archive) as file:
-                file.extractall(archive.parent, filter="data")
-    except tarfile.FilterError as error:
-        raise InputError(f"{archive}: it would write elsewhere ({error})") from None
-    except _DAMAGE as error:
-        raise InputError(f"{archive}: a damaged archive ({error})") from None
+    extract(archive, archive.parent)
     if not (archive.parent / holds).exists():
         raise InputError(f"{archive}: it holds no {holds}; another file is needed")
     mark.unlink()
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpacks a tar or zip file into a folder, and nowhere else.
+
+    Raises:
+        InputError: The file is damaged, is no archive, or would write elsewhere.
+    """
+    logging.info("unpacking %s", archive)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unzip(archive, folder)
+        else:
+            with tarfile.open(archive) as file:
+                file.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise InputError(f"{archive}: it would write elsewhere ({error})") from None
+    except _DAMAGE as error:
+        reason = next(iter(str(error).splitlines()), "cut off").rstrip(":")
+        raise InputError(f"{archive}: a damaged archive ({reason})") from None
 
 
 def _retry(url: str, archive: Archive, path: Path) -> None:
@@ -252,6 +243,20 @@ def _check_space(archive: Archive, folder: Path, left: int) -> None:
         )
 
 
+def _verify(archive: Archive, path: Path) -> None:
+    kind, _, wanted = (archive.digest or "sha256:").partition(":")
+    digest = checksum(path, kind)
+    if not wanted:
+        logging.warning(
+            "%s: SHA-256 %s; nobody published one to compare with", path, digest
+        )
+    elif digest != wanted:
+        raise InputError(
+            f"{path}: its {kind.upper()} is {digest}, not {wanted}: damaged or another "
+            "file; remove it, and it is fetched again"
+        )
+
+
 def _manual_step(archive: Archive, path: Path) -> str:
     digest = f" ({archive.digest.replace(':', ' ')})" if archive.digest else ""
     return (
@@ -273,13 +278,13 @@ def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-def _unzip(archive: Path) -> None:
+def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         for name in file.namelist():
             path = PurePosixPath(name.replace("\\", "/"))
             if path.is_absolute() or ".." in path.parts:
                 raise InputError(f"{archive}: it would write elsewhere ({name})")
-        file.extractall(archive.parent)
+        file.extractall(folder)
 
 
 def _unpack_mark(archive: Path) -> Path:

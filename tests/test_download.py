@@ -1,12 +1,9 @@
 """Downloads from a server on this machine, and unpacking beside the archive."""
 
 import hashlib
-import http.server
 import io
 import shutil
 import socket
-import tarfile
-import threading
 import zipfile
 
 import numpy as np
@@ -16,52 +13,10 @@ from deeplab_tf import download
 from deeplab_tf.dataset_builders import archives
 from deeplab_tf.download import Archive
 from deeplab_tf.errors import FlagError, InputError
+from tests.serving import Server, tar
 
 PHOTO = np.random.default_rng(0).bytes(300_001)
 INSIDE = ("VOCdevkit/VOC2012/a.jpg", PHOTO)
-
-
-class Server:
-    """Serves bytes by path; cuts off after `cut` bytes of an answer, `cuts` times."""
-
-    def __init__(self):
-        self.files, self.asked = {}, []
-        self.cut, self.cuts, self.ranges = 0, 0, True
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self._httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._httpd.server_port}"
-        threading.Thread(target=self._httpd.serve_forever, args=(0.01,)).start()
-
-    def answer(self, request):
-        wanted = request.headers.get("Range")
-        self.asked.append((request.path, wanted))
-        content = self.files.get(request.path)
-        if content is None:
-            return request.send_error(404)
-        start = 0
-        if wanted and self.ranges:
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                return request.send_error(416)
-        request.send_response(206 if start else 200)
-        request.send_header("Content-Length", str(len(content) - start))
-        request.end_headers()
-        if self.cuts:
-            self.cuts -= 1
-            content = content[: start + self.cut]
-        request.wfile.write(content[start:])
-
-    def close(self):
-        self._httpd.shutdown()
-        self._httpd.server_close()
 
 
 @pytest.fixture
@@ -74,21 +29,6 @@ def server():
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda _: None)
-
-
-def tar(mode, *members):
-    """A tar file of (name, content), or of links, whose content is a text."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as file:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                file.addfile(info)
-            else:
-                info.size = len(content)
-                file.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def zipped(*members):

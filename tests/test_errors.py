@@ -365,6 +365,26 @@ def _(folder):
 # Checkpoints
 
 
+@case("A name that the zoo has not")
+def _(folder):
+    return train("--tf_initial_checkpoint=zoo:mobilenetv2_coco_voc")
+
+
+@case("A network of the zoo, without a network to fetch it")
+def _(folder):
+    return train("--tf_initial_checkpoint=zoo:mobilenetv2_coco_voc_trainaug")
+
+
+@case("A network of the zoo that is not that of the flags")
+def _(folder):
+    return train("--tf_initial_checkpoint=zoo:xception_65_imagenet")
+
+
+@case("An image classifier, where a network is needed")
+def _(folder):
+    return evaluate("--checkpoint_dir=zoo:xception_65_imagenet")
+
+
 @case("A folder without a checkpoint")
 def _(folder):
     return evaluate("--checkpoint_dir=photos")
@@ -488,6 +508,8 @@ def place(tmp_path, monkeypatch, rng, shapes, run, builder):
     """Photographs, masks, records and a run, in the current folder."""
     builder("folder")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPLAB_TF_ZOO_URL", "http://127.0.0.1:9")  # Nobody there.
+    monkeypatch.setenv("DEEPLAB_TF_CACHE", "cache")
     (tmp_path / "photos").mkdir()
     (tmp_path / "masks").mkdir()
     for i in range(4):

@@ -2,6 +2,7 @@
 
 python -m deeplab_tf.checkpoints inspect PATH
 python -m deeplab_tf.checkpoints convert PATH NEW_PREFIX
+python -m deeplab_tf.checkpoints zoo
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_tf import cli, compat, noise
+from deeplab_tf.checkpoints import zoo
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
 from deeplab_tf.errors import InputError
@@ -24,20 +26,20 @@ def main(arguments: list[str]) -> int:
         prog="python -m deeplab_tf.checkpoints", description=__doc__
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    path = "training folder, or folder, prefix or .index of a checkpoint"
+    path = "training folder, or folder, prefix or .index of a checkpoint, or zoo:NAME"
     inspect = commands.add_parser("inspect", help="what it holds, and flags to load it")
     inspect.add_argument("path", help=path)
     convert = commands.add_parser("convert", help="write it as TensorFlow 1 does")
     convert.add_argument("path", help=path)
     convert.add_argument("prefix", help="of the new one, as old/model.ckpt-30000")
+    commands.add_parser("zoo", help="list the official model zoo, and what is cached")
     given = parser.parse_args(arguments)
-    return cli.exit_code_of(
-        lambda: (
-            _inspect(given.path)
-            if given.command == "inspect"
-            else _convert(given.path, given.prefix)
-        )
-    )
+    tasks = {
+        "inspect": lambda: _inspect(given.path),
+        "convert": lambda: _convert(given.path, given.prefix),
+        "zoo": _list_zoo,
+    }
+    return cli.exit_code_of(tasks[given.command])
 
 
 # TensorFlow is loaded by what is called, after the environment is set for it.
@@ -46,17 +48,23 @@ def main(arguments: list[str]) -> int:
 def _inspect(path: str) -> None:
     compat.require_tensorflow_backend("reading a checkpoint")
     noise.load_tensorflow()
-    lines = list(_lines(path))
+    from deeplab_tf.checkpoints import zoo_fetch
+
+    lines = list(_lines(zoo_fetch.locate(path)))
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def _convert(path: str, prefix: str) -> None:
     compat.require_tensorflow_backend("writing a checkpoint")
     noise.load_tensorflow()
-    from deeplab_tf.checkpoints import tf1
+    from deeplab_tf.checkpoints import tf1, zoo_fetch
 
-    count = tf1.convert(path, prefix)
+    count = tf1.convert(zoo_fetch.locate(path), prefix)
     sys.stdout.write(f"Wrote {count} variables to {prefix}\n")
+
+
+def _list_zoo() -> None:
+    sys.stdout.writelines(f"{line}\n" for line in zoo.listing())
 
 
 def _lines(path: str) -> Iterator[str]:

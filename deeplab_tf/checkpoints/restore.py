@@ -54,8 +54,8 @@ class RestoreReport:
         total = len(self.restored) + len(self.excluded) + len(self.missing)
         parts = [f"Restored {len(self.restored)}/{total} weights"]
         for names, what in (
-            (self.excluded, "start anew as asked"),
-            (self.missing, "start anew, the checkpoint lacks them"),
+            (self.excluded, "newly initialized, as asked"),
+            (self.missing, "newly initialized, as the checkpoint lacks them"),
             (self.unused, "of the checkpoint are not used"),
         ):
             if names:
@@ -76,6 +76,13 @@ def restore(model: keras.Model, checkpoint: str | CheckpointReader) -> RestoreRe
         InputError: A weight is missing, left over, or of another shape.
     """
     stored = open_checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    report = check(model, stored)
+    _assign(stored, weights_by_name(model), report.restored)
+    return report
+
+
+def check(model: keras.Model, stored: CheckpointReader) -> RestoreReport:
+    """As `restore`, without taking the weights: whether they are of this network."""
     weights = weights_by_name(model)
     report = _compare(stored, weights, exclude=())
     left = tuple(name for name in report.unused if not name.startswith(AUXILIARY))
@@ -83,8 +90,20 @@ def restore(model: keras.Model, checkpoint: str | CheckpointReader) -> RestoreRe
         report = dataclasses.replace(report, unused=left)
         raise InputError(_contradiction(stored, report))
     _check_shapes(stored, weights, report.restored)
-    _assign(stored, weights, report.restored)
     return report
+
+
+def check_backbone(model: keras.Model, stored: CheckpointReader) -> None:
+    """Whether a checkpoint, as of an image classifier, has a network's whole backbone.
+
+    Raises:
+        InputError: A weight is missing, or of another shape.
+    """
+    weights = weights_by_name(model)
+    report = _compare(stored, weights, exclude=last_layers())
+    if report.missing:
+        raise InputError(_contradiction(stored, dataclasses.replace(report, unused=())))
+    _check_shapes(stored, weights, report.restored)
 
 
 def initialize(

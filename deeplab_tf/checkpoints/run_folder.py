@@ -50,6 +50,7 @@ class Run:
         spec: What the classes mean.
         tfds: What is what in a data set of tensorflow_datasets.
         shards: Folder and split of the records, if it was trained on some.
+        largest_image: Height, width of the one with the longest side.
     """
 
     model: ModelConfig | None = None
@@ -58,6 +59,7 @@ class Run:
     spec: DatasetSpec | None = None
     tfds: TfdsConfig | None = None
     shards: tuple[str, str] | None = None
+    largest_image: tuple[int, int] | None = None
 
 
 def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
@@ -199,6 +201,9 @@ def read(folder: Path) -> Run:
                 (data.dataset_dir, settings["train_split"])
                 if data.dataset_dir and not data.tfds
                 else None
+            ),
+            largest_image=(
+                spec.largest_images.get(settings["train_split"]) if spec else None
             ),
         )
     except InputError:

@@ -77,7 +77,8 @@ class EvalConfig:
     """`eval.py`."""
 
     checkpoint_dir: str | None = flag(
-        "Training folder, or a checkpoint's folder, prefix or .index.", None
+        "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
+        None,
     )
     eval_logdir: str | None = flag("Folder of metrics.json and event files.", None)
     eval_split: str = flag("Split to evaluate.", "val")
@@ -128,7 +129,8 @@ class VisConfig:
     """`vis.py`."""
 
     checkpoint_dir: str | None = flag(
-        "Training folder, or a checkpoint's folder, prefix or .index.", None
+        "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
+        None,
     )
     vis_logdir: str | None = flag("Folder of the pictures.", None)
     image: str | None = flag("An image, or a folder of them, instead of records.", None)
@@ -185,7 +187,8 @@ class ExportConfig:
     """`export.py`."""
 
     checkpoint_path: str | None = flag(
-        "Training folder, or a checkpoint's folder, prefix or .index.", None
+        "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
+        None,
     )
     export_path: str | None = flag(
         "Folder of the SavedModel, or name of the frozen graph; new.", None

@@ -169,8 +169,9 @@ class TrainConfig:
     train_split: str = flag("Split to train on.", "train")
     train_batch_size: int = flag("Images a step, over all devices.", 8)
     tf_initial_checkpoint: str | None = flag(
-        "Weights to start from: a TF1 or a native checkpoint, or an .h5 file of Keras "
-        "Applications (VGG16, ResNet50, 101, 152, MobileNetV2).",
+        "Weights to start from, as for fine-tuning: zoo:NAME of the official model zoo "
+        "(python -m deeplab_tf.checkpoints zoo), a TF1 or a native checkpoint, or an "
+        ".h5 file of Keras Applications (VGG16, ResNet50, 101, 152, MobileNetV2).",
         None,
     )
     initialize_last_layer: bool = flag("Take the last layers from it too.", True)

@@ -29,6 +29,8 @@ class DatasetSpec:
             `--label_map`: "7:0,8:1,*:255", where * stands for all others.
         checksums: SHA-256 of each split: of names, images and masks, in their order.
         shards: SHA-256 of each shard, by the name of its file.
+        largest_images: Of each split, height and width of the image with the longest
+            side.
         version: What built it, "deeplab_tf 0.1.0".
         schema: Of this description; 0 before there were numbers.
     """
@@ -44,6 +46,9 @@ class DatasetSpec:
     id_mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
     checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
     shards: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    largest_images: Mapping[str, tuple[int, int]] = dataclasses.field(
+        default_factory=dict
+    )
     version: str = ""
     schema: int = 0
 
@@ -99,6 +104,8 @@ def load(folder: Path) -> DatasetSpec | None:
         facts["palette"] = tuple(tuple(color) for color in facts["palette"])
         counts = facts.get("pixel_counts", {})
         facts["pixel_counts"] = {name: tuple(n) for name, n in counts.items()}
+        sizes = facts.get("largest_images", {})
+        facts["largest_images"] = {name: tuple(size) for name, size in sizes.items()}
         return DatasetSpec(**facts)
     except InputError:
         raise

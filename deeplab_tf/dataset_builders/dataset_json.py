@@ -20,7 +20,13 @@ from deeplab_tf.dataset_builders.shard import (
 from deeplab_tf.errors import InputError, tell_remedies
 
 VERSION = f"deeplab_tf {deeplab_tf.__version__}"
-_BY_SPLIT = ("split_sizes", "pixel_counts", "id_mapping", "checksums")
+_BY_SPLIT = (
+    "split_sizes",
+    "pixel_counts",
+    "id_mapping",
+    "checksums",
+    "largest_images",
+)
 
 
 def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
@@ -36,6 +42,7 @@ def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> Datase
     """
     total, pixels, checksums = LabelStatistics(), {}, {}
     shards: dict[str, str] = {}
+    largest: dict[str, tuple[int, int]] = {}
     for split, planned in plan.items():
         tally = LabelStatistics()
         checksums[split] = split_checksum(_digests(writer, planned, tally, shards))
@@ -45,6 +52,7 @@ def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> Datase
                 tally.pixels.get(label, 0) for label in range(writer.spec.num_classes)
             )
             pixels[split] = tuple(counts)
+            largest[split] = tally.largest
     with tell_remedies(writer.remedies):
         contract.check_statistics(total, writer.spec)
     tables = {split: source.table for split, source in writer.splits.items()}
@@ -59,6 +67,7 @@ def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> Datase
         },
         checksums=checksums,
         shards=shards,
+        largest_images=largest,
         version=VERSION,
         schema=SCHEMA,
     )

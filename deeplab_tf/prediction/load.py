@@ -3,12 +3,19 @@
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import keras
+import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import infer_config, reader, restore, run_folder
+from deeplab_tf.checkpoints import (
+    infer_config,
+    reader,
+    restore,
+    run_folder,
+    zoo,
+    zoo_fetch,
+)
 from deeplab_tf.config import (
     CompatibilityConfig,
     EvalConfig,
@@ -21,6 +28,7 @@ from deeplab_tf.data import open_split, specs
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
+from deeplab_tf.data.transforms import size_in_range
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
@@ -42,7 +50,8 @@ def load(
     """Builds a network and takes its weights from a checkpoint.
 
     Args:
-        path: Training folder, or folder, prefix or `.index` of a checkpoint.
+        path: Training folder, or folder, prefix or `.index` of a checkpoint, or
+            `zoo:NAME`.
         spec: The classes it is used for, those that it learned; by default those of the
             run, or numbered ones.
         run: What `read_run` says of it, where that is known; settings by hand win.
@@ -56,10 +65,13 @@ def load(
     """
     run = run or read_run(path)
     spec = spec or run.spec or number_classes(path)
-    config = model.onto(run.model)
+    learned = run.model
+    if learned and zoo.is_name(path):
+        learned = zoo.settings_at(learned, model.given)
+    config = model.onto(learned)
+    prefix = reader.find_checkpoint(zoo_fetch.locate(path))
     network = build(config, spec.num_classes)
-    report = restore.restore(network, path)
-    prefix = reader.find_checkpoint(path)
+    report = restore.restore(network, prefix)
     logging.info("%s: %s", prefix, report)
     return Predictor(
         model=network,
@@ -69,7 +81,16 @@ def load(
         crop_size=crop_size or run.crop_size or CROP_SIZE,
         checkpoint=prefix,
         softmax_twice=compatibility.official_bugs,
+        trained_size=_trained_size(run),
     )
+
+
+def _trained_size(run: run_folder.Run) -> tuple[int, int] | None:
+    """Height, width of the largest image that it learned from, as it was resized."""
+    if not (run.largest_image and run.resize and run.resize.min_resize_value):
+        return run.largest_image
+    height, width = size_in_range(tf.constant(run.largest_image), run.resize).numpy()
+    return int(height), int(width)
 
 
 def load_keras(
@@ -202,7 +223,7 @@ def read_run(path: str) -> run_folder.Run:
     Raises:
         InputError: There is no checkpoint.
     """
-    return run_folder.read(Path(reader.find_checkpoint(path)).parent)
+    return zoo_fetch.read_run(path)
 
 
 def number_classes(path: str, count: int | None = None) -> DatasetSpec:
@@ -213,7 +234,8 @@ def number_classes(path: str, count: int | None = None) -> DatasetSpec:
         count: Or as many as the checkpoint's logits have, if it has the usual ones.
     """
     if count is None:
-        count = infer_config.infer_num_classes(reader.open_checkpoint(path))
+        stored = reader.open_checkpoint(zoo_fetch.locate(path))
+        count = infer_config.infer_num_classes(stored)
     count = count or specs.DATASETS[specs.DEFAULT].num_classes
     logging.info("Classes are numbered; --dataset would name them")
     return DatasetSpec(
@@ -227,13 +249,17 @@ def iterate_checkpoints(path: str, count: int, seconds: float) -> Iterator[str]:
     """Yields the newest checkpoint, and each newer one that appears.
 
     Args:
-        path: Folder of a run, or a checkpoint, which cannot become newer.
+        path: Folder of a run, or a checkpoint, which cannot become newer; one of the
+            zoo is yielded by its name.
         count: How many in all; 0 or less for no end. One is not waited for.
         seconds: Between two looks at the folder.
 
     Raises:
         InputError: There is no checkpoint, and only one was asked for.
     """
+    if zoo.is_name(path):
+        yield path
+        return
     if count == 1 or reader.is_checkpoint(path):
         yield reader.find_checkpoint(path)
         return

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from deeplab_tf import resize as resizing
 from deeplab_tf.checkpoints import reader
@@ -55,6 +56,8 @@ class Predictor:
         crop_size: Height, width to which smaller images are to be padded.
         checkpoint: Prefix of the file that the weights are of.
         softmax_twice: See `test_time.MultiScaleFlip`.
+        trained_size: Height, width of the largest image that it learned from, as it was
+            resized, where that is known.
     """
 
     model: keras.Model
@@ -64,8 +67,12 @@ class Predictor:
     crop_size: tuple[int, int] = CROP_SIZE
     checkpoint: str = ""
     softmax_twice: bool = False
+    trained_size: tuple[int, int] | None = None
     _tracing: Any = dataclasses.field(
         default_factory=threading.Lock, init=False, repr=False
+    )
+    _told_of_size: threading.Event = dataclasses.field(
+        default_factory=threading.Event, init=False, repr=False
     )
 
     def predict(
@@ -101,6 +108,7 @@ class Predictor:
             )
         if crf:
             output = "logits"
+        self._warn_of_size(image.shape[:2])
         graph = self._graph(False, scales, flip, output)
         results = [each.numpy()[0] for each in graph(tf.constant(image[np.newaxis]))]
         prediction = Prediction(
@@ -183,6 +191,8 @@ class Predictor:
         for batch in corrupt_records.read_batches(batches, records):
             results = [each.numpy() for each in graph(batch["image"])]
             for i in range(len(batch["name"])):
+                size = int(batch["height"][i]), int(batch["width"][i])
+                self._warn_of_size(size, is_resized=True)
                 yield _crop_padding(batch, i, [each[i] for each in results], output)
 
     def split_batches(
@@ -227,6 +237,31 @@ class Predictor:
     def _mean_pixel(self) -> tuple[float, float, float]:
         """The color around smaller images."""
         return find_backbone(self.config).mean_pixel
+
+    def _warn_of_size(self, size: tuple[int, ...], *, is_resized: bool = False) -> None:
+        """Warns, once, of an image more than twice as large as any of the training."""
+        if self.trained_size is None or self._told_of_size.is_set():
+            return
+        most = 2 * max(self.trained_size)
+        if max(size) > most and self.resize.min_resize_value and not is_resized:
+            size = transforms.size_in_range(tf.constant(size), self.resize).numpy()
+        if max(size) <= most:
+            return
+        self._told_of_size.set()
+        (height, width), (least, longest) = size, sorted(self.trained_size)
+        logging.warning(
+            "an image of %dx%d (width x height), more than twice the largest of the "
+            "training, %dx%d: things look larger there than the network knows them, "
+            "and it takes long. --min_resize_value=%d --max_resize_value=%d bring "
+            "images to the size of the training; build_folder_data.py --max_side=%d "
+            "makes records of it",
+            width,
+            height,
+            *reversed(self.trained_size),
+            least,
+            longest,
+            longest,
+        )
 
     def _predict_any_size(
         self,

@@ -124,6 +124,7 @@ def _look(config: TrainConfig, findings: Findings) -> None:
     """Finds what is to be found; raises where there is no going on."""
     strategy = make_strategy(config.devices)
     folder = check_writable("train_logdir", config.train_logdir)
+    findings.collect_errors(setup.fetch_initial, config, folder)
     spec, source, tally = _open_data(config, findings)
     findings.collect_errors(run_folder.check, folder, config, spec)
     if newest := reader.newest(str(folder)):

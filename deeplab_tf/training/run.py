@@ -59,6 +59,7 @@ def train(
         if hosts.is_chief(strategy):
             lock = lock_folder(folder, flag="train_logdir", doing="training")
             stack.enter_context(lock)
+        setup.fetch_initial(config, folder)
         _train(config, folder, strategy)
 
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import restore, run_folder
+from deeplab_tf.checkpoints import reader, restore, run_folder, zoo, zoo_fetch
 from deeplab_tf.config import LossConfig, TrainConfig, remedies
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
@@ -48,6 +48,7 @@ def open_data(
     records = corrupt_records.skip_corrupt(records, config.max_bad_records)
     with tell_remedies(remedies.TFDS if config.data.tfds else remedies.FOLDER):
         tally = validate_records.check_records(records, spec, config.validate_labels)
+    spec = _with_largest_image(spec, config.train_split, tally)
     source = InputData(
         records=records,
         ignore_label=spec.ignore_label,
@@ -58,6 +59,16 @@ def open_data(
         cache = decode_cache.make_cache(records, config.cache_decoded_gb)
         source = dataclasses.replace(source, decode=cache)
     return spec, source, tally
+
+
+def _with_largest_image(
+    spec: DatasetSpec, split: str, tally: LabelStatistics
+) -> DatasetSpec:
+    """The data set with the largest image that was read, if its builder says none."""
+    if split in spec.largest_images or not tally.masks:
+        return spec
+    largest = {**spec.largest_images, split: tally.largest}
+    return dataclasses.replace(spec, largest_images=largest)
 
 
 def make_trainer(
@@ -182,13 +193,35 @@ def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
     return {name: batch[name] for name in ("image", "label", "number")}
 
 
+def fetch_initial(config: TrainConfig, folder: Path) -> None:
+    """Fetches what a new run starts from, if it is of the zoo, before work begins.
+
+    Raises:
+        FlagError: It is of another network than the flags.
+        InputError: It cannot be had.
+    """
+    initial = config.tf_initial_checkpoint or ""
+    if not zoo.is_name(initial) or reader.newest(str(folder)):
+        return
+    model = zoo.find(initial).model
+    for name in ("model_variant", "depth_multiplier"):
+        wanted, given = getattr(model, name), getattr(config.model, name)
+        if wanted != given:
+            raise FlagError(
+                f"--tf_initial_checkpoint={initial} is of --{name}={wanted}, not "
+                f"{given}"
+            )
+    zoo_fetch.locate(initial)
+
+
 def initialize(config: TrainConfig, trainer: Trainer) -> restore.RestoreReport | None:
     """Reads the initial checkpoint, if one is given."""
     if not (initial := config.tf_initial_checkpoint):
         return None
     excluded = _excluded_scopes(config)
     warnings.warn_of_other_classes(trainer.spec, initial, excluded)
-    report = restore.initialize(trainer.model, initial, exclude=excluded)
+    path = zoo_fetch.locate(initial)
+    report = restore.initialize(trainer.model, path, exclude=excluded)
     if trainer.ema:
         trainer.ema.reset()
     logging.info("%s: %s", initial, report)

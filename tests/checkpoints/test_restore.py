@@ -159,7 +159,7 @@ def test_other_classes_start_with_new_logits_and_all_else_bit_by_bit(official):
     logits = {"logits/semantic/weights", "logits/semantic/biases"}
     assert set(report.excluded) == logits
     assert same(model, expected) == set(weights_by_name(model)) - logits
-    assert "2 start anew as asked: logits/semantic/biases" in str(report)
+    assert "2 newly initialized, as asked: logits/semantic/biases" in str(report)
 
 
 def test_the_last_layers_are_those_behind_the_backbone(official):
@@ -183,7 +183,7 @@ def test_what_the_checkpoint_lacks_starts_anew_and_is_told(official):
     config = dataclasses.replace(PLAIN, decoder_output_stride=(4,))
     report = restore.initialize(build(config, 5), str(official))
     assert all(name.startswith("decoder/") for name in report.missing)
-    assert "25 start anew, the checkpoint lacks them: decoder/" in str(report)
+    assert "25 newly initialized, as the checkpoint lacks them: decoder/" in str(report)
 
 
 def test_a_classifier_of_images_starts_a_backbone(official, tmp_path):

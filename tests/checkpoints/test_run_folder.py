@@ -47,6 +47,15 @@ def begun(tmp_path):
     return tmp_path
 
 
+def test_a_run_tells_the_largest_image_that_it_learned_from(tmp_path):
+    sizes = {"train": (360, 480), "val": (720, 960)}
+    spec = dataclasses.replace(SPEC, largest_images=sizes)
+    run_folder.write(tmp_path, config(tmp_path), spec)
+    assert run_folder.read(tmp_path).largest_image == (360, 480)
+    run_folder.write(tmp_path, config(tmp_path), SPEC)
+    assert run_folder.read(tmp_path).largest_image is None
+
+
 def check(folder, *, renamed=False, **changes):
     spec = dataclasses.replace(SPEC, **changes)
     run_folder.check(folder, config(folder, classes_renamed=renamed), spec)

@@ -127,6 +127,7 @@ def test_the_description_tells_all_that_was_found(tmp_path):
         "train": [int((masks == i).sum()) for i in range(3)]
     }
     assert facts["split_sizes"] == {"train": 5}
+    assert facts["largest_images"] == {"train": list(masks.shape[1:])}
     assert facts["shards"] == {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(tmp_path.glob("*.tfrecord"))

@@ -1,6 +1,7 @@
 """One way to predict: sizes, graphs that are kept, threads, memory."""
 
 import concurrent.futures
+import dataclasses
 import gc
 import itertools
 import resource
@@ -10,7 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from deeplab_tf.config import CrfConfig, DataConfig, ModelConfig, TfdsConfig
+from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.config import (
+    CrfConfig,
+    DataConfig,
+    ModelConfig,
+    ResizeConfig,
+    TfdsConfig,
+)
 from deeplab_tf.config.fields import Overrides
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files
@@ -57,6 +65,45 @@ def test_an_image_of_any_size_is_predicted_at_that_size(predictor, rng, size):
     height, width = batch.raw_classes.shape[1:]
     assert height >= 65
     assert width >= 65
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "warned"),
+    [
+        ({}, (48, 60), False),
+        ({}, (61, 48), True),
+        ({}, (12, 61), True),
+        # Brought into the range of sizes of the training.
+        ({"min_resize_value": 20, "max_resize_value": 30}, (480, 640), False),
+        ({"min_resize_value": 80, "max_resize_value": 90}, (480, 640), True),
+    ],
+)
+def test_images_of_more_than_twice_the_size_of_training_are_warned_of_once(
+    predictor, rng, caplog, resize, size, warned
+):
+    predictor = dataclasses.replace(
+        predictor, trained_size=(20, 30), resize=ResizeConfig(**resize)
+    )
+    for _ in range(2):
+        predictor.predict(picture(rng, size))
+    message = "more than twice the largest of the training, 30x20"
+    assert caplog.text.count(message) == warned
+    assert ("--min_resize_value=20 --max_resize_value=30" in caplog.text) == warned
+
+
+def test_the_size_of_training_is_that_after_its_resize():
+    run = run_folder.Run(largest_image=(360, 480))
+    resized = dataclasses.replace(run, resize=ResizeConfig(min_resize_value=90))
+    assert load._trained_size(run) == (360, 480)
+    assert load._trained_size(resized) == (90, 120)
+    assert load._trained_size(run_folder.Run()) is None
+
+
+def test_records_of_larger_images_are_warned_of(predictor, shapes, caplog):
+    predictor = dataclasses.replace(predictor, trained_size=(20, 30))
+    _, records = open_split(DataConfig(dataset_dir=str(shapes)), TfdsConfig(), "val")
+    assert len(list(predictor.predict_split(records))) == 7
+    assert caplog.text.count("more than twice the largest") == 1
 
 
 def test_a_record_and_its_image_have_the_same_prediction(run, shapes):

@@ -44,6 +44,7 @@ class LabelStatistics:
         interpolated: Masks with ids that interpolation put along borders; their ids.
         ignored: Masks of nothing but the ignore label.
         uniform: Masks of nothing but one class.
+        largest: Height, width of the mask with the longest side.
     """
 
     masks: int = 0
@@ -53,6 +54,7 @@ class LabelStatistics:
     interpolated: MaskGroup = dataclasses.field(default_factory=MaskGroup)
     ignored: MaskGroup = dataclasses.field(default_factory=MaskGroup)
     uniform: MaskGroup = dataclasses.field(default_factory=MaskGroup)
+    largest: tuple[int, int] = (0, 0)
 
     @classmethod
     def of_mask(
@@ -61,7 +63,12 @@ class LabelStatistics:
         """Of one mask, ids `[H, W]` as records have them; errors name its origin."""
         ids, between = heuristics.histogram(mask), heuristics.interpolated_ids(mask)
         one = MaskGroup(count=1, origin=origin, ids=ids)
-        statistics = cls(masks=1, pixels=ids, images=dict.fromkeys(ids, 1))
+        statistics = cls(
+            masks=1,
+            pixels=ids,
+            images=dict.fromkeys(ids, 1),
+            largest=(mask.shape[0], mask.shape[1]),
+        )
         if ids.keys() - allowed_ids(spec):
             statistics.wrong = one
         elif len(ids) == 1:
@@ -79,6 +86,7 @@ class LabelStatistics:
                 mine[label] = mine.get(label, 0) + count
         for name in _GROUPS:
             getattr(self, name).add(getattr(other, name))
+        self.largest = max(self.largest, other.largest, key=max)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it; `from_json` is the way back."""
@@ -91,6 +99,7 @@ class LabelStatistics:
             masks=saved["masks"],
             pixels=_numbers(saved["pixels"]),
             images=_numbers(saved["images"]),
+            largest=tuple(saved.get("largest", (0, 0))),
         )
         for name in _GROUPS:
             ids = _numbers(saved[name]["ids"])

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from deeplab_tf.checkpoints import keras_applications, reader
+from deeplab_tf.checkpoints import keras_applications, reader, zoo
 from deeplab_tf.checkpoints.restore import RestoreReport
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import spec as spec_
@@ -49,7 +49,7 @@ def class_table(spec: DatasetSpec, loss: LossConfig, shares: np.ndarray | None) 
     """A line for each class: id, name, share of the labeled pixels, weight."""
     width = max(map(len, spec.classes))
     lines = [
-        f"{spec.name}, {spec.num_classes} classes, {spec.ignore_label} counts nowhere:",
+        f"{spec.name}, {spec.num_classes} classes, label {spec.ignore_label} ignored:",
         f" id  {'class':{width}} {'share':>8} {'weight':>8}",
     ]
     given = loss.label_weights or (1.0,)
@@ -69,7 +69,10 @@ def warn_of_other_classes(
     """Warns where logits start from those of other classes, of the same number."""
     if excluded or keras_applications.is_keras_file(initial):
         return
-    before = spec_.load(Path(reader.find_checkpoint(initial)).parent)
+    if zoo.is_name(initial):
+        before = zoo.find(initial).spec
+    else:
+        before = spec_.load(Path(reader.find_checkpoint(initial)).parent)
     if before is None or before.num_classes != spec.num_classes:
         return  # Shapes tell.
     if how := spec_compatibility.difference(before, spec):

@@ -29,6 +29,8 @@ def test_pixels_and_masks_are_counted_by_id():
     assert statistics.masks == 3
     assert statistics.pixels == {0: 2, 1: 3, 3: 1, 255: 1}
     assert statistics.images == {0: 1, 1: 2, 3: 1, 255: 1}
+    assert statistics.largest == (2, 2)
+    assert of(a=[[0]] * 3, b=[[1, 1, 1, 1]], c=[[1, 1]] * 3).largest == (1, 4)
 
 
 def test_the_first_mask_of_each_kind_is_kept():

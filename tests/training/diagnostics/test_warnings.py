@@ -63,7 +63,7 @@ def test_classes_are_a_table_of_ids_names_shares_and_weights():
     shares = run_warnings.class_shares(PETS, "train", None, NOTHING)
     loss = LossConfig(label_weights=(0.8, 1.5, 1.0))
     assert run_warnings.class_table(PETS, loss, shares).splitlines() == [
-        "pets, 3 classes, 255 counts nowhere:",
+        "pets, 3 classes, label 255 ignored:",
         " id  class        share   weight",
         "  0  ground     62.500%   0.8000",
         "  1  black cat  25.000%   1.5000",
