@@ -367,7 +367,7 @@ def _(folder):
 
 @case("A name that the zoo has not")
 def _(folder):
-    return train("--tf_initial_checkpoint=zoo:mobilenetv2_coco_voc")
+    return train("--tf_initial_checkpoint=zoo:mobilenetv2_coco_voc_train_aug")
 
 
 @case("A network of the zoo, without a network to fetch it")

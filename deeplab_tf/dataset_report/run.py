@@ -44,13 +44,14 @@ def check(
     for split in report.splits.values():
         logging.info("%s: %s", split.name, _count(split.records, "record"))
     if report.faults:
-        faults = _count(len(report.faults), "fault")
+        faults = _count(len(report.faults), "error")
         raise InputError(f"{folder}: {faults}; {target} shows them")
-    doubts = _count(len(report.doubts), "doubt") if report.doubts else "no doubts"
-    logging.info("%s: no faults, %s; %s", folder, doubts, target)
+    doubts = _count(len(report.doubts), "warning")
+    logging.info("%s: no errors, %s; %s", folder, doubts, target)
     return report
 
 
 def _count(number: int, what: str) -> str:
-    """`1 fault`, `2 faults`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    """`1 error`, `2 errors`, `no errors`."""
+    shown = f"{number:,}" if number else "no"
+    return f"{shown} {what}{'' if number == 1 else 's'}"

@@ -100,7 +100,7 @@ def test_right_records_have_no_faults(tmp_path, records, run_check):
     write(tmp_path, records)
     assert run_check("check", str(tmp_path)) == (0, [])
     page = (tmp_path / "check.html").read_text()
-    assert "No faults" in page
+    assert "No errors" in page
     assert page.count("data:image/jpeg;base64,") == 12 + 5
 
 
@@ -201,10 +201,10 @@ def test_what_is_planted_is_found_and_named(tmp_path, records, run_check, what):
     page = tmp_path / "check.html"
     assert lines == [
         PLACE.format(after.name) + message,
-        f"ERROR: {tmp_path}: 1 fault; {page} shows them",
+        f"ERROR: {tmp_path}: 1 error; {page} shows them",
     ]
     shown = page.read_text()
-    assert "1 fault" in shown
+    assert "1 error" in shown
     assert f"record 3 ({after.name})" in shown
 
 
@@ -243,7 +243,7 @@ def test_ten_faults_at_once_are_ten(tmp_path, records, run_check):
     code, lines = run_check("check", str(tmp_path))
     assert code == 1
     assert len(lines) == 11
-    assert lines[-1].startswith(f"ERROR: {tmp_path}: 10 faults; ")
+    assert lines[-1].startswith(f"ERROR: {tmp_path}: 10 errors; ")
     for index, what in enumerate(chosen):
         shard = f"train-0000{index // 6}-of-00002.tfrecord"
         place = f"ERROR: train, {shard}, record {index % 6} (photo_{index}): "
@@ -415,6 +415,7 @@ def test_the_page_shows_names_as_text(tmp_path, records):
 def test_the_page_needs_nothing_else(tmp_path, records):
     check(str(write(tmp_path, records)), path=str(tmp_path / "pages" / "a.html"))
     page = (tmp_path / "pages" / "a.html").read_text()
+    page = re.sub('base64,[^"]*', "", page)
     assert not re.findall(r"(?:https?:)?//[a-z]", page)
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert not (tmp_path / "check.html").exists()
@@ -445,7 +446,7 @@ def test_many_records_are_read_in_processes(tmp_path, records, monkeypatch):
     records["train"][250] = Record(
         **vars(records["train"][250]) | changes | {"name": "it"}
     )
-    with pytest.raises(InputError, match=r"\d+ faults; "):
+    with pytest.raises(InputError, match=r"\d+ errors; "):
         check(str(write(tmp_path, records)))
     page = (tmp_path / "check.html").read_text()
     assert "train, train-00001-of-00002.tfrecord, record 90 (it)" in page

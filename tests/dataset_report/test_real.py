@@ -141,7 +141,7 @@ def test_ten_and_one_planted_faults_are_found_and_named(voc, tmp_path, caplog):
     content = bytearray(path.read_bytes())
     content[tfrecord.offsets(str(path))[4] + 900] ^= 16
     path.write_bytes(content)
-    with pytest.raises(InputError, match="11 faults; "):
+    with pytest.raises(InputError, match="11 errors; "):
         check(str(tmp_path))
     said = [r.message for r in caplog.records if r.levelname == "ERROR"]
     assert len(said) == 11

@@ -122,7 +122,7 @@ def test_a_limit_of_2_gib_stops_a_check_before_its_steps(tmp_path, shapes):
 def test_one_batch_is_judged_in_the_end(tmp_path, shapes, caplog):
     settings = config(tmp_path, shapes, 2, train_batch_size=2, model=TINY)
     train(dataclasses.replace(settings, overfit_one_batch=True))
-    assert "One batch is not known by heart after 2 steps: " in caplog.text
+    assert "One batch is not overfitted (known by heart) after 2 steps: " in caplog.text
 
 
 @pytest.mark.nightly
@@ -132,4 +132,4 @@ def test_one_batch_is_learned_by_heart(tmp_path, shapes, caplog):
     )
     settings = config(tmp_path, shapes, 100, optimizer=rate, train_batch_size=2)
     train(dataclasses.replace(settings, overfit_one_batch=True))
-    assert "One batch is known by heart: " in caplog.text
+    assert "One batch is overfitted, known by heart: " in caplog.text

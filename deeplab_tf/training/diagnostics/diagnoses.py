@@ -299,7 +299,7 @@ def of_one_batch(seen: OneBatch, spec: DatasetSpec) -> tuple[bool, str]:
     other = higher if last > _STOOD * first else lower
     more = f"--training_number_of_steps={2 * seen.steps}"
     went = f"the loss went from {first:.4g} to {last:.4g}"
-    heart = f"One batch is known by heart: {share:.1%} of its pixels"
+    heart = f"One batch is overfitted, known by heart: {share:.1%} of its pixels"
     if total and share >= _KNOWN:
         lag = (
             f"; as evaluation computes them, {later:.1%}: moving statistics of batch "
@@ -324,6 +324,6 @@ def of_one_batch(seen: OneBatch, spec: DatasetSpec) -> tuple[bool, str]:
         (True, f"{went}, too slowly: {higher}, or {more}"),
     )
     return False, (
-        f"One batch is not known by heart after {seen.steps} steps: {share:.1%} of its "
-        f"pixels; {cause}"
+        f"One batch is not overfitted (known by heart) after {seen.steps} steps: "
+        f"{share:.1%} of its pixels; {cause}"
     )

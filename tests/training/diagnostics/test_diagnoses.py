@@ -209,7 +209,10 @@ def one_batch(losses=(2.0, 1.0), right=50, later=None, predicted=(50, 50, 0)):
 @pytest.mark.parametrize(
     ("seen", "message"),
     [
-        (one_batch(right=99), "One batch is known by heart: 99.0% of its pixels"),
+        (
+            one_batch(right=99),
+            "One batch is overfitted, known by heart: 99.0% of its pixels",
+        ),
         (one_batch(right=99, later=40), "as evaluation computes them, 40.0%"),
         (one_batch((2.0, 9.0)), "from 2 to 9, the learning rate is too high: --base_l"),
         (one_batch((2.0, 1.99, 1.98)), "too slowly: --base_learning_rate=0.5, or --tr"),
