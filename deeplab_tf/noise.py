@@ -6,6 +6,7 @@ writes what it kept as well, whatever killed the command.
 """
 
 import contextlib
+import importlib
 import os
 import re
 import subprocess
@@ -31,7 +32,7 @@ def load_tensorflow() -> None:
         if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
             return
         with drop_known_lines():
-            import tensorflow  # noqa: F401
+            importlib.import_module("tensorflow")
 
 
 @contextlib.contextmanager

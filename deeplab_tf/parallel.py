@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from deeplab_tf import noise
 from deeplab_tf.errors import InputError
 
 Tag = TypeVar("Tag")
@@ -32,6 +33,7 @@ def map_in_processes(
     calls: Iterable[tuple[Tag, tuple[Any, ...]]],
     *,
     total: int,
+    needs_tensorflow: bool = False,
 ) -> Iterator[tuple[Tag, Result]]:
     """Yields what `task` gives, in order; one call, or one core, needs no processes.
 
@@ -40,6 +42,7 @@ def map_in_processes(
         calls: A tag, handed back beside the result, and the arguments. They are taken
             as results are, two ahead of each process.
         total: The number of calls.
+        needs_tensorflow: Whether the task imports it.
 
     Raises:
         InputError: A process failed or died.
@@ -50,7 +53,10 @@ def map_in_processes(
             yield tag, task(*arguments)
         return
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_initialize_worker
+        workers,
+        multiprocessing.get_context("spawn"),
+        initializer=_initialize_worker,
+        initargs=(needs_tensorflow,),
     )
     pending: collections.deque[tuple[Tag, Future[Result]]] = collections.deque()
     try:
@@ -64,10 +70,12 @@ def map_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _initialize_worker() -> None:
+def _initialize_worker(needs_tensorflow: bool) -> None:
     """Runs first in each process, before numba or TensorFlow are imported."""
     os.environ.update(_ENVIRONMENT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to tell of.
+    if needs_tensorflow:
+        noise.load_tensorflow()
 
 
 def _next_result(

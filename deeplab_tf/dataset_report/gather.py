@@ -122,7 +122,9 @@ def _scan_ranges(
     if sum(map(len, ranges)) <= _ALONE:
         return ((records, scan.scan_range(records)) for records in ranges)
     calls = ((records, (records,)) for records in ranges)
-    return map_in_processes(scan.scan_range, calls, total=len(ranges))
+    return map_in_processes(
+        scan.scan_range, calls, total=len(ranges), needs_tensorflow=True
+    )
 
 
 def _add(report: DatasetReport, records: RecordRange, scanned: RangeScan) -> None:

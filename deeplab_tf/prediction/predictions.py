@@ -74,4 +74,6 @@ def refine_in_processes(
     """
     task = functools.partial(engines.classes, parameters=parameters, engine=engine)
     calls = ((each, (each.logits, each.image)) for each in predictions)
-    return map_in_processes(task, calls, total=total)
+    return map_in_processes(
+        task, calls, total=total, needs_tensorflow=engine == "tensorflow"
+    )
