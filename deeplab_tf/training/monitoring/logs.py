@@ -199,17 +199,16 @@ class Logs:
         if not self._writes:
             return
         # Of the folder itself, so that it stands for what is below it.
+        settings, split = _hparams(config), config.watch.eval_split
         with self._events("", step):
             hparams.hparams_config(
-                hparams=[],
+                hparams=[hparams.HParam(name) for name in settings],
                 metrics=[
-                    hparams.Metric(
-                        "eval/miou_1.0_overall", group=config.watch.eval_split
-                    ),
+                    hparams.Metric("eval/miou_1.0_overall", group=split),
                     hparams.Metric("Losses/semantic", group="train"),
                 ],
             )
-            hparams.hparams(_hparams(config), trial_id=str(self._folder))
+            hparams.hparams(settings, trial_id=str(self._folder))
 
     def _events(
         self, name: str, step: int
