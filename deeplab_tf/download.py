@@ -4,7 +4,9 @@ import dataclasses
 import gzip
 import hashlib
 import http.client
+import lzma
 import shutil
+import struct
 import tarfile
 import time
 import urllib.error
@@ -24,14 +26,23 @@ from deeplab_tf.files import check_writable
 _PATIENCE = 20  # Seconds without a byte.
 _ATTEMPTS = 5  # In a row that bring nothing.
 _BLOCK = 1 << 20
+_OVERLAP = 1 << 16  # Bytes.
 _CUT = (OSError, http.client.HTTPException)  # urllib's errors are OSErrors.
 _DAMAGE = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
     EOFError,
+    RuntimeError,  # Of zipfile, as where it does not know a compression.
+    ValueError,
+    FileExistsError,  # Members that are files and folders of others.
+    IsADirectoryError,
+    NotADirectoryError,
 )
+_ENCRYPTED = 1  # A bit of a zip's member.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,6 +174,8 @@ def extract(archive: Path, folder: Path) -> None:
                 file.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         raise InputError(f"{archive}: it would write elsewhere ({error})") from None
+    except InputError:
+        raise
     except _DAMAGE as error:
         reason = next(iter(str(error).splitlines()), "cut off").rstrip(":")
         raise InputError(f"{archive}: a damaged archive ({reason})") from None
@@ -189,26 +202,59 @@ def _retry(url: str, archive: Archive, path: Path) -> None:
 
 
 def _append(url: str, archive: Archive, part: Path) -> None:
-    """Fetches what a partial file lacks."""
+    """Fetches what a partial file lacks.
+
+    Where no checksum will tell whether both ends fit, the last bytes that are there are
+    asked for again: servers lie about ranges, and files change.
+    """
     have = _size(part)
+    known = 0 if archive.digest else min(have, _OVERLAP)
     request = urllib.request.Request(url, headers={"User-Agent": "deeplab_tf"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+    if have > known:
+        request.add_header("Range", f"bytes={have - known}-")
     try:
         answer = urllib.request.urlopen(request, timeout=_PATIENCE)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # Nothing is left: the checksum will tell.
+        if error.code != 416 or not have:
+            raise
+        if archive.digest:  # Nothing is left: the checksum will tell.
             return
-        raise
+        _start_anew(url, archive, part)
+        return
     with answer:
         if answer.status != 206:
-            have = 0  # It starts from the beginning, whatever was asked.
-        left = int(answer.headers.get("Content-Length", 0))
+            have = known = 0  # It starts from the beginning, whatever was asked.
+        elif not _goes_on(answer, part, known):
+            _start_anew(url, archive, part)
+            return
+        left = int(answer.headers.get("Content-Length", known)) - known
         _check_space(archive, part.parent, left)
         with part.open("ab" if have else "wb") as file:
             came = _copy(answer, file, archive.name, (have, left))
     if came < left:
         raise ConnectionError(f"cut off at {have + came} of {have + left} bytes")
+
+
+def _start_anew(url: str, archive: Archive, part: Path) -> None:
+    logging.warning("%s: another file, or another part than asked; anew", url)
+    part.unlink()
+    _append(url, archive, part)
+
+
+def _goes_on(answer: http.client.HTTPResponse, part: Path, known: int) -> bool:
+    """Whether the part of a file that comes is the one asked for.
+
+    Args:
+        answer: Its first `known` bytes are read.
+        part: What is there.
+        known: How many of its last bytes were asked for again.
+    """
+    start = _size(part) - known
+    told = answer.headers.get("Content-Range", f"bytes {start}-")
+    with part.open("rb") as file:
+        file.seek(start)
+        mine = file.read(known)
+    return told.startswith(f"bytes {start}-") and answer.read(known) == mine
 
 
 def _copy(source: BinaryIO, file: BinaryIO, name: str, sizes: tuple[int, int]) -> int:
@@ -280,10 +326,16 @@ def _gigabytes(count: int) -> str:
 
 def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
-        for name in file.namelist():
-            path = PurePosixPath(name.replace("\\", "/"))
+        for member in file.infolist():
+            path = PurePosixPath(member.filename.replace("\\", "/"))
             if path.is_absolute() or ".." in path.parts:
-                raise InputError(f"{archive}: it would write elsewhere ({name})")
+                raise InputError(
+                    f"{archive}: it would write elsewhere ({member.filename})"
+                )
+            if member.flag_bits & _ENCRYPTED:
+                raise InputError(
+                    f"{archive}: it is encrypted; unpack it by hand in {folder}"
+                )
         file.extractall(folder)
 
 

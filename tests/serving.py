@@ -7,11 +7,16 @@ import threading
 
 
 class Server:
-    """Serves bytes by path; cuts off after `cut` bytes of an answer, `cuts` times."""
+    """Serves bytes by path; cuts off after `cut` bytes of an answer, `cuts` times.
+
+    Answers with the part `lie` bytes behind the one that was asked for, and with `told`
+    as its place.
+    """
 
     def __init__(self):
         self.files, self.asked = {}, []
         self.cut, self.cuts, self.ranges = 0, 0, True
+        self.lie, self.told = 0, ""
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,6 +42,10 @@ class Server:
             if start >= len(content):
                 return request.send_error(416)
         request.send_response(206 if start else 200)
+        if start and self.told:
+            request.send_header("Content-Range", self.told)
+        if start:
+            start = max(0, start + self.lie)
         request.send_header("Content-Length", str(len(content) - start))
         request.end_headers()
         if self.cuts:

@@ -39,6 +39,15 @@ def zipped(*members):
     return stream.getvalue()
 
 
+def changed(zip_, *, flags=0, method=0):
+    """A zip file whose members claim to be encrypted, or packed in another way."""
+    zip_ = bytearray(zip_)
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        place = zip_.index(mark) + at
+        zip_[place : place + 4] = bytes([flags, 0, method, 0])
+    return bytes(zip_)
+
+
 def sha256(content):
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -97,6 +106,43 @@ def test_a_server_without_ranges_is_asked_for_all(server, archive, tmp_path):
 def test_a_part_that_is_whole_is_not_fetched_again(server, archive, tmp_path):
     (tmp_path / "set.tgz.part").write_bytes(server.files["/set.tgz"])
     download.fetch({archive: tmp_path})
+    assert photo_in(tmp_path) == PHOTO
+
+
+def test_without_a_checksum_the_ends_are_compared(server, archive, tmp_path):
+    content = server.files["/set.tgz"]
+    unknown = Archive(urls=archive.urls, holds=archive.holds)
+    (tmp_path / "set.tgz.part").write_bytes(content[:200_000])
+    download.fetch({unknown: tmp_path})
+    assert (tmp_path / "set.tgz").read_bytes() == content
+    assert server.asked == [("/set.tgz", f"bytes={200_000 - (1 << 16)}-")]
+
+
+@pytest.mark.parametrize("have", [1000, 200_000, 300_500])
+@pytest.mark.parametrize("lie", ["beginning", "shifted", "another file", "shorter"])
+def test_a_server_that_lies_about_ranges_is_asked_for_all(
+    server, archive, tmp_path, have, lie
+):
+    """None of its answers is joined to what is there of a file without a checksum."""
+    content = server.files["/set.tgz"]
+    unknown = Archive(urls=archive.urls, holds=archive.holds)
+    (tmp_path / "set.tgz.part").write_bytes(content[:have])
+    if lie == "another file":
+        (tmp_path / "set.tgz.part").write_bytes(content[::-1][:have])
+    elif lie == "shorter":  # The server's file is not the one that was begun.
+        (tmp_path / "set.tgz.part").write_bytes(content + bytes(1 << 17))
+    else:
+        server.lie = -(10**6) if lie == "beginning" else 7
+    download.fetch({unknown: tmp_path})
+    assert (tmp_path / "set.tgz").read_bytes() == content
+    assert server.asked[-1] == ("/set.tgz", None)
+
+
+def test_a_range_that_is_told_to_be_another_is_not_taken(server, archive, tmp_path):
+    (tmp_path / "set.tgz.part").write_bytes(server.files["/set.tgz"][:1000])
+    server.told = "bytes 0-300/301"
+    download.fetch({archive: tmp_path})
+    assert server.asked == [("/set.tgz", "bytes=1000-"), ("/set.tgz", None)]
     assert photo_in(tmp_path) == PHOTO
 
 
@@ -237,6 +283,9 @@ def test_an_archive_lands_beside_itself(tmp_path, content):
         (tar("w:gz", INSIDE)[:-40], "a damaged archive"),
         (tar("w:gz", INSIDE)[:400] + b"x" * 400, "a damaged archive"),
         (zipped(INSIDE).replace(PHOTO, PHOTO[::-1]), "a damaged archive"),
+        (changed(zipped(INSIDE), flags=1), "it is encrypted; unpack it by hand in "),
+        (changed(zipped(INSIDE), method=99), "a damaged archive"),
+        (zipped(("VOCdevkit", b"x"), INSIDE), "a damaged archive"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path, content, message):
