@@ -4,6 +4,8 @@ import functools
 import math
 import operator
 import os
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -96,3 +98,17 @@ def test_workers_of_the_compiled_crf_load_no_tensorflow(tmp_path, rng, monkeypat
     for _, modules in map_in_processes(modules_after, calls, total=2):
         assert "deeplab_tf.crf.numba_engine" in modules
         assert not {"tensorflow", "keras"} & set(modules)
+
+
+def test_ctrl_c_waits_until_processes_are_started_and_is_never_theirs():
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(0, []))"
+    heard = []
+
+    def start():
+        with parallel.interrupts_deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            heard.append(subprocess.check_output([sys.executable, "-c", ask]))
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert heard == [b"True\n"]
