@@ -36,6 +36,13 @@ class FlagError(InputError):
     exit_code = 2
 
 
+class DamagedFile(InputError):
+    """An image or mask file that cannot be read, whatever it holds.
+
+    Builders name all of them, and may leave them out.
+    """
+
+
 class LabelError(InputError):
     """A mask, or the label of a record, breaks the label contract.
 

@@ -1,52 +1,73 @@
 """Image and mask files, read by Pillow: EXIF orientation, palettes, 16 bits."""
 
+import functools
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from absl import logging
+from PIL import Image, ImageOps
 
 from deeplab_tf.data.labels import heuristics
+from deeplab_tf.data.open_image import MAX_PIXELS, list_left_out, open_image
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import InputError, LabelError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 def read_image(path: Path) -> np.ndarray:
     """An image as RGB, uint8 `[H, W, 3]`, turned as its EXIF orientation says.
 
+    Warns of what is not taken of it, as transparency.
+
     Raises:
-        InputError: There is no such file, or it is no image.
+        InputError: There is no such file, it is damaged, or it has no colors.
     """
-    return to_array(_open(path), path)
+    return to_array(open_image(path), path)
 
 
 def to_array(image: Image.Image, path: Path = Path("image")) -> np.ndarray:
     """A Pillow image as RGB, uint8 `[H, W, 3]`, turned as its EXIF orientation says.
 
+    Warns of what is not taken of it, as transparency.
+
     Raises:
         InputError: Its values have no meaning as colors; names `path`.
     """
+    for what in list_left_out(path, image):
+        _warn_once(path, what)
     return np.asarray(_rgb(path, ImageOps.exif_transpose(image)))
 
 
-def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
+def encode_image(
+    path: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    tell: Callable[[str], object] | None = None,
+) -> tuple[bytes, str, tuple[int, int]]:
     """An image as a record holds it.
 
     JPEG and PNG files of 8 bits, gray or RGB, keep their bytes; what TensorFlow would
     read otherwise than the eye (turned by EXIF, CMYK, transparent, 16 bits, another
     format) becomes an RGB PNG.
 
+    Args:
+        path: Its file.
+        max_pixels: Larger ones are refused.
+        tell: Called with what is not taken of it; by default a warning tells it.
+
     Returns:
         The bytes, "jpeg" or "png", and (height, width).
 
     Raises:
-        InputError: There is no such file, or it is no image.
+        DamagedFile: There is no such file, it is damaged, or it is no image.
+        InputError: It is too large, or has no colors.
     """
-    image = _open(path)
+    image = open_image(path, max_pixels=max_pixels)
+    for what in list_left_out(path, image):
+        (tell or functools.partial(_warn_once, path))(what)
     upright = not is_exif_rotated(image)
     name = str(image.format).lower()
     plain = image.mode in ("RGB", "L") and "transparency" not in image.info
@@ -58,14 +79,14 @@ def encode_image(path: Path) -> tuple[bytes, str, tuple[int, int]]:
     return encoded, name, (image.height, image.width)
 
 
-def read_mask(path: Path) -> np.ndarray:
+def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Class ids `[H, W]`, uint8 or uint16: palette indices, or gray values.
 
     Raises:
-        InputError: There is no such file, or it is damaged.
+        InputError: As of `open_mask`.
         LabelError: It does not hold one id a pixel.
     """
-    mask = open_mask(path)
+    mask = open_mask(path, max_pixels=max_pixels)
     if mask.mode == "LA" and mask.getextrema()[1] == (255, 255):
         mask = mask.getchannel("L")
     if mask.mode in ("1", "L", "P"):
@@ -85,14 +106,15 @@ def read_mask(path: Path) -> np.ndarray:
     )
 
 
-def open_mask(path: Path) -> Image.Image:
+def open_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """A mask's file, still as it is; JPEG is refused, and so is what EXIF turns.
 
     Raises:
-        InputError: There is no such file, or it is damaged.
+        DamagedFile: There is no such file, it is damaged, or it is no image.
+        InputError: It is too large, or has more than one page.
         LabelError: It cannot hold ids.
     """
-    mask = _open(path)
+    mask = open_image(path, max_pixels=max_pixels)
     if mask.format == "JPEG":
         _refuse_photograph(path, np.asarray(mask.convert("RGB")))
         raise LabelError(
@@ -152,33 +174,9 @@ def png(array: np.ndarray, palette: tuple[Color, ...] = ()) -> bytes:
     return stream.getvalue()
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Image files below a folder, sorted.
-
-    Raises:
-        InputError: There is no such folder, or it has none.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    paths = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
-    if not paths:
-        raise InputError(f"{folder}: no images ({', '.join(SUFFIXES)})")
-    return sorted(paths)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with path.open("rb") as file:
-            image = Image.open(file)
-            image.load()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnidentifiedImageError:
-        what = "not an image" if path.stat().st_size else "an empty file"
-        raise InputError(f"{path}: {what}") from None
-    except _DAMAGE as error:
-        raise InputError(f"{path}: a damaged image ({error})") from None
-    return image
+@functools.lru_cache  # A command may read a file twice.
+def _warn_once(path: Path, what: str) -> None:
+    logging.warning("%s: %s", path, what)
 
 
 def _spread(path: Path, mask: Image.Image) -> int:
