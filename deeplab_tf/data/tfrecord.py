@@ -1,5 +1,6 @@
 """TFRecord files: the official Example schema and shard names, both ways."""
 
+import itertools
 import re
 import struct
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from deeplab_tf.data import image_folders
 from deeplab_tf.data.tfrecord_writer import UNFINISHED, Record, shard_name, write_shards
 from deeplab_tf.errors import InputError
 
@@ -125,9 +127,15 @@ def _missing(matches: list[re.Match[str]], count: int) -> str:
 
 
 def _hint(folder: str) -> str:
-    if not (Path(folder) / UNFINISHED).is_dir():
+    if (Path(folder) / UNFINISHED).is_dir():
+        return "; a build was cut short there: run its command again"
+    files = itertools.chain(Path(folder).glob("*"), Path(folder).glob("*/*"))
+    if not any(map(image_folders.is_image, files)):
         return ""
-    return "; a build was cut short there: run its command again"
+    return (
+        ", but images: build_folder_data.py makes records of them (--image_dir, "
+        "--label_dir), and --dataset_dir is its --output_dir"
+    )
 
 
 def count(path: str) -> int:

@@ -11,11 +11,12 @@ from absl import logging
 from deeplab_tf import console
 from deeplab_tf.config import VisConfig
 from deeplab_tf.crf import engines
-from deeplab_tf.data import image_files
+from deeplab_tf.data import image_files, image_folders
+from deeplab_tf.data.open_image import summarize_damage
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import DamagedFile, FlagError, InputError
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
 from deeplab_tf.prediction.predictions import Prediction
@@ -93,16 +94,22 @@ def _files(image: str) -> list[tuple[str, Path]]:
         raise InputError(f"--image={image}: no such file or folder")
     folder, paths = path, [path]
     if path.is_dir():
-        paths = image_files.find_images(path)
+        paths = image_folders.find_images(path)
     else:
         folder = path.parent
     named: dict[str, Path] = {}
+    damaged: list[str] = []
     for each in paths:
-        image_files.read_image(each)  # Raises before the first picture is drawn.
+        try:
+            image_files.read_image(each)  # Raises before the first picture is drawn.
+        except DamagedFile as error:
+            damaged.append(str(error))
         name = each.relative_to(folder).with_suffix("").as_posix()
         if name in named:
             raise InputError(f"{each} and {named[name]}: two images of one name")
         named[name] = each
+    if damaged:
+        raise InputError(summarize_damage(damaged))
     return list(named.items())
 
 

@@ -207,15 +207,3 @@ def test_a_truncated_image_is_named(photo, tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"a\.jpg: a damaged image"):
         image_files.encode_image(path)
-
-
-def test_images_are_found_by_any_suffix_in_any_case(photo, tmp_path):
-    (tmp_path / "deep").mkdir()
-    for name in ("b.PNG", "a.jpeg", "deep/c.JPG"):
-        save(photo, tmp_path / name)
-    (tmp_path / "notes.txt").write_text("none")
-    found = [
-        path.relative_to(tmp_path).as_posix()
-        for path in image_files.find_images(tmp_path)
-    ]
-    assert found == ["a.jpeg", "b.PNG", "deep/c.JPG"]

@@ -180,3 +180,35 @@ def test_the_official_bugs_come_back_when_asked(run, shapes, tmp_path):
     wide = ResizeConfig(min_resize_value=65, keep_aspect_ratio=False)
     assert compatibility.resize(wide).keep_aspect_ratio
     assert not CompatibilityConfig().resize(wide).keep_aspect_ratio
+
+
+def test_all_damaged_images_of_a_folder_are_named(run, tmp_path):
+    """Before the first picture is drawn, and not one at a time."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (8, 6)).save(photos / name)
+    (photos / "a.png").write_bytes(b"")
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:-4])
+    said = r"2 files cannot be read: .*a\.png: an empty file; .*c\.png: a damaged image"
+    with pytest.raises(InputError, match=said):
+        visualize(config(run, tmp_path / "pictures", image=str(photos)))
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_folders_that_are_links_are_drawn_and_hidden_files_are_not(
+    run, tmp_path, caplog
+):
+    for path in ("photos/a.png", "photos/._a.png", "store/b.png", "photos/.x/c.png"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / path)
+    (tmp_path / "photos/more").symlink_to("../store")
+    given = {"image": str(tmp_path / "photos"), "also_save_raw_predictions": False}
+    for _ in range(2):  # What the first one draws is nothing for the second.
+        visualize(config(run, tmp_path / "photos/out", **given))
+    drawn = tmp_path / "photos/out/segmentation_results"
+    assert [name for name in files(drawn) if name.endswith("_overlay.png")] == [
+        "a_overlay.png",
+        "more/b_overlay.png",
+    ]
+    assert "passed over 2 images that are hidden or of the system" in caplog.text
