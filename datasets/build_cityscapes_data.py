@@ -16,6 +16,7 @@ from typing import Literal
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag, require_given
 from deeplab_tf.data import image_files
+from deeplab_tf.data.image_folders import match_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.dataset_builders import FileSource, Pair, published
@@ -98,7 +99,7 @@ def _pairs(
     config: CityscapesConfig, split: str, annotations: str, folder: str
 ) -> Iterator[Pair]:
     root = Path(config.cityscapes_root)
-    images = sorted((root / "leftImg8bit" / folder).glob(f"*/*{_IMAGE}"))
+    images = match_files(root / "leftImg8bit" / folder, f"*/*{_IMAGE}").values()
     if not images:
         raise InputError(
             f"--cityscapes_root={root}: no images leftImg8bit/{folder}/*/*{_IMAGE}, of "

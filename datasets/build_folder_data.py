@@ -13,14 +13,16 @@ whose * stand for the same.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config import remedies
-from deeplab_tf.config.fields import flag, require_positive
+from deeplab_tf.config.fields import flag, require_positive, text
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
@@ -67,17 +69,21 @@ class FolderConfig:
     )
     train_list: str | None = flag("File of the stems to train on, one a line.", None)
     val_list: str | None = flag("File of the stems to test on.", None)
-    val_fraction: float = flag("Share to test on, without lists.", 0.2)
+    val_fraction: float = flag(
+        "Share to test on, without lists; 0 trains on everything.", 0.2
+    )
     seed: int = flag("Of that choice.", 0)
     label_map: tuple[str, ...] = flag("Ids to change, as 255:1,7:0.", ())
     reduce_zero_label: bool = flag(
         "Ids 1, 2, ... become 0, 1, ..., and 0 the ignore label.", False
     )
     shards: int = flag("Files a split.", 4)
+    images: dataset_builders.ImagesConfig = dataset_builders.ImagesConfig()
     parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
         _check_given(self)
+        _check_chance(self)
         if not (self.class_names or self.num_classes or self.has_class_names):
             raise FlagError(
                 "--class_names is missing: the names of the classes from id 0, as "
@@ -90,8 +96,12 @@ class FolderConfig:
                 "names; the ignore label is not counted"
             )
         require_positive(self, "shards", "num_classes")
-        if not 0 < self.val_fraction < 1:
-            raise FlagError(f"--val_fraction={self.val_fraction}: a share, as 0.2")
+        if not 0 <= self.val_fraction < 1:
+            raise FlagError(
+                f"--val_fraction={self.val_fraction}: a share below 1, as 0.2; 0 "
+                "trains on everything"
+            )
+        _ = self.label_table  # Raises where it cannot be meant.
 
     @property
     def has_class_names(self) -> bool:
@@ -102,6 +112,25 @@ class FolderConfig:
     def folders(self) -> tuple[Path, Path]:
         """Of images, and of masks."""
         return Path(self.image_dir or ""), Path(self.label_dir or "")
+
+    @property
+    def label_table(self) -> np.ndarray | None:
+        """Id in the masks -> id in the records; None where they are the same."""
+        changes = {}
+        if self.reduce_zero_label:
+            changes = {0: self.ignore_label} | {i + 1: i for i in range(255)}
+            changes[self.ignore_label] = self.ignore_label
+        mapped: set[int] = set()
+        for item in self.label_map:
+            old, new = _change(item)
+            if old in mapped and changes[old] != new:
+                raise FlagError(
+                    f"--label_map={text(self.label_map)}: old id {old} twice; give it "
+                    "once"
+                )
+            mapped.add(old)
+            changes[old] = new
+        return contract.id_table(changes) if changes else None
 
     @property
     def splitter(self) -> Splitter:
@@ -117,6 +146,19 @@ class FolderConfig:
         )
 
 
+def _change(item: str) -> tuple[int, int]:
+    """An item of `--label_map`: old id and new."""
+    try:
+        old, new = map(int, item.split(":"))
+    except ValueError:
+        raise FlagError(f"--label_map={item}: as 255:1, old id and new") from None
+    if not (0 <= old < 65536 and 0 <= new < 256):
+        raise FlagError(
+            f"--label_map={item}: ids are 0 to 255 in records, and below 65536 in masks"
+        )
+    return old, new
+
+
 def _exclude(config: FolderConfig, given: str, others: Sequence[str]) -> None:
     for name in others:
         if getattr(config, name):
@@ -124,7 +166,7 @@ def _exclude(config: FolderConfig, given: str, others: Sequence[str]) -> None:
 
 
 def _check_given(config: FolderConfig) -> None:
-    """Raises where a flag is missing, or two contradict each other."""
+    """Raises where a flag is missing, has no effect, or two contradict each other."""
     needed = ["image_dir", "label_dir", "output_dir"]
     if config.coco_annotations:
         needed.remove("label_dir")
@@ -140,6 +182,25 @@ def _check_given(config: FolderConfig) -> None:
             raise FlagError(f"--{one} and --{other} go together")
     if len(config.coco_annotations) > 2:
         raise FlagError("--coco_annotations: one file, or two, to train and to test on")
+
+
+def _check_chance(config: FolderConfig) -> None:
+    """Raises where nothing is left to chance, and a flag says how it should be."""
+    deciding = {
+        "train_list": bool(config.train_list),
+        "split_by_folder": bool(config.split_by_folder),
+        "coco_annotations": len(config.coco_annotations) == 2,
+    }
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in ("val_fraction", "seed") or value == field.default:
+            continue
+        for name, decides in deciding.items():
+            if decides:
+                raise FlagError(
+                    f"--{field.name}={value} has no effect: --{name} says what to test "
+                    "on; leave one of them out"
+                )
 
 
 def build(config: FolderConfig) -> None:
@@ -158,11 +219,17 @@ def build(config: FolderConfig) -> None:
         table = color_table.read_color_table(
             Path(config.color_table), config.ignore_label
         )
-        table = table.reorder(names or table.classes)
+        table = dataclasses.replace(
+            table.reorder(names or table.classes), max_pixels=config.images.max_pixels
+        )
         names, palette = table.classes, table.palette
         splits = _mask_sources(config, table)
     else:
-        splits = _mask_sources(config, image_files.read_mask)
+        reader = functools.partial(
+            image_files.read_mask, max_pixels=config.images.max_pixels
+        )
+        splits = _mask_sources(config, reader)
+    _check_classes(config, names)
     spec = DatasetSpec(
         name=config.name,
         classes=names,
@@ -177,7 +244,36 @@ def build(config: FolderConfig) -> None:
         shards=config.shards,
         parallel=config.parallel,
         remedies=remedies.FOLDER,
+        images=config.images,
     )
+
+
+def _check_classes(config: FolderConfig, names: Sequence[str]) -> None:
+    """Raises, or tells, where the number of classes means something else than given."""
+    count, ignored = len(names), config.ignore_label
+    if config.num_classes not in (None, count):
+        raise FlagError(
+            f"--num_classes={config.num_classes}, but there are {count} classes, "
+            f"{contract.list_first(names)}; the ignore label is not counted"
+        )
+    if config.color_table and config.reduce_zero_label:
+        raise FlagError(
+            "--color_table and --reduce_zero_label: names would move to other ids; "
+            "name the color ignore in the table"
+        )
+    if ignored <= count and config.reduce_zero_label:
+        raise FlagError(
+            f"--reduce_zero_label --ignore_label={ignored}: ids 1 to {count} of the "
+            f"masks become classes 0 to {count - 1}, and {ignored} is one of these; "
+            "leave --ignore_label out"
+        )
+    if ignored < count:
+        logging.warning(
+            'class %d, "%s", is ignored: --ignore_label=%d',
+            ignored,
+            names[ignored],
+            ignored,
+        )
 
 
 def class_names(config: FolderConfig) -> tuple[str, ...]:
@@ -209,9 +305,13 @@ def _mask_sources(
         )
     else:
         splits = config.splitter.split_folders(photos, masks)
-    table = _label_table(config)
     return {
-        split: FileSource(pairs=pairs, read_mask=reader, table=table)
+        split: FileSource(
+            pairs=pairs,
+            read_mask=reader,
+            table=config.label_table,
+            max_pixels=config.images.max_pixels,
+        )
         for split, pairs in splits.items()
     }
 
@@ -236,29 +336,11 @@ def _coco_sources(
             pairs=pairs,
             classes=classes[0],
             ignore_label=config.ignore_label,
+            max_pixels=config.images.max_pixels,
         )
         for split, (file, pairs) in by_split.items()
     }
     return sources, classes[0].names
-
-
-def _label_table(config: FolderConfig) -> np.ndarray | None:
-    changes = {}
-    if config.reduce_zero_label:
-        changes = {0: config.ignore_label} | {i + 1: i for i in range(255)}
-        changes[config.ignore_label] = config.ignore_label
-    for item in config.label_map:
-        try:
-            old, new = map(int, item.split(":"))
-        except ValueError:
-            raise FlagError(f"--label_map={item}: as 255:1, old id and new") from None
-        if not (0 <= old < 65536 and 0 <= new < 256):
-            raise FlagError(
-                f"--label_map={item}: ids are 0 to 255 in records, and below 65536 in "
-                "masks"
-            )
-        changes[old] = new
-    return contract.id_table(changes) if changes else None
 
 
 if __name__ == "__main__":

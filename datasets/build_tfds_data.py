@@ -34,6 +34,7 @@ class BuildTfdsConfig:
     )
     shards: int = flag("Files a split.", 4)
     tfds: TfdsConfig = TfdsConfig()
+    images: dataset_builders.ImagesConfig = dataset_builders.ImagesConfig()
     parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
@@ -70,7 +71,9 @@ def build(config: BuildTfdsConfig) -> None:
     data = open_prepared(plain, config.dataset_dir, config.tfds)
     wanted = config.wanted or {split: split for split in data.spec.split_sizes}
     splits = {
-        name: TfdsSource(records=open_split(data, split))
+        name: TfdsSource(
+            records=open_split(data, split), max_pixels=config.images.max_pixels
+        )
         for name, split in wanted.items()
     }
     name = config.name or re.split("[/:]", plain)[0]
@@ -82,6 +85,7 @@ def build(config: BuildTfdsConfig) -> None:
         shards=config.shards,
         parallel=config.parallel,
         remedies=remedies.TFDS,
+        images=config.images,
     )
 
 

@@ -16,6 +16,7 @@ from absl import logging
 
 from deeplab_tf import cli, dataset_builders, download
 from deeplab_tf.config.fields import flag
+from deeplab_tf.data.image_folders import match_files
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.dataset_builders import FileSource, archives, matlab, published
 from deeplab_tf.errors import InputError
@@ -75,7 +76,7 @@ def _download(config: Voc2012Config) -> None:
 
 
 def _read_lists(folder: Path) -> dict[str, list[str]]:
-    lists = sorted(folder.glob("*.txt"))
+    lists = list(match_files(folder, "*.txt").values())
     if not lists:
         raise InputError(f"--list_folder={folder}: no lists (*.txt)")
     return {path.stem: published.read_stems(path) for path in lists}
@@ -96,10 +97,10 @@ def _stems_of_sbd(sbd: Path) -> list[str]:
     lists = [sbd / f"{split}.txt" for split in _SPLITS_OF_SBD]
     if all(path.is_file() for path in lists):
         return [stem for path in lists for stem in published.read_stems(path)]
-    masks = [*(sbd / "cls").glob("*.mat"), *sbd.glob("*.png")]
+    masks = [*match_files(sbd, "cls/*.mat"), *match_files(sbd, "*.png")]
     if not masks:
         raise InputError(f"--sbd_dir={sbd}: neither cls/*.mat nor *.png are there")
-    return [path.stem for path in masks]
+    return [stem for (stem,) in masks]
 
 
 def _source(

@@ -16,6 +16,7 @@ from absl import logging
 from deeplab_tf import cli, console
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data import image_files
+from deeplab_tf.data.image_folders import match_files
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, write_whole
 
@@ -38,7 +39,7 @@ def convert(config: ColormapConfig) -> None:
         InputError: No masks, or one that is in colors, damaged, or of ids above 255.
     """
     source = Path(config.original_gt_folder)
-    masks = sorted(source.glob(f"*.{config.segmentation_format}"))
+    masks = list(match_files(source, f"*.{config.segmentation_format}").values())
     if not masks:
         raise InputError(
             f"--original_gt_folder={source}: no masks *.{config.segmentation_format}"

@@ -4,7 +4,9 @@ Each case is a row of docs/errors.md, which is compared with what is said here.
 """
 
 import dataclasses
+import io
 import json
+import math
 import re
 import shutil
 import sys
@@ -16,6 +18,8 @@ from PIL import Image
 from deeplab_tf import cli, commands
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
+from deeplab_tf.dataset_builders import coco
+from tests.data.test_open_image import as_tiff
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 
@@ -199,6 +203,72 @@ def _(folder):
     return build()
 
 
+def other_file(folder, data, name):
+    """Puts bytes in the place of photo_1, as photos/photo_1.png."""
+    for path in (folder / name).parent.glob("photo_1.*"):
+        path.unlink()
+    (folder / name).write_bytes(data)
+
+
+@case("A photograph with a flipped bit")
+def _(folder):
+    png = bytearray(image_files.png(np.zeros((8, 10, 3), np.uint8)))
+    png[png.index(b"IDAT") + 8] ^= 1
+    other_file(folder, bytes(png), "photos/photo_1.png")
+    return build()
+
+
+@case("Several damaged files")
+def _(folder):
+    (folder / "photos/photo_1.jpg").write_bytes(b"")
+    mask = folder / "masks/photo_2.png"
+    mask.write_bytes(mask.read_bytes()[:-1])
+    return build(*lists(folder))
+
+
+def lists(folder, train=("photo_1", "photo_2", "photo_3"), val=("photo_0",)):
+    for name, stems in (("train", train), ("val", val)):
+        (folder / f"{name}.txt").write_text("\n".join(stems))
+    return ["--train_list=train.txt", "--val_list=val.txt"]
+
+
+@case("A mask of several pages")
+def _(folder):
+    page, stream = Image.fromarray(np.zeros((8, 10), np.uint8)), io.BytesIO()
+    page.save(stream, "TIFF", save_all=True, append_images=[page])
+    other_file(folder, stream.getvalue(), "masks/photo_1.tif")
+    return build()
+
+
+@case("A photograph of more bands than colors")
+def _(folder):
+    tiff = as_tiff(np.zeros((8, 10, 4), np.uint8), meaning=1)
+    other_file(folder, tiff, "photos/photo_1.tif")
+    return build()
+
+
+@case("A photograph whose transparency may be near infrared")
+def _(folder):
+    varied = np.random.default_rng(0).integers(0, 256, (8, 10, 4)).astype(np.uint8)
+    other_file(folder, image_files.png(varied), "photos/photo_1.png")
+    return build()
+
+
+@case("A photograph of floating point values")
+def _(folder):
+    tiff = as_tiff(np.zeros((8, 10, 3), np.float32), meaning=2, number_kind=3)
+    other_file(folder, tiff, "photos/photo_1.tif")
+    return build()
+
+
+@case("A huge photograph")
+def _(folder):
+    stream = io.BytesIO()
+    Image.new("1", (14000, 13000)).save(stream, "PNG", compress_level=1)
+    other_file(folder, stream.getvalue(), "photos/photo_1.png")
+    return build()
+
+
 @case("A class count that includes the ignore label")
 def _(folder):
     return build("--num_classes=3")
@@ -261,6 +331,78 @@ def _(folder):
     return build("--train_list=train.txt", "--val_list=val.txt")
 
 
+@case("A name that is listed twice")
+def _(folder):
+    return build(*lists(folder, train=("photo_1", "photo_2", "photo_1")))
+
+
+@case("A name that two photographs have")
+def _(folder):
+    shutil.copy(folder / "photos/photo_1.jpg", folder / "photos/photo_1.png")
+    return build(*lists(folder))
+
+
+@case("Names in a list with suffixes")
+def _(folder):
+    return build(*lists(folder, train=("photo_1.jpg",)))
+
+
+@case("Photographs and masks in one folder")
+def _(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(folder / "photos" / f"{path.stem}_mask.png")
+    return build("--label_dir=photos")
+
+
+@case("A share to test on beside lists")
+def _(folder):
+    return build(*lists(folder), "--val_fraction=0.3")
+
+
+@case("An id that is changed twice")
+def _(folder):
+    return build("--label_map=1:0,1:2")
+
+
+@case("An ignored id that masks from 1 have as a class")
+def _(folder):
+    return build("--reduce_zero_label", "--ignore_label=0")
+
+
+@case("Colors of four numbers in a table")
+def _(folder):
+    (folder / "colors.txt").write_text("128 64 128 255 road\n0 0 0 255 car\n")
+    return build("--color_table=colors.txt", "--class_names=")
+
+
+def annotate(folder, segmentation, file_name="photo_0.jpg"):
+    """Writes one object of COCO; gives what builds it."""
+    facts = {
+        "categories": [{"id": 3, "name": "cat"}],
+        "images": [
+            {"id": 1, "file_name": file_name, "height": 8, "width": 10},
+            {"id": 2, "file_name": "photo_1.jpg", "height": 8, "width": 10},
+        ],
+        "annotations": [
+            {"id": 50, "image_id": 1, "category_id": 3, "segmentation": segmentation}
+        ],
+    }
+    (folder / "instances.json").write_text(json.dumps(facts))
+    coco.read_annotations.cache_clear()
+    return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
+
+
+@case("An object of COCO with a coordinate that is no number")
+def _(folder):
+    pytest.importorskip("pycocotools")
+    return annotate(folder, [[1, 1, math.nan, 2, 3, 3]])
+
+
+@case("A photograph of COCO outside of its folder")
+def _(folder):
+    return annotate(folder, [[1, 1, 4, 1, 4, 4]], file_name="../photo_0.jpg")
+
+
 @case("An object of COCO without an outline")
 def _(folder):
     pytest.importorskip("pycocotools")
@@ -292,6 +434,11 @@ def _(folder):
 @case("A data set folder that is not there")
 def _(folder):
     return train("--dataset_dir=recrods")
+
+
+@case("Photographs where records are needed")
+def _(folder):
+    return train("--dataset_dir=photos")
 
 
 @case("A split that is not there")

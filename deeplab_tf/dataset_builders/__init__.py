@@ -6,6 +6,8 @@ loaded by `tfds_source` alone: it would cost each process three seconds of its s
 """
 
 from deeplab_tf.dataset_builders.build import build
+from deeplab_tf.dataset_builders.images_config import ImagesConfig
+from deeplab_tf.dataset_builders.pairing import pairs_by_stem
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
 from deeplab_tf.dataset_builders.sources import (
     FileSource,
@@ -13,12 +15,12 @@ from deeplab_tf.dataset_builders.sources import (
     Pair,
     Sample,
     SampleSource,
-    pairs_by_stem,
     read_list,
 )
 
 __all__ = [
     "FileSource",
+    "ImagesConfig",
     "MaskReader",
     "Pair",
     "ParallelConfig",

@@ -5,6 +5,7 @@ output folder only once all masks were found right and all shards are written; a
 that was killed goes on where it was.
 """
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -18,7 +19,8 @@ from deeplab_tf.config.remedies import PUBLISHED
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.tfrecord_writer import shard_split
-from deeplab_tf.dataset_builders import dataset_json, workers
+from deeplab_tf.dataset_builders import dataset_json, left_out, workers
+from deeplab_tf.dataset_builders.images_config import ImagesConfig
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
 from deeplab_tf.dataset_builders.resume import staged_build
 from deeplab_tf.dataset_builders.shard import ShardWriter, plan_shards
@@ -35,6 +37,7 @@ def build(
     shards: int = 4,
     parallel: ParallelConfig = ParallelConfig(),
     remedies: Remedies = PUBLISHED,
+    images: ImagesConfig | None = None,
 ) -> DatasetSpec:
     """Writes the shards of each split and `dataset.json`.
 
@@ -45,6 +48,7 @@ def build(
         shards: Files a split.
         parallel: In how many processes, or by Beam; the records are the same.
         remedies: What to do about masks that break the label contract, by kind.
+        images: What to do about damaged and large ones; None where nobody is asked.
 
     Returns:
         The data set as `dataset.json` describes it.
@@ -61,7 +65,7 @@ def build(
         for split, source in splits.items()
     }
     planned = [shard for some in plan.values() for shard in some]
-    with staged_build(folder, _fingerprint(splits, spec, shards)) as staged:
+    with staged_build(folder, _fingerprint(splits, spec, shards, images)) as staged:
         others = _spec_of_other_splits(folder, spec, splits)
         finished = set(staged.finished_shards(planned))
         if finished:
@@ -72,18 +76,26 @@ def build(
                 len(planned),
             )
         writer = ShardWriter(
-            splits=splits, spec=spec, folder=staged.folder, remedies=remedies
+            splits=splits,
+            spec=spec,
+            folder=staged.folder,
+            remedies=remedies,
+            images=images or ImagesConfig(),
         )
         missing = [shard for shard in planned if shard not in finished]
         workers.write_shards(
             writer, missing, parallel, finished=sum(map(len, finished))
         )
-        spec = dataset_json.describe(writer, plan)
+        summaries = dataset_json.load_summaries(writer, plan)
+        left_out.check_damaged(summaries, skip=images.skip_damaged if images else None)
+        spec = dataset_json.describe(writer, plan, summaries)
+        left_out.tell_remarks(folder, summaries)
         if others:
             spec = dataset_json.merge_splits(spec, others)
         staged.publish(spec)
-    for split, source in splits.items():
-        logging.info("%s: %d images of %s", folder, len(source), split)
+        left_out.save_lists(folder, summaries)
+    for split in splits:
+        logging.info("%s: %d images of %s", folder, spec.split_sizes[split], split)
     return spec
 
 
@@ -147,7 +159,10 @@ def _describes(spec: DatasetSpec | None, split: str, shard: str) -> bool:
 
 
 def _fingerprint(
-    splits: Mapping[str, SampleSource], spec: DatasetSpec, shards: int
+    splits: Mapping[str, SampleSource],
+    spec: DatasetSpec,
+    shards: int,
+    images: ImagesConfig | None,
 ) -> str:
     """Changes with whatever the bytes of the records follow from."""
     facts = (
@@ -156,6 +171,7 @@ def _fingerprint(
         PIL.__version__,  # It compresses the masks.
         spec.to_json(),
         shards,
+        dataclasses.asdict(images or ImagesConfig()),
         {split: (len(source), source.identity()) for split, source in splits.items()},
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

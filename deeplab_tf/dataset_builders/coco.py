@@ -5,23 +5,33 @@ of two equal ones the later in the file. Crowds (`iscrowd`), which are drawn loo
 around many objects, count nowhere but where an object lies over them.
 """
 
+import collections
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from deeplab_tf.data import image_files
-from deeplab_tf.dataset_builders.sources import Pair, Sample
+from deeplab_tf.data.labels import contract
+from deeplab_tf.data.open_image import MAX_PIXELS
+from deeplab_tf.dataset_builders.sources import (
+    Pair,
+    Sample,
+    check_record_names,
+    record_name,
+)
 from deeplab_tf.errors import FlagError, InputError
 
 Json = dict[str, Any]
 Size = tuple[int, int]  # Height, width.
+_FAR = 16  # Sides of an image, beyond which no outline is meant to go.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +57,7 @@ class CocoSource:
         classes: What its categories mean.
         ignore_label: Of crowds.
         table: None: masks are drawn with the ids of the records.
+        max_pixels: Larger images are refused.
     """
 
     file: Path
@@ -54,27 +65,37 @@ class CocoSource:
     classes: CategoryMap
     ignore_label: int = 255
     table: np.ndarray | None = None
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        check_record_names(self.pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def samples(self, start: int, stop: int) -> Iterator[Sample]:
-        """Yields samples `start` to `stop - 1`.
-
-        Raises:
-            InputError: An image is missing or damaged, or an object is not drawn.
-        """
+        """See `SampleSource`; raises an InputError where an object is not drawn."""
         annotations = read_annotations(self.file)
         for pair in self.pairs[start:stop]:
-            encoded, image_format, size = image_files.encode_image(pair.image)
             facts = annotations.images[pair.name]
+            origin = f"{self.file} image {facts['id']} ({facts['file_name']})"
+            told: list[str] = []
+            encoded, image_format, size = image_files.encode_image(
+                pair.image, max_pixels=self.max_pixels, tell=told.append
+            )
+            remarks = [(what, str(pair.image)) for what in told]
+            objects = annotations.objects.get(facts["id"], ())
+            drawn = int(facts["height"]), int(facts["width"])
+            # Before anything is drawn, which may be of any size.
+            contract.check_size(Path(origin), np.broadcast_to(0, drawn), size)
             yield Sample(
-                name=pair.name.replace("/", "_"),
+                name=record_name(pair),
                 image=encoded,
                 image_format=image_format,
                 size=size,
-                label=self._draw_mask(annotations.objects.get(facts["id"], ()), facts),
-                origin=f"{self.file} image {facts['id']} ({facts['file_name']})",
+                label=self._draw_mask(objects, facts, remarks),
+                origin=origin,
+                remarks=remarks,
             )
 
     def identity(self) -> str:
@@ -87,15 +108,23 @@ class CocoSource:
             sha256.update(repr(facts).encode())
         return sha256.hexdigest()
 
-    def _draw_mask(self, objects: Sequence[Json], facts: Json) -> np.ndarray:
+    def _draw_mask(
+        self, objects: Sequence[Json], facts: Json, remarks: list[tuple[str, str]]
+    ) -> np.ndarray:
+        """The mask of an image; adds what draws nothing to the remarks."""
         size = int(facts["height"]), int(facts["width"])
         mask = np.zeros(size, np.uint8)
         for is_crowd in (1, 0):
             some = [one for one in objects if bool(one.get("iscrowd")) == is_crowd]
             # Drawn twice: hundreds of objects of a large photograph fill the memory.
-            for one in sorted(some, key=lambda one: -self._rasterize(one, size).sum()):
-                own = self.classes.ids[one["category_id"]]
-                mask[self._rasterize(one, size)] = (
+            areas = [int(self._rasterize(one, size).sum()) for one in some]
+            for one, area in zip(some, areas, strict=True):
+                if what := _describe_loss(one["segmentation"], size, area):
+                    name = f"annotation {one.get('id')} ({facts['file_name']})"
+                    remarks.append((f"{self.file}: objects that {what}", name))
+            for i in sorted(range(len(some)), key=lambda i: -areas[i]):
+                own = self.classes.ids[some[i]["category_id"]]
+                mask[self._rasterize(some[i], size)] = (
                     self.ignore_label if is_crowd else own
                 )
         return mask
@@ -113,11 +142,13 @@ class Annotations:
         categories: Id -> name, by order of id.
         images: By name: the file's, without suffix.
         objects: Annotations of each image, by its id, in the file's order.
+        repeated: Ids that several annotations have.
     """
 
     categories: Mapping[int, str]
     images: Mapping[str, Json]
     objects: Mapping[int, Sequence[Json]]
+    repeated: Sequence[int] = ()
 
 
 @functools.lru_cache(maxsize=2)  # Of training and validation, once a process.
@@ -126,22 +157,27 @@ def read_annotations(file: Path) -> Annotations:
 
     Raises:
         InputError: No such file, or not one of objects, or two of its things have one
-            id.
+            id, or an image is not below a folder of images.
     """
     try:
         facts = json.loads(file.read_bytes())
         by_id = _by_id(file, "categories", facts["categories"])
         categories = {int(id_): str(by_id[id_]["name"]) for id_ in sorted(by_id)}
         known = _by_id(file, "images", facts["images"])
-        photos = {_stem(one["file_name"]): one for one in facts["images"]}
-        if len(photos) < len(known):
-            raise InputError(f"{file}: two images have one name")
+        photos: dict[str, Json] = {}
         for one in facts["images"]:
             _check_image(file, one)
+            other = photos.setdefault(_stem(one["file_name"]), one)
+            if other is not one:
+                raise InputError(
+                    f"{file}: images {other['id']} and {one['id']} have one name, "
+                    f"{other['file_name']} and {one['file_name']}; rename one"
+                )
         objects: dict[int, list[Json]] = {}
         for one in facts["annotations"]:
             _check_object(file, one, categories, known)
             objects.setdefault(one["image_id"], []).append(one)
+        ids = collections.Counter(one.get("id") for one in facts["annotations"])
     except FileNotFoundError:
         raise InputError(f"--coco_annotations={file}: no such file") from None
     except InputError:
@@ -150,7 +186,12 @@ def read_annotations(file: Path) -> Annotations:
         raise InputError(f"{file}: {error} is missing; not COCO's objects") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: not COCO's objects ({error})") from None
-    return Annotations(categories=categories, images=photos, objects=objects)
+    return Annotations(
+        categories=categories,
+        images=photos,
+        objects=objects,
+        repeated=[id_ for id_, count in ids.items() if id_ is not None and count > 1],
+    )
 
 
 def choose_classes(
@@ -186,6 +227,13 @@ def choose_classes(
             )
     ids = dict.fromkeys(annotations.categories, 0)
     ids |= {by_name[name]: i for i, name in enumerate(names[1:], 1)}
+    if annotations.repeated:
+        logging.warning(
+            "%s: %d ids are of several annotations, as %s; all of these are drawn",
+            file,
+            len(annotations.repeated),
+            annotations.repeated[0],
+        )
     if left := [name for name, number in by_name.items() if not ids[number]]:
         logging.info("%s: categories that are %s: %s", file, names[0], ", ".join(left))
     return CategoryMap(names=names, ids=ids)
@@ -251,6 +299,12 @@ def _check_image(file: Path, one: Json) -> None:
             raise InputError(
                 f"{file}: image {one['id']} ({one['file_name']}) has no {side}"
             )
+    for path in (PurePosixPath(one["file_name"]), PureWindowsPath(one["file_name"])):
+        if path.anchor or ".." in path.parts:
+            raise InputError(
+                f"{file}: image {one['id']} has the file_name {one['file_name']}, "
+                "which leaves the folder of images; a path below it is needed"
+            )
 
 
 def _check_object(
@@ -275,8 +329,26 @@ def _fill_polygons(polygons: list[list[float]], size: Size) -> np.ndarray:
         if len(polygon) < 6 or len(polygon) % 2:
             raise ValueError(f"a polygon of {len(polygon)} numbers; x, y, x, y, x, y")
     points = [[float(value) for value in polygon] for polygon in polygons]
+    for value in itertools.chain(*points):
+        if not abs(value) < _FAR * max(size):  # Nor is NaN.
+            raise ValueError(
+                f"a coordinate of {value:g}, in {size[1]}x{size[0]} pixels"
+            )
     rle = coco_mask.merge(coco_mask.frPyObjects(points, *size))
     return coco_mask.decode(rle).astype(bool)
+
+
+def _describe_loss(segmentation: Any, size: Size, area: int) -> str:
+    """What an object does that cannot be meant, of which `area` pixels were drawn."""
+    if not area:
+        return "draw no pixel: outside the image, without an area, or too small"
+    if isinstance(segmentation, list):
+        for polygon in segmentation:
+            x, y = np.array(polygon[::2], float), np.array(polygon[1::2], float)
+            right, below = x.min() >= size[1], y.min() >= size[0]
+            if x.max() <= 0 or y.max() <= 0 or right or below:
+                return "have a part outside the image"
+    return ""
 
 
 def _decode_rle(counts: list[int] | str, shape: Size, size: Size) -> np.ndarray:

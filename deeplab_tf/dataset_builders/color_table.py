@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from deeplab_tf.data import image_files
 from deeplab_tf.data.labels import heuristics
+from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import FlagError, InputError
 
@@ -25,6 +26,7 @@ class ColorTable:
         colors: RGB.
         classes: Names in the order of their ids.
         ignore_label: Id of colors that are named "ignore".
+        max_pixels: Larger masks are refused.
     """
 
     file: str
@@ -32,6 +34,7 @@ class ColorTable:
     colors: tuple[Color, ...]
     classes: tuple[str, ...]
     ignore_label: int = 255
+    max_pixels: int = MAX_PIXELS
 
     @property
     def palette(self) -> tuple[Color, ...]:
@@ -57,7 +60,7 @@ class ColorTable:
         Raises:
             InputError: It has colors that the table has not; names one.
         """
-        image = image_files.open_mask(path)
+        image = image_files.open_mask(path, max_pixels=self.max_pixels)
         if "A" in image.getbands():
             _check_opaque(path, np.asarray(image.getchannel("A")))
         pixels = np.asarray(image.convert("RGB"))
@@ -114,6 +117,7 @@ def read_color_table(file: Path, ignore_label: int = 255) -> ColorTable:
     """
     entries = list(_read_entries(file))
     colors = [color for color, _ in entries]
+    _check_three_numbers(file, entries)
     for i, color in enumerate(colors):
         if color in colors[:i]:
             raise InputError(f"{file}: color {_format_color(color)} is there twice")
@@ -128,6 +132,24 @@ def read_color_table(file: Path, ignore_label: int = 255) -> ColorTable:
     )
 
 
+def _check_three_numbers(file: Path, entries: Sequence[tuple[Color, str]]) -> None:
+    """Raises where names, or colors, hold what can only be the alpha of colors."""
+    number = r"\d{1,3}(?:\.\d+)?"
+    before = [name for _, name in entries if re.match(rf"{number}[\s,;:]+\S", name)]
+    behind = [
+        name
+        for color, name in entries
+        if color[2] in (0, 255) and re.search(rf"[\s,;:]{number}$", name)
+    ]
+    alpha = any(re.match(r"(0|255)\b", name) for name in before)
+    for some in (before, behind):
+        if some and (alpha or len(some) == len(entries)):
+            raise InputError(
+                f"{file}: colors of four numbers, by which a class is called "
+                f"{some[0]!r}; red, green and blue are needed, without alpha"
+            )
+
+
 def _read_entries(file: Path) -> Iterator[tuple[Color, str]]:
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -136,7 +158,7 @@ def _read_entries(file: Path) -> Iterator[tuple[Color, str]]:
     except UnicodeDecodeError:
         raise InputError(f"{file}: not a text file") from None
     for number, line in enumerate(lines, 1):
-        if not line.strip() or re.match(r"#(?![0-9a-fA-F]{6}\b)", line.strip()):
+        if not line.strip() or re.match(r"#(?![0-9a-fA-F]{3,8}\b)", line.strip()):
             continue
         entry = _parse_entry(line.strip())
         if entry:

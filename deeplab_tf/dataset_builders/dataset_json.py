@@ -1,7 +1,7 @@
 """`dataset.json` of a build, from the summaries of its shards."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,23 +29,34 @@ _BY_SPLIT = (
 )
 
 
-def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> DatasetSpec:
+def describe(
+    writer: ShardWriter,
+    plan: Mapping[str, Sequence[Shard]],
+    by_split: Mapping[str, Sequence[ShardSummary]],
+) -> DatasetSpec:
     """Describes the data set, all of whose shards are written.
 
     Args:
         writer: That wrote them.
         plan: Shards of each split.
+        by_split: Their summaries.
 
     Raises:
-        InputError: The masks break the label contract, a shard could not be read, or
-            two images of a split have one name.
+        InputError: The masks break the label contract, or two images of a split have
+            one name.
     """
     total, pixels, checksums = LabelStatistics(), {}, {}
+    sizes: dict[str, int] = {}
     shards: dict[str, str] = {}
     largest: dict[str, tuple[int, int]] = {}
-    for split, planned in plan.items():
+    for split, summaries in by_split.items():
         tally = LabelStatistics()
-        checksums[split] = split_checksum(_digests(writer, planned, tally, shards))
+        for shard, summary in zip(plan[split], summaries, strict=True):
+            tally.add(summary.tally)
+            shards[shard.name] = summary.sha256
+        _check_names(split, summaries)
+        digests = [digest for summary in summaries for digest in summary.digests]
+        checksums[split], sizes[split] = split_checksum(digests), len(digests)
         total.add(tally)
         if tally.masks:
             counts = (
@@ -58,7 +69,7 @@ def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> Datase
     tables = {split: source.table for split, source in writer.splits.items()}
     return dataclasses.replace(
         writer.spec,
-        split_sizes={split: len(source) for split, source in writer.splits.items()},
+        split_sizes=sizes,
         pixel_counts=pixels,
         id_mapping={
             split: format_label_map(table)
@@ -73,25 +84,31 @@ def describe(writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]) -> Datase
     )
 
 
-def _digests(
-    writer: ShardWriter,
-    planned: Sequence[Shard],
-    tally: LabelStatistics,
-    shards: dict[str, str],
-) -> Iterator[str]:
-    """Yields digests of a split's records; fills the tally and SHA-256 of shards."""
+def load_summaries(
+    writer: ShardWriter, plan: Mapping[str, Sequence[Shard]]
+) -> dict[str, list[ShardSummary]]:
+    """Summaries of the shards of each split.
+
+    Raises:
+        InputError: A shard could not be read.
+    """
+    summaries = {
+        split: [ShardSummary.load(writer.folder / shard.name) for shard in shards]
+        for split, shards in plan.items()
+    }
+    for some in summaries.values():
+        if error := next((one.error for one in some if one.error), None):
+            raise InputError(error)
+    return summaries
+
+
+def _check_names(split: str, summaries: Sequence[ShardSummary]) -> None:
+    """Raises an InputError where two records of a split have one name."""
     names: set[str] = set()
-    for shard in planned:
-        summary = ShardSummary.load(writer.folder / shard.name)
-        if summary.error:
-            raise InputError(summary.error)
-        for name in summary.names:
-            if name in names:
-                raise InputError(f"split {shard.split}: two images of one name, {name}")
-            names.add(name)
-        tally.add(summary.tally)
-        shards[shard.name] = summary.sha256
-        yield from summary.digests
+    for name in (name for summary in summaries for name in summary.names):
+        if name in names:
+            raise InputError(f"split {split}: two images of one name, {name}")
+        names.add(name)
 
 
 def merge_splits(spec: DatasetSpec, others: DatasetSpec) -> DatasetSpec:

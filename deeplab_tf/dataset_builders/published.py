@@ -22,7 +22,7 @@ from deeplab_tf.dataset_builders import (
 )
 from deeplab_tf.dataset_builders.archives import VOC_2010, unpack_folder
 from deeplab_tf.dataset_builders.color_table import ColorTable
-from deeplab_tf.dataset_builders.sources import read_list
+from deeplab_tf.dataset_builders.sources import check_unique, read_list
 from deeplab_tf.download import Archive
 from deeplab_tf.errors import InputError
 
@@ -86,10 +86,7 @@ def read_stems(list_file: Path) -> list[str]:
         InputError: No such list, no text, or a name that is there twice.
     """
     stems = [Path(line.split()[0]).stem for line in read_list(list_file)]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise InputError(f"{list_file}: {twice} is listed twice")
-    return stems
+    return check_unique(list_file, stems)
 
 
 def read_train_and_val(list_folder: Path) -> dict[str, list[str]]:

@@ -18,8 +18,10 @@ from deeplab_tf.data import image_files, tfrecord_writer
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.dataset_builders.images_config import ImagesConfig
+from deeplab_tf.dataset_builders.shrink import shrink
 from deeplab_tf.dataset_builders.sources import Sample, SampleSource
-from deeplab_tf.errors import Remedies, tell_remedies
+from deeplab_tf.errors import DamagedFile, Remedies, tell_remedies
 from deeplab_tf.files import flush
 
 
@@ -59,6 +61,9 @@ class ShardSummary:
         names: Of its records.
         digests: SHA-256 of name, image and mask of each record.
         tally: What its masks hold.
+        damaged: What is said of each file that could not be read.
+        remarks: What is not taken of images, and of which.
+        shrunk: How many were larger than wanted.
         error: Why it could not be read.
     """
 
@@ -66,6 +71,9 @@ class ShardSummary:
     names: list[str] = dataclasses.field(default_factory=list)
     digests: list[str] = dataclasses.field(default_factory=list)
     tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
+    damaged: list[str] = dataclasses.field(default_factory=list)
+    remarks: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    shrunk: int = 0
     error: str = ""
 
     def save(self, path: Path) -> None:
@@ -92,35 +100,58 @@ class ShardWriter:
         spec: What their ids mean.
         folder: Where the shards go.
         remedies: What errors say would do, by kind.
+        images: Whether damaged ones are left out, and large ones shrunk.
     """
 
     splits: Mapping[str, SampleSource]
     spec: DatasetSpec
     folder: Path
     remedies: Remedies = dataclasses.field(default_factory=dict)
+    images: ImagesConfig = ImagesConfig()
 
     def write(
         self, shard: Shard, on_sample: Callable[[], object] = lambda: None
     ) -> None:
-        """Writes a shard and its summary; the latter alone where a mask is wrong.
+        """Writes a shard and its summary.
+
+        Where a mask is wrong or a file is damaged, the latter alone.
 
         Args:
             shard: Which one.
             on_sample: Called after each sample.
 
         Raises:
-            InputError: A sample is missing or damaged.
+            InputError: A file is of no use.
             OSError: The disk is full.
         """
         path, summary = self.folder / shard.name, ShardSummary()
-        samples = self.splits[shard.split].samples(shard.start, shard.stop)
+        samples = self._read(shard, summary, on_sample)
         with _unique_name(path) as unfinished, tell_remedies(self.remedies):
             records = self._records(samples, summary, on_sample)
             sha256 = tfrecord_writer.write_shard(records, unfinished)
-            if not summary.tally.wrong.count:
+            if self._is_right(summary):
                 unfinished.replace(path)
                 summary.sha256 = sha256
         summary.save(path)
+
+    def _is_right(self, summary: ShardSummary) -> bool:
+        damaged = summary.damaged and not self.images.skip_damaged
+        return not (damaged or summary.tally.wrong.count)
+
+    def _read(
+        self, shard: Shard, summary: ShardSummary, on_sample: Callable[[], object]
+    ) -> Iterator[Sample]:
+        """Yields the samples of a shard, and notes those that are damaged."""
+        number = shard.start
+        while number < shard.stop:
+            try:
+                for sample in self.splits[shard.split].samples(number, shard.stop):
+                    number += 1
+                    yield sample
+            except DamagedFile as error:
+                summary.damaged.append(str(error))
+                number += 1
+                on_sample()
 
     def _records(
         self,
@@ -128,14 +159,21 @@ class ShardWriter:
         summary: ShardSummary,
         on_sample: Callable[[], object],
     ) -> Iterator[tfrecord_writer.Record]:
-        """Yields records up to the first wrong mask, and counts all of them."""
+        """Yields records up to the first fault, and counts all of them."""
         for sample in samples:
             if sample.label is not None:
                 contract.check_size(Path(sample.origin), sample.label, sample.size)
+            side = self.images.max_side
+            if side and max(sample.size) > side:
+                sample = shrink(sample, side)
+                summary.shrunk += 1
+            if sample.label is not None:
                 summary.tally.add(
                     LabelStatistics.of_mask(sample.origin, sample.label, self.spec)
                 )
-            if not summary.tally.wrong.count:
+            for what, name in sample.remarks:
+                summary.remarks.setdefault(what, []).append(name)
+            if self._is_right(summary):
                 record = _encode(sample)
                 summary.names.append(record.name)
                 summary.digests.append(record_digest(record))

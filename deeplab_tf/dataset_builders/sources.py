@@ -3,15 +3,15 @@
 import dataclasses
 import hashlib
 import pickle
-import random
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from absl import logging
 
 from deeplab_tf.data import image_files
+from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.errors import InputError
 
 MaskReader = Callable[[Path], np.ndarray]
@@ -28,6 +28,7 @@ class Sample:
         size: Height, width.
         label: Ids as the records have them, `[H, W]`; None in a test split.
         origin: The file that errors name.
+        remarks: What is not taken of it, each with the name of what it is of.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Sample:
     size: tuple[int, int]
     label: np.ndarray | None
     origin: str
+    remarks: Sequence[tuple[str, str]] = ()
 
 
 class SampleSource(Protocol):
@@ -52,7 +54,8 @@ class SampleSource(Protocol):
         """Yields samples `start` to `stop - 1`.
 
         Raises:
-            InputError: A file is missing or damaged.
+            DamagedFile: A file is missing or damaged; the samples after it can be read.
+            InputError: A file is of no use.
         """
 
     def identity(self) -> str:
@@ -76,116 +79,48 @@ class FileSource:
         pairs: In the order of the records.
         read_mask: Mask file -> ids, `[H, W]`; can be pickled.
         table: Id in the masks -> id in the records (`contract.id_table`).
+        max_pixels: Larger images are refused.
     """
 
     pairs: Sequence[Pair]
     read_mask: MaskReader = image_files.read_mask
     table: np.ndarray | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        named: dict[str, Path] = {}
-        for pair in self.pairs:
-            name = _record_name(pair)
-            if name in named:
-                raise InputError(
-                    f"{pair.image} and {named[name]}: two images of one name"
-                )
-            named[name] = pair.image
+        check_record_names(self.pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def samples(self, start: int, stop: int) -> Iterator[Sample]:
-        """Yields samples `start` to `stop - 1`.
-
-        Raises:
-            InputError: A file is missing or damaged.
-        """
+        """See `SampleSource`."""
         for pair in self.pairs[start:stop]:
-            encoded, image_format, size = image_files.encode_image(pair.image)
+            remarks: list[str] = []
+            encoded, image_format, size = image_files.encode_image(
+                pair.image, max_pixels=self.max_pixels, tell=remarks.append
+            )
             yield Sample(
-                name=_record_name(pair),
+                name=record_name(pair),
                 image=encoded,
                 image_format=image_format,
                 size=size,
                 label=self._label(pair.label) if pair.label else None,
                 origin=str(pair.label or pair.image),
+                remarks=[(what, str(pair.image)) for what in remarks],
             )
 
     def identity(self) -> str:
         """Changes with names, sizes and times of files, the table and the reader."""
         sha256 = hashlib.sha256(pickle.dumps((self.read_mask, self.table), protocol=5))
         for pair in self.pairs:
-            facts = (_record_name(pair), *map(_file_facts, (pair.image, pair.label)))
+            facts = (record_name(pair), *map(_file_facts, (pair.image, pair.label)))
             sha256.update(repr(facts).encode())
         return sha256.hexdigest()
 
     def _label(self, path: Path) -> np.ndarray:
         ids = self.read_mask(path)
         return ids if self.table is None else self.table[ids]
-
-
-def pairs_by_stem(image_dir: Path, label_dir: Path) -> list[Pair]:
-    """Pairs images and masks below two folders by their paths without suffix.
-
-    Warns of masks without an image, which may be of a kind that is not read.
-
-    Raises:
-        InputError: An image has no mask, or no folder is there.
-    """
-    by_stem: dict[str, Path] = {}
-    for path in image_files.find_images(label_dir):
-        stem = _stem(path, label_dir)
-        if stem in by_stem:
-            raise InputError(f"{path} and {by_stem[stem]}: two masks of one name")
-        by_stem[stem] = path
-    images = [
-        (_stem(path, image_dir), path) for path in image_files.find_images(image_dir)
-    ]
-    missing = [path for stem, path in images if stem not in by_stem]
-    if missing:
-        first, stem = missing[0], _stem(missing[0], image_dir)
-        raise InputError(
-            f"{first}: no mask {label_dir / stem}.png; so of {len(missing)} of "
-            f"{len(images)} images"
-        )
-    pairs = [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in images]
-    _warn_of_unused_masks(by_stem, {pair.name for pair in pairs}, image_dir)
-    return pairs
-
-
-def _warn_of_unused_masks(
-    masks: Mapping[str, Path], used: Container[str], image_dir: Path
-) -> None:
-    left = [stem for stem in masks if stem not in used]
-    if not left:
-        return
-    others = {_stem(path, image_dir): path for path in sorted(image_dir.rglob("*.*"))}
-    first = next((stem for stem in left if stem in others), left[0])
-    kinds = ", ".join(image_files.SUFFIXES)
-    logging.warning(
-        "%d of %d masks have no photograph, first %s%s",
-        len(left),
-        len(masks),
-        masks[first],
-        f"; {others[first]} is none of {kinds}" if first in others else "",
-    )
-
-
-def pairs_by_list(
-    list_file: Path, image_dir: Path, label_dir: Path | None
-) -> list[Pair]:
-    """Pairs of the stems in a list file, one a line, in its order.
-
-    Raises:
-        InputError: No such list, or an image or mask is missing.
-    """
-    pairs = []
-    for stem in read_list(list_file):
-        image = _find_listed(image_dir, stem, list_file)
-        label = _find_listed(label_dir, stem, list_file) if label_dir else None
-        pairs.append(Pair(name=stem, image=image, label=label))
-    return pairs
 
 
 def read_list(list_file: Path) -> list[str]:
@@ -203,23 +138,41 @@ def read_list(list_file: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def random_split(
-    pairs: Sequence[Pair], fraction: float, seed: int
-) -> dict[str, list[Pair]]:
-    """A random split into "train" and a `fraction` for "val", at least one each."""
-    shuffled = sorted(pairs, key=lambda pair: pair.name)
-    random.Random(seed).shuffle(shuffled)
-    held = min(max(1, round(len(shuffled) * fraction)), len(shuffled) - 1)
-    if held < 1:
-        raise InputError(
-            f"{len(shuffled)} images: two are needed, to train and to test"
-        )
-    return {"train": shuffled[held:], "val": shuffled[:held]}
+def read_stems(list_file: Path) -> list[str]:
+    """Names of a list file, one a line.
+
+    Raises:
+        InputError: As of `read_list`, or a name is there twice.
+    """
+    return check_unique(list_file, read_list(list_file))
 
 
-def _record_name(pair: Pair) -> str:
+def check_unique(list_file: Path, stems: list[str]) -> list[str]:
+    """Raises an InputError where a list has a name twice; returns the names."""
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"{list_file}: {twice} is listed twice")
+    return stems
+
+
+def record_name(pair: Pair) -> str:
     """Of one part: readers of records leave folders out of a name."""
     return pair.name.replace("/", "_")
+
+
+def check_record_names(pairs: Sequence[Pair]) -> None:
+    """Raises an InputError where two images are one to readers of records.
+
+    These leave out a suffix, too: records of other builders have one.
+    """
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name = re.sub(r"\.(?i:jpe?g|png)$", "", record_name(pair))
+        if named.setdefault(name, pair.image) is not pair.image:
+            raise InputError(
+                f"{named[name]} and {pair.image}: two images of one name, {name} in "
+                "records; rename one"
+            )
 
 
 def _file_facts(path: Path | None) -> tuple[str, int, int] | None:
@@ -228,15 +181,3 @@ def _file_facts(path: Path | None) -> tuple[str, int, int] | None:
         return None
     status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns
-
-
-def _stem(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def _find_listed(folder: Path, stem: str, list_file: Path) -> Path:
-    for suffix in image_files.SUFFIXES:
-        for name in (stem + suffix, stem + suffix.upper()):
-            if (folder / name).is_file():
-                return folder / name
-    raise InputError(f"{folder / stem}.*: no such image; {list_file} lists it")

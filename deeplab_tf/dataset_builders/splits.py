@@ -4,18 +4,18 @@ Where names of masks and photographs differ, glob patterns pair them.
 """
 
 import dataclasses
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from deeplab_tf.data import image_files
-from deeplab_tf.dataset_builders import coco, sources
-from deeplab_tf.dataset_builders.sources import Pair
+from absl import logging
+
+from deeplab_tf.data import image_folders
+from deeplab_tf.dataset_builders import coco, pairing
+from deeplab_tf.dataset_builders.sources import Pair, read_stems
 from deeplab_tf.errors import FlagError, InputError
 
 Splits = Mapping[str, Sequence[Pair]]
-_WILD = re.compile(r"\*\*/|\*|\?")
-_MEANING = {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}
+_OTHER_NAMES = {"valid": "val"}  # Of splits, as other programs write them.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,16 +42,16 @@ class Splitter:
             FlagError: There are folders train and val, and nobody said what they are.
         """
         if self.lists:
-            return _check_disjoint(
-                {
-                    split: sources.pairs_by_list(path, photos, masks)
-                    for split, path in self.lists.items()
-                }
-            )
+            splits = {
+                split: pairing.pairs_by_list(path, photos, masks)
+                for split, path in self.lists.items()
+            }
+            _tell_unlisted(photos, splits, "lists", without=masks)
+            return _check_disjoint(splits)
         if self.by_folder:
             return _pair_below(photos, masks)
-        self._check_not_mixed(photos, [path.name for path in photos.glob("*/")])
-        return self._by_list_or_random(sources.pairs_by_stem(photos, masks))
+        self._check_not_mixed(photos, [path.name for path in _folders_in(photos)])
+        return self._by_list_or_random(pairing.pairs_by_stem(photos, masks))
 
     def split_patterns(
         self, photos: Path, image_glob: str, masks: Path, label_glob: str
@@ -62,7 +62,7 @@ class Splitter:
             InputError: A file is missing.
             FlagError: As `split_folders`, of what the first wildcard stands for.
         """
-        by_wildcards = pairs_by_glob(photos, image_glob, masks, label_glob)
+        by_wildcards = pairing.pairs_by_glob(photos, image_glob, masks, label_glob)
         pairs = list(by_wildcards.values())
         folders = [wild[0].split("/")[0] for wild in by_wildcards]
         if self.by_folder:
@@ -83,6 +83,7 @@ class Splitter:
         if len(files) > 1:
             return self._from_two_files(photos, files)
         pairs = coco.find_images(coco.read_annotations(files[0]), [photos])
+        _tell_unlisted(photos, {"": pairs}, "annotations")
         folders = [pair.name.rpartition("/")[0].split("/")[0] for pair in pairs]
         if self.by_folder:
             if "" in folders:
@@ -115,13 +116,16 @@ class Splitter:
                 for split, file in by_split.items()
             }
         )
+        _tell_unlisted(photos, splits, "annotations")
         return {split: (file, splits[split]) for split, file in by_split.items()}
 
     def _check_not_mixed(self, photos: Path, folders: Collection[str]) -> None:
         """Raises a FlagError where splits would be mixed, and nobody said so."""
-        if self.by_folder is None and not self.lists and {"train", "val"} <= {*folders}:
+        splits = {split_name(folder): folder for folder in folders}
+        mixed = self.by_folder is None and not self.lists
+        if mixed and {"train", "val"} <= splits.keys():
             raise FlagError(
-                f"--image_dir={photos}: it has folders train and val; give "
+                f"--image_dir={photos}: it has folders train and {splits['val']}; give "
                 "--split_by_folder to keep them apart, or --nosplit_by_folder to mix "
                 "them"
             )
@@ -134,56 +138,7 @@ class Splitter:
                     for split, path in self.lists.items()
                 }
             )
-        return sources.random_split(pairs, self.fraction, self.seed)
-
-
-def pairs_by_glob(
-    image_dir: Path, image_glob: str, label_dir: Path, label_glob: str
-) -> dict[tuple[str, ...], Pair]:
-    """Pairs files of two patterns whose wildcards stand for the same.
-
-    Args:
-        image_dir: Folder that the first pattern starts from.
-        image_glob: As `leftImg8bit/*/*/*_leftImg8bit.png`; `**/` are folders at will.
-        label_dir: Folder that the second one starts from.
-        label_glob: As `gtFine/*/*/*_gtFine_labelIds.png`.
-
-    Returns:
-        What the wildcards stand for -> pair, sorted. Its name is what the last one
-        stands for where that tells all apart, or else all of them.
-
-    Raises:
-        FlagError: The patterns have not as many wildcards.
-        InputError: Nothing fits, or an image has no mask.
-    """
-    if image_glob.startswith("/") or label_glob.startswith("/"):
-        raise FlagError(
-            f"--image_glob={image_glob} --label_glob={label_glob}: below --image_dir "
-            "and --label_dir, so without / at the beginning"
-        )
-    count = len(_WILD.findall(image_glob))
-    if not count or count != len(_WILD.findall(label_glob)):
-        raise FlagError(
-            f"--image_glob={image_glob} --label_glob={label_glob}: as many * in the "
-            "one as in the other are needed, and one at least"
-        )
-    images = _match_files(image_dir, image_glob)
-    if not images:
-        raise InputError(f"--image_glob={image_glob}: no files in {image_dir}")
-    last = {wild[-1] for wild in images}
-    pairs, missing = {}, []
-    for wild, image in images.items():
-        label = label_dir / _fill_wildcards(label_glob, wild)
-        if not label.is_file():
-            missing.append((image, label))
-        name = wild[-1] if len(last) == len(images) else "_".join(filter(None, wild))
-        pairs[wild] = Pair(name=name.strip("/"), image=image, label=label)
-    if missing:
-        image, label = missing[0]
-        raise InputError(
-            f"{image}: no mask {label}; so of {len(missing)} of {len(images)} images"
-        )
-    return pairs
+        return pairing.random_split(pairs, self.fraction, self.seed)
 
 
 def _check_disjoint(splits: Splits) -> Splits:
@@ -199,63 +154,107 @@ def _check_disjoint(splits: Splits) -> Splits:
     return splits
 
 
+def _tell_unlisted(
+    photos: Path, splits: Splits, what: str, without: Path | None = None
+) -> None:
+    """Warns of images in a folder that no list, or no annotations, name."""
+    listed = {pair.image for pairs in splits.values() for pair in pairs}
+    images = image_folders.find_images(photos, without=[without] if without else ())
+    if left := [path for path in images if path not in listed]:
+        logging.warning(
+            "%s: %d of %d images are in none of the %s, first %s",
+            photos,
+            len(left),
+            len(images),
+            what,
+            left[0],
+        )
+
+
 def _image_folders(photos: Path, split: str) -> list[Path]:
     """Where photographs of a split may lie: as train2017 in COCO's own folder."""
     below = [path for path in photos.glob(f"{split}*") if path.is_dir()]
     return [photos, *sorted(below)]
 
 
+def split_name(folder: str) -> str:
+    """The split that a folder is: "val" of "valid", as some programs write it."""
+    return _OTHER_NAMES.get(folder, folder)
+
+
 def _pair_below(photos: Path, masks: Path) -> Splits:
     """Pairs by stem of each folder right below two: train, val, ..."""
     if not photos.is_dir():
         raise InputError(f"{photos}: no such folder")
-    names = sorted(path.name for path in photos.iterdir() if path.is_dir())
-    if not names:
+    folders = [
+        path for path in _folders_in(photos) if path.resolve() != masks.resolve()
+    ]
+    if not folders:
         raise InputError(f"{photos}: no folders in it, as train and val")
-    splits = {}
-    for name in names:
-        if name.startswith("test") and not (masks / name).is_dir():
-            splits[name] = [
-                Pair(name=path.stem, image=path, label=None)
-                for path in image_files.find_images(photos / name)
-            ]
-        else:
-            splits[name] = sources.pairs_by_stem(photos / name, masks / name)
-    return splits
+    loose = [path for path in photos.iterdir() if image_folders.is_image(path)]
+    if loose:
+        logging.warning(
+            "%s: %d images lie in no folder, and so in no split, first %s",
+            photos,
+            len(loose),
+            min(loose),
+        )
+    pairs = [_pair_split(folder, masks / folder.name) for folder in folders]
+    return _join_splits([path.name for path in folders], pairs)
+
+
+def _pair_split(photos: Path, masks: Path) -> list[Pair]:
+    if photos.name.startswith("test") and not masks.is_dir():
+        return [
+            Pair(name=path.stem, image=path, label=None)
+            for path in image_folders.find_images(photos)
+        ]
+    return pairing.pairs_by_stem(photos, masks)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Folders right below one, by name, but for hidden ones."""
+    return sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.is_dir() and not image_folders.is_passed_over(path)
+    )
 
 
 def _group_by_folder(folders: Sequence[str], pairs: Sequence[Pair]) -> Splits:
-    splits: dict[str, list[Pair]] = {}
+    groups: dict[str, list[Pair]] = {}
     for folder, pair in zip(folders, pairs, strict=True):
-        splits.setdefault(folder, []).append(pair)
+        groups.setdefault(folder, []).append(pair)
+    return _join_splits(list(groups), list(groups.values()))
+
+
+def _join_splits(folders: Sequence[str], pairs: Sequence[Sequence[Pair]]) -> Splits:
+    """Pairs of each folder, by the split that it is.
+
+    Raises:
+        InputError: Two folders are one split.
+    """
+    splits: dict[str, Sequence[Pair]] = {}
+    for folder, some in zip(folders, pairs, strict=True):
+        split = split_name(folder)
+        if split in splits:
+            raise InputError(
+                f"folders {split} and {folder}: both are the split {split}; put their "
+                "files into one"
+            )
+        if split != folder:
+            logging.info("%s becomes the split %s", folder, split)
+        splits[split] = some
     return splits
 
 
 def _select_listed(pairs: Sequence[Pair], list_file: Path) -> list[Pair]:
     """The pairs that a list names, one a line, in its order."""
     by_name = {pair.name: pair for pair in pairs}
-    stems = sources.read_list(list_file)
+    stems = read_stems(list_file)
     for stem in stems:
         if stem not in by_name:
             raise InputError(
                 f"{list_file}: no image is called {stem}; one is {next(iter(by_name))}"
             )
     return [by_name[stem] for stem in stems]
-
-
-def _match_files(folder: Path, pattern: str) -> dict[tuple[str, ...], Path]:
-    """What the wildcards stand for -> file."""
-    fixed = [re.escape(part) for part in _WILD.split(pattern)]
-    wild = [_MEANING[mark] for mark in _WILD.findall(pattern)]
-    shape = re.compile("".join(a + b for a, b in zip(fixed, [*wild, ""], strict=True)))
-    files = {}
-    for path in sorted(folder.glob(pattern)):
-        match = shape.fullmatch(path.relative_to(folder).as_posix())
-        if match and path.is_file():
-            files[match.groups()] = path
-    return files
-
-
-def _fill_wildcards(pattern: str, texts: Sequence[str]) -> str:
-    rest = iter(texts)
-    return _WILD.sub(lambda _: next(rest), pattern)

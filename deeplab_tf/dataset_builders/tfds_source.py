@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_tf.data import corrupt_records, decode, image_files
+from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.data.tfds.records import TfdsRecords
 from deeplab_tf.dataset_builders.sources import Sample
 from deeplab_tf.errors import InputError
@@ -23,9 +24,11 @@ class TfdsSource:
 
     Attributes:
         records: Of the split.
+        max_pixels: Larger images are refused.
     """
 
     records: TfdsRecords
+    max_pixels: int = MAX_PIXELS
 
     @property
     def table(self) -> np.ndarray | None:
@@ -50,9 +53,15 @@ class TfdsSource:
         image.write_bytes(sample["image"].numpy())
         label = folder / f"{origin} mask".replace("/", "_")
         label.write_bytes(sample["label"].numpy())
+        told: list[str] = []
+        most = self.max_pixels
         try:
-            encoded, image_format, size = image_files.encode_image(image)
-            ids = image_files.read_mask(label) if label.stat().st_size else None
+            encoded, image_format, size = image_files.encode_image(
+                image, max_pixels=most, tell=told.append
+            )
+            ids = None
+            if label.stat().st_size:
+                ids = image_files.read_mask(label, max_pixels=most)
         except InputError as error:
             error.args = (str(error).replace(f"{folder}/", ""),)
             raise
@@ -66,6 +75,7 @@ class TfdsSource:
             size=size,
             label=ids if ids is None or self.table is None else self.table[ids],
             origin=origin,
+            remarks=[(what, origin) for what in told],
         )
 
     def identity(self) -> str:

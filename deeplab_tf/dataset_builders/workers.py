@@ -5,6 +5,7 @@ Beam is for data that outgrow one machine; all its workers must see the images a
 output folder by the same paths.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -19,7 +20,8 @@ from typing import Any
 from deeplab_tf import console
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig, WorkerLost
 from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, ShardWriter
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import DamagedFile, FlagError, InputError
+from deeplab_tf.parallel import interrupts_deferred
 
 _START = 1.5  # Seconds until a process is at work.
 _FEW, _TIMED = 64, 8  # Samples not worth a process; samples read to learn their cost.
@@ -46,8 +48,8 @@ def write_shards(
         finished: Samples in shards that are there already.
 
     Raises:
-        InputError: A sample is missing or damaged; the other shards are left as they
-            are. By Beam, errors of samples are kept in the shards' summaries.
+        InputError: A file is of no use; the other shards are left as they are. By Beam,
+            errors of samples are kept in the shards' summaries.
         FlagError: Beam is asked for, and not installed.
         WorkerLost: A process was killed, or a Beam pipeline broke.
     """
@@ -76,8 +78,9 @@ def choose_processes(
         return most if wanted else 1
     first = shards[0]
     some = writer.splits[first.split].samples(first.start, first.stop)
-    begin = time.perf_counter()
-    timed = sum(1 for _ in itertools.islice(some, _TIMED))
+    begin, timed = time.perf_counter(), 1
+    with contextlib.suppress(DamagedFile):  # All of them are named later.
+        timed = sum(1 for _ in itertools.islice(some, _TIMED))
     seconds = (time.perf_counter() - begin) / timed * samples
     return most if seconds * (1 - 1 / most) > _START else 1
 
@@ -98,7 +101,8 @@ def _write_in_processes(
         initargs=(writer, count, canceled),
     )
     try:
-        waiting = {pool.submit(_write_shard, shard) for shard in shards}
+        with interrupts_deferred():  # This starts the processes.
+            waiting = {pool.submit(_write_shard, shard) for shard in shards}
         shown = 0
         while waiting:
             ready, waiting = wait(waiting, _POLL, FIRST_EXCEPTION)

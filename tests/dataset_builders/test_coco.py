@@ -1,6 +1,8 @@
 """COCO's annotations become masks."""
 
 import json
+import math
+import re
 import sys
 import weakref
 
@@ -48,10 +50,10 @@ def annotated(tmp_path):
         file = tmp_path / "instances.json"
         file.write_text(json.dumps(facts))
         coco.read_annotations.cache_clear()
+        annotations = coco.read_annotations(file)
         (tmp_path / "deep").mkdir(exist_ok=True)
         for one in facts["images"]:
             Image.new("RGB", (8, 6)).save(tmp_path / one["file_name"])
-        annotations = coco.read_annotations(file)
         source = coco.CocoSource(
             file=file,
             pairs=coco.find_images(annotations, [tmp_path]),
@@ -162,6 +164,12 @@ def test_the_classes_wanted_are_chosen_by_name(annotated):
         ({"segmentation": [[1, 1, 2, 2]]}, "a polygon of 4 numbers; x, y, x, y, x, y"),
         ({"segmentation": [["a"] * 6]}, "annotation 50 cannot be drawn: could not"),
         (
+            {"segmentation": [[1, 1, math.nan, 2, 3, 3]]},
+            "annotation 50 cannot be drawn: a coordinate of nan, in 8x6 pixels",
+        ),
+        ({"segmentation": [[1, 1, 1e9, 2, 3, 3]]}, r"a coordinate of 1e\+09, in 8x6 p"),
+        ({"segmentation": [[-1e9, 1, 1, 2, 3, 3]]}, r"a coordinate of -1e\+09, in 8x6"),
+        (
             {"segmentation": {"size": [6, 8], "counts": [3, 4]}},
             "annotation 50 cannot be drawn: runs of 7 pixels, of 48 in the image",
         ),
@@ -213,6 +221,68 @@ def test_the_first_class_is_what_no_object_covers(annotated):
     categories = ((1, "background"), (2, "cat"))
     source = annotated([], wanted=("background", "cat"), categories=categories)
     assert source.classes.ids == {1: 0, 2: 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../one.jpg", "deep/../../one.jpg", "/data/one.jpg", "C:\\one.jpg", "..\\a.jpg"],
+)
+def test_a_photograph_outside_of_its_folder_is_refused(annotated, name):
+    said = rf"json: image 20 has the file_name {re.escape(name)}, which leaves the fold"
+    with pytest.raises(InputError, match=said):
+        annotated([], first_image={"file_name": name})
+
+
+def test_two_photographs_of_one_name_are_both_named(annotated):
+    said = r"json: images 20 and 21 have one name, deep/two\.png and deep/two\.jpg; re"
+    with pytest.raises(InputError, match=said):
+        annotated([], first_image={"file_name": "deep/two.png"})
+    said = r"deep_two\.jpg and .*deep/two\.jpg: two images of one name, deep_two in rec"
+    with pytest.raises(InputError, match=said):
+        annotated([], first_image={"file_name": "deep_two.jpg"})
+
+
+NOTHING = "objects that draw no pixel: outside the image, without an area, or too small"
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "what"),
+    [
+        (square(0, 0, 3, 3), None),
+        (square(-2, -2, 3, 12), None),  # As people draw over an edge.
+        (square(0, 9, 6, 12), NOTHING),
+        (square(-4, 0, -1, 8), NOTHING),
+        ([[1, 1, 5, 1, 3, 1]], NOTHING),
+        ([[0.2, 0.2, 0.3, 0.2, 0.3, 0.3]], NOTHING),
+        ({"size": [6, 8], "counts": [48]}, NOTHING),
+        (
+            square(0, 0, 3, 3) + square(0, 9, 6, 12),
+            "objects that have a part outside the image",
+        ),
+    ],
+)
+def test_objects_that_vanish_are_named(annotated, segmentation, what):
+    source = annotated([{"category_id": 3, "segmentation": segmentation}])
+    (sample,) = source.samples(0, 1)
+    told = [(f"{source.file}: {what}", "annotation 50 (one.jpg)")] if what else []
+    assert list(sample.remarks) == told
+
+
+def test_an_image_of_another_size_is_told_before_anything_is_drawn(annotated):
+    source = annotated([], first_image={"height": 10**6, "width": 10**6})
+    with pytest.raises(InputError, match="the mask is 1000000x1000000, its image 8x6"):
+        first(source)
+
+
+def test_annotations_of_one_id_are_all_drawn_and_told(annotated, caplog):
+    objects = [
+        {"id": 7, "category_id": 3, "segmentation": square(0, 0, 2, 2)},
+        {"id": 7, "category_id": 3, "segmentation": square(4, 4, 6, 6)},
+    ]
+    assert first(annotated(objects)).sum() == 8
+    assert "1 ids are of several annotations, as 7; all of these are drawn" in (
+        caplog.text
+    )
 
 
 @pytest.mark.parametrize("side", ["height", "width"])

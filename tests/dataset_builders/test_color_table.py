@@ -51,6 +51,29 @@ def test_names_may_have_blanks_and_numbers(table):
     assert read.colors == ((0, 0, 0), (9, 9, 9))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "128 64 128 255 road\n0 0 142 255 car\n",
+        "128,64,128,255,road\n0,0,142,255,car\n0 0 0 ignore\n",
+        "128 64 128 180 road\n0 0 142 90 car\n",
+        "128 64 128 1.0 road\n0 0 142 1.0 car\n",
+        "road 128 64 128 255\ncar 0 0 142 255\n",
+    ],
+)
+def test_a_fourth_number_is_no_part_of_a_name(table, text):
+    with pytest.raises(InputError, match=r"colors\.txt: colors of four numbers, by"):
+        table(text)
+
+
+@pytest.mark.parametrize("color", ["#804080ff", "#848", "#8040"])
+def test_a_color_of_other_digits_is_no_comment(table, color):
+    said = rf"colors\.txt line 2: '{color} road' is not a color and a name"
+    with pytest.raises(InputError, match=said):
+        table(f"#00008e car\n{color} road\n")
+    assert table(f"#00008e car\n# {color} road\n").classes == ("car",)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
 def test_colors_become_ids(table, tmp_path, mode):
     pixels = [[(0, 0, 142), (128, 64, 128)], [(0, 0, 0), (0, 0, 142)]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deeplab_tf.dataset_builders.splits import pairs_by_glob
+from deeplab_tf.dataset_builders.pairing import pairs_by_glob
 from deeplab_tf.errors import FlagError
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -116,6 +117,11 @@ def test_a_list_has_one_stem_a_line_blanks_and_all(builder, rng, tmp_path):
         build(builder, tmp_path, **lists)
 
 
+def test_nothing_is_kept_apart_if_so_asked(builder, own):
+    records = build(builder, own, val_fraction=0.0)
+    assert described(records)["split_sizes"] == {"train": 10}
+
+
 def in_split_folders(own, rng):
     for split, count in (("train", 3), ("val", 2)):
         for i in range(count):
@@ -132,6 +138,30 @@ def test_folders_are_splits_if_asked(builder, own, rng):
     assert by_split == {"train": ["0", "1", "2"], "val": ["0", "1"], "test": ["9"]}
     (test,) = examples(records, "test")
     assert test["image/segmentation/class/encoded"] == b""
+
+
+def test_a_folder_valid_is_the_split_val(builder, own, rng, caplog):
+    places = in_split_folders(own, rng)
+    for folder in ("images", "labels"):
+        (own / folder / "val").rename(own / folder / "valid")
+    with pytest.raises(
+        FlagError, match=r"has folders train and valid; give --split_by"
+    ):
+        build(builder, own, **places)
+    records = build(builder, own, split_by_folder=True, **places)
+    assert names(records, "val") == ["0", "1"]
+    assert "valid becomes the split val" in caplog.text
+    for folder in ("images", "labels"):
+        shutil.copytree(own / folder / "valid", own / folder / "val")
+    with pytest.raises(InputError, match="folders val and valid: both are the split v"):
+        build(builder, own, split_by_folder=True, **places)
+
+
+def test_images_beside_the_folders_of_splits_are_told(builder, own, rng, caplog):
+    places = in_split_folders(own, rng)
+    write_photo(own / "images" / "loose.jpg", photo(rng, 8, 10))
+    build(builder, own, split_by_folder=True, **places)
+    assert "1 images lie in no folder, and so in no split, first " in caplog.text
 
 
 def test_folders_of_splits_are_not_mixed_unasked(builder, own, rng):
@@ -340,6 +370,31 @@ def test_the_order_of_a_tables_classes_is_free(builder, own):
         build(builder, own, **given | {"class_names": ("dog", "ground")})
 
 
+def test_a_table_knows_how_many_classes_there_are(builder, own):
+    given = in_colors(own)
+    said = r"--num_classes=9, but there are 2 classes, ground, cat; the ignore label"
+    with pytest.raises(FlagError, match=said):
+        build(builder, own, **given, num_classes=9)
+    with pytest.raises(FlagError, match="--color_table and --reduce_zero_label: names"):
+        build(builder, own, **given, reduce_zero_label=True)
+    assert described(build(builder, own, **given, num_classes=2))["ignore_label"] == 255
+
+
+@pytest.mark.parametrize("ignored", [0, 1, 2])
+def test_no_class_is_moved_to_the_ignored_id(builder, own, ignored):
+    all_masks(own, lambda ids: ids + 1)
+    said = f"--reduce_zero_label --ignore_label={ignored}: ids 1 to 2 of the masks bec"
+    with pytest.raises(FlagError, match=said):
+        build(builder, own, reduce_zero_label=True, ignore_label=ignored)
+    records = build(builder, own, reduce_zero_label=True, ignore_label=3)
+    assert {*np.unique(masks(records)[0]).tolist()} == {0, 1}
+
+
+def test_a_class_that_is_ignored_is_told(builder, own, caplog):
+    build(builder, own, ignore_label=0)
+    assert 'class 0, "background", is ignored: --ignore_label=0' in caplog.text
+
+
 def annotations(own, file, stems):
     square = [2, 2, 6, 2, 6, 6, 2, 6]
     facts = {
@@ -427,6 +482,24 @@ def test_folders_of_objects_photographs_are_splits_if_asked(builder, own):
         ({"image_dir": None}, "--image_dir is missing"),
         ({"num_classes": 3}, "--num_classes=3, but --class_names has 2 names"),
         ({"val_fraction": 1.0}, "--val_fraction=1.0: a share"),
+        ({"val_fraction": -0.1}, "--val_fraction=-0.1: a share"),
+        ({"label_map": ("1:0", "1:2")}, "--label_map=1:0,1:2: old id 1 twice; give"),
+        (
+            {"split_by_folder": True, "val_fraction": 0.3},
+            "--val_fraction=0.3 has no effect: --split_by_folder says what to test on",
+        ),
+        (
+            {"train_list": "a", "val_list": "b", "val_fraction": 0.0},
+            "--val_fraction=0.0 has no effect: --train_list says what to test on; lea",
+        ),
+        (
+            {"train_list": "a", "val_list": "b", "seed": 3},
+            "--seed=3 has no effect: --train_list says what to test on; leave one",
+        ),
+        (
+            {"coco_annotations": ("a", "b"), "label_dir": None, "seed": 3},
+            "--seed=3 has no effect: --coco_annotations says what to test on",
+        ),
         ({"train_list": "a.txt"}, "--train_list and --val_list go together"),
         ({"image_glob": "*.png"}, "--image_glob and --label_glob go together"),
         ({"coco_annotations": ("a",)}, "--coco_annotations and --label_dir: one of"),
@@ -574,6 +647,7 @@ def damage(own, what):
 ONE_ID = "one class id a pixel is needed: save it as a gray or palette PNG whose "
 ONE_ID += "values are 0, 1, 2, ..., or tell what the colors mean by --color_table "
 ONE_ID += "(build_folder_data.py)"
+AGAIN = "; copy or save it again, or leave it out by --skip_damaged"
 SIZES = "save the mask at the image's size, resized without interpolation"
 
 
@@ -614,14 +688,15 @@ SIZES = "save the mask at the image's size, resized without interpolation"
         ),
         (
             "truncated image",
-            "photos/photo_4.JPG: a damaged image (Truncated File Read)",
+            "photos/photo_4.JPG: a damaged image (Truncated File Read)" + AGAIN,
         ),
         (
             "truncated mask",
-            "masks/photo_4.png: a damaged image (image file is truncated)",
+            "masks/photo_4.png: a damaged image (it ends within the chunk IDAT)"
+            + AGAIN,
         ),
-        ("no image", "photos/photo_4.JPG: not an image"),
-        ("nothing", "photos/photo_4.JPG: an empty file"),
+        ("no image", "photos/photo_4.JPG: not an image" + AGAIN),
+        ("nothing", "photos/photo_4.JPG: an empty file" + AGAIN),
         (
             "fractions",
             "photos/photo_4.tiff: an image of fractions; save it with 8 or 16 bits a "
@@ -665,12 +740,6 @@ def test_swapped_folders_are_told(builder, rng, tmp_path):
 def test_every_damage_has_its_line():
     marks = test_one_bad_file_is_named_and_nothing_is_left_behind.pytestmark
     assert {what for what, _ in marks[0].args[1]} == DAMAGES.keys()
-
-
-def test_an_image_too_large_for_memory_is_named(builder, own, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(InputError, match=r"a damaged image .*exceeds limit"):
-        build(builder, own)
 
 
 def contents(folder):
