@@ -24,10 +24,10 @@ from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config import remedies
 from deeplab_tf.config.fields import flag, require_positive, text
 from deeplab_tf.data import image_files
+from deeplab_tf.data.class_names import resolve
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.dataset_builders import FileSource, SampleSource, coco, color_table
-from deeplab_tf.dataset_builders.sources import read_list
 from deeplab_tf.dataset_builders.splits import Splitter
 from deeplab_tf.errors import FlagError
 
@@ -280,12 +280,12 @@ def class_names(config: FolderConfig) -> tuple[str, ...]:
     """Names as given, or in the file given; empty where another file tells them.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or what it lists are no classes.
     """
     names = config.class_names
-    if len(names) == 1:  # Two classes are the fewest there can be.
-        names = tuple(read_list(Path(names[0])))
-    elif not (names or config.has_class_names):
+    if names:
+        names = resolve(names, photos=config.folders[0])
+    elif not config.has_class_names:
         names = tuple(f"class_{i}" for i in range(config.num_classes or 0))
     if names and config.num_classes not in (None, len(names)):
         raise FlagError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import logging
 
 from deeplab_tf import compat, console, flags
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, printable
 
 
 def run(
@@ -47,11 +47,11 @@ def exit_code_of(command: Callable[[], None]) -> int:
         try:
             command()
         except InputError as error:
-            return print_error(str(error), error.exit_code)
+            return print_error(*error.args, exit_code=error.exit_code)
         except OSError as error:  # A folder that cannot be written, a full disk.
             return print_error(f"{error.filename or ''}: {error.strerror or error}")
         except KeyboardInterrupt:
-            return print_error("interrupted", 130)
+            return print_error("interrupted", exit_code=130)
         except Exception as error:
             # TensorFlow's, by name: it is loaded by commands, not by `--help`.
             if type(error).__name__ != "ResourceExhaustedError":
@@ -64,9 +64,10 @@ def exit_code_of(command: Callable[[], None]) -> int:
     return 0
 
 
-def print_error(message: str, exit_code: int = 1) -> int:
-    """Writes the line that ends a command; returns its exit code."""
-    console.Lines().write(f"ERROR: {message}\n")
+def print_error(*lines: object, exit_code: int = 1) -> int:
+    """Writes the line that ends a command, and what follows; returns its exit code."""
+    told = "\n".join(map(printable, lines))
+    console.Lines().write(f"ERROR: {told}\n")
     return exit_code
 
 
@@ -107,9 +108,37 @@ def _is_worth_telling(record: standard_logging.LogRecord) -> bool:
 
 
 class _Line(standard_logging.Formatter):
-    """A message, with its level where it is a warning."""
+    """A message, with its level where it is a warning.
+
+    Lines are those of the message's pattern; what is put into it, as the name of a
+    file, makes none.
+    """
 
     def format(self, record: standard_logging.LogRecord) -> str:
-        message = record.getMessage()
+        pattern, given = str(record.msg), record.args
+        if isinstance(given, tuple) and given:
+            pattern %= tuple(map(_in_a_line, given))
+        elif given:
+            pattern = record.getMessage()
+        message = "\n".join(map(printable, pattern.split("\n")))
         warns = record.levelno >= standard_logging.WARNING
         return f"{record.levelname}: {message}" if warns else message
+
+
+def _in_a_line(given: object) -> object:
+    """An argument of a message; names and what others say, as a line shows them."""
+    foreign = isinstance(given, (str, bytes, os.PathLike, BaseException))
+    return _Shown(given) if foreign else given
+
+
+class _Shown:
+    """Text that `%s` and `%r` show in one line."""
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+
+    def __str__(self) -> str:
+        return printable(self._given)
+
+    def __repr__(self) -> str:
+        return printable(repr(self._given))

@@ -100,7 +100,7 @@ def fetch(archives: Mapping[Archive, Path]) -> None:
         except Unreachable as error:
             left = [item for item in missing.items() if not item[1].exists()]
             steps = [_manual_step(*item) for item in left]
-            raise InputError("\n".join([str(error), *steps])) from None
+            raise InputError(str(error), *steps) from None
     for archive, path in wanted.items():
         _verify(archive, path)
         if archive.holds:

@@ -1,6 +1,7 @@
 """The one error that a user's mistake raises; a command prints it as one line."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -22,12 +23,46 @@ LabelErrorKind = Literal[
     "wide_ids",
 ]
 Remedies = Mapping[LabelErrorKind, str]
+# Control characters, halves of pairs, those that are not seen, and those that turn the
+# direction of writing; not the joiners that some scripts need.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: object) -> str:
+    r"""A text as a line can show it: control characters escaped, as `\n` and `\x1b`.
+
+    So are characters that are not seen or turn the line around, and bytes of file names
+    that are not in UTF-8.
+    """
+    return _UNPRINTABLE.sub(_escape, str(text))
+
+
+def is_printable(text: str) -> bool:
+    """Whether `printable` leaves a text as it is."""
+    return not _UNPRINTABLE.search(text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    if "\udc80" <= char <= "\udcff":  # How Python keeps a byte of a file name.
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
 
 
 class InputError(ValueError):
-    """What was given, in which file or flag, and what would do."""
+    """What was given, in which file or flag, and what would do.
+
+    One line: what looks like more is escaped where it is printed. Where steps follow
+    that are to be done by hand, they are arguments of their own, a line each.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class FlagError(InputError):

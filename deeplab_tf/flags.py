@@ -16,6 +16,7 @@ from absl import flags, logging
 from deeplab_tf.config.fields import text, with_settings
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import RECIPES, find_recipe_file
+from deeplab_tf.text_files import read_lines
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -182,7 +183,7 @@ def _read_flagfile(path: Path, given: str) -> list[str]:
     """The lines of a flagfile, but for comments."""
     if not path.is_file():
         raise FlagError(f"{given}: no such file")
-    lines = map(str.strip, path.read_text().splitlines())
+    lines = read_lines(path)
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
@@ -233,9 +234,10 @@ class _Parser(flags.ArgumentParser):
             return argument
         if not self._many:
             return self._convert(argument)
-        return tuple(
-            self._convert(item.strip()) for item in argument.split(",") if item.strip()
-        )
+        items = [item.strip() for item in argument.split(",")]
+        if not all(items) and len(items) > 1:
+            raise ValueError("nothing stands before, between or after the commas")
+        return tuple(self._convert(item) for item in items if item)
 
 
 class _Serializer(flags.ArgumentSerializer):

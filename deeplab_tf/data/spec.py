@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from deeplab_tf.data import class_names
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
+from deeplab_tf.text_files import explain, read_json, to_record
 
 Color = tuple[int, int, int]
 FILE_NAME = "dataset.json"
@@ -53,6 +55,8 @@ class DatasetSpec:
     schema: int = 0
 
     def __post_init__(self) -> None:
+        checked = class_names.check(self.classes, f"data set {self.name}")
+        object.__setattr__(self, "classes", checked)
         if not 2 <= self.num_classes <= 256:
             raise InputError(
                 f"data set {self.name}: {self.num_classes} classes; 2 to 256 are "
@@ -63,9 +67,6 @@ class DatasetSpec:
                 f"data set {self.name}: {len(self.palette)} colors for "
                 f"{self.num_classes} classes"
             )
-        if len(set(self.classes)) != self.num_classes:
-            twice = [name for name in self.classes if self.classes.count(name) > 1]
-            raise InputError(f"data set {self.name}: class {twice[0]} is named twice")
         if not 0 <= self.ignore_label <= 255:
             raise InputError(
                 f"--ignore_label={self.ignore_label}: 0 to 255 is possible"
@@ -94,23 +95,18 @@ def load(folder: Path) -> DatasetSpec | None:
     path = Path(folder) / FILE_NAME
     if not path.exists():
         return None
-    try:
-        facts = json.loads(path.read_text())
+    what = "a data set's description"
+    facts = read_json(path, what)
+    with explain(path, what):
         if facts.get("schema", 0) > SCHEMA:
             raise InputError(
                 f"{path}: a newer version wrote it, {facts['version']}; update this one"
             )
-        facts["classes"] = tuple(facts["classes"])
-        facts["palette"] = tuple(tuple(color) for color in facts["palette"])
-        counts = facts.get("pixel_counts", {})
-        facts["pixel_counts"] = {name: tuple(n) for name, n in counts.items()}
-        sizes = facts.get("largest_images", {})
-        facts["largest_images"] = {name: tuple(size) for name, size in sizes.items()}
-        return DatasetSpec(**facts)
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a data set's description ({error})") from None
+        facts["classes"] = class_names.check(facts["classes"], path)
+        known = {field.name for field in dataclasses.fields(DatasetSpec)}
+        return to_record(
+            DatasetSpec, {name: facts[name] for name in facts if name in known}
+        )
 
 
 def distinct_colors(count: int) -> tuple[Color, ...]:

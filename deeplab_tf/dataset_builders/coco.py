@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from deeplab_tf.data import image_files
+from deeplab_tf.data import class_names, image_files
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.dataset_builders.sources import (
@@ -28,6 +27,7 @@ from deeplab_tf.dataset_builders.sources import (
     record_name,
 )
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.text_files import explain, read_json
 
 Json = dict[str, Any]
 Size = tuple[int, int]  # Height, width.
@@ -159,10 +159,13 @@ def read_annotations(file: Path) -> Annotations:
         InputError: No such file, or not one of objects, or two of its things have one
             id, or an image is not below a folder of images.
     """
-    try:
-        facts = json.loads(file.read_bytes())
+    what = "COCO's objects"
+    facts = read_json(file, what)
+    with explain(file, what):
         by_id = _by_id(file, "categories", facts["categories"])
-        categories = {int(id_): str(by_id[id_]["name"]) for id_ in sorted(by_id)}
+        ids = sorted(by_id)
+        names = class_names.check([by_id[id_]["name"] for id_ in ids], file)
+        categories = dict(zip(map(int, ids), names, strict=True))
         known = _by_id(file, "images", facts["images"])
         photos: dict[str, Json] = {}
         for one in facts["images"]:
@@ -177,20 +180,12 @@ def read_annotations(file: Path) -> Annotations:
         for one in facts["annotations"]:
             _check_object(file, one, categories, known)
             objects.setdefault(one["image_id"], []).append(one)
-        ids = collections.Counter(one.get("id") for one in facts["annotations"])
-    except FileNotFoundError:
-        raise InputError(f"--coco_annotations={file}: no such file") from None
-    except InputError:
-        raise
-    except KeyError as error:
-        raise InputError(f"{file}: {error} is missing; not COCO's objects") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: not COCO's objects ({error})") from None
+        numbers = collections.Counter(one.get("id") for one in facts["annotations"])
     return Annotations(
         categories=categories,
         images=photos,
         objects=objects,
-        repeated=[id_ for id_, count in ids.items() if id_ is not None and count > 1],
+        repeated=[id_ for id_, n in numbers.items() if id_ is not None and n > 1],
     )
 
 
@@ -210,8 +205,6 @@ def choose_classes(
             have one name.
     """
     by_name = {name: number for number, name in annotations.categories.items()}
-    if len(by_name) < len(annotations.categories):
-        raise InputError(f"{file}: two categories have one name")
     names = tuple(wanted) or ("background", *by_name)
     if wanted and names[0] in by_name and names[0] != "background":
         raise FlagError(

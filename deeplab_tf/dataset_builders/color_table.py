@@ -12,6 +12,7 @@ from deeplab_tf.data.labels import heuristics
 from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.text_files import read_lines
 
 IGNORED = "ignore"  # The name of colors that count nowhere.
 
@@ -151,13 +152,7 @@ def _check_three_numbers(file: Path, entries: Sequence[tuple[Color, str]]) -> No
 
 
 def _read_entries(file: Path) -> Iterator[tuple[Color, str]]:
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"--color_table={file}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file}: not a text file") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(file, f"--color_table={file}"), 1):
         if not line.strip() or re.match(r"#(?![0-9a-fA-F]{3,8}\b)", line.strip()):
             continue
         entry = _parse_entry(line.strip())

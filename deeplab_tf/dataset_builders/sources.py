@@ -13,6 +13,7 @@ import numpy as np
 from deeplab_tf.data import image_files
 from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.errors import InputError
+from deeplab_tf.text_files import read_lines
 
 MaskReader = Callable[[Path], np.ndarray]
 
@@ -129,13 +130,7 @@ def read_list(list_file: Path) -> list[str]:
     Raises:
         InputError: No such file, or no text.
     """
-    if not list_file.is_file():
-        raise InputError(f"{list_file}: no such file")
-    try:
-        lines = list_file.read_text("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{list_file}: not a text file") from None
-    return [line.strip() for line in lines if line.strip()]
+    return [line for line in read_lines(list_file) if line]
 
 
 def read_stems(list_file: Path) -> list[str]:

@@ -86,7 +86,7 @@ def search(
         tried = climb(functools.partial(_mean_ious, images, start, engine))
     result = _summarize(images, start, tried)
     write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
-    logging.info("%s", table(tried, metrics.mean_iou(images.plain)))
+    logging.info(table(tried, metrics.mean_iou(images.plain)))
     best = at(start, _best(tried))
     logging.info("The best of %d: %s", len(tried), engines.flags(best))
     logging.info("Wrote %s", folder / "crf_search.json")

@@ -107,9 +107,9 @@ def _evaluate(
         crf_engine=engine,
     )
     matrix, scores = evaluation.confusion.matrix, evaluation.scores
-    logging.info("%s", report.table(matrix, predictor.spec))
+    logging.info(report.table(matrix, predictor.spec))
     if crf or config.trimap_widths:
-        logging.info("%s", report.comparison(evaluation.by_crf()))
+        logging.info(report.comparison(evaluation.by_crf()))
     report.warn_of_collapse(matrix, predictor.spec)
     folder, tag = Path(config.eval_logdir or ""), _tag(config.inference)
     report.write(folder, scores, evaluation.confusion, step=predictor.step, tag=tag)

@@ -196,17 +196,24 @@ class Loop:
                 isinstance(layer, FrozenableBatchNorm) for layer in layers_of(model)
             ),
         )
+        why, *place = self._explain(bad)
         raise InputError(
-            f"step {step}: {bad.what}; the last checkpoint stands. {self._explain(bad)}"
+            f"step {step}: {bad.what}; the last checkpoint stands. {why}", *place
         )
 
-    def _explain(self, bad: nan_dump.BadStep) -> str:
-        """Keeps the batch of a step that went wrong; says why it may have."""
+    def _explain(self, bad: nan_dump.BadStep) -> Sequence[str]:
+        """Keeps the batch of a step that went wrong; says why it may have, and where.
+
+        Returns:
+            A line, or two.
+        """
         if self.config.overfit_one_batch:
             rate = self.config.optimizer.base_learning_rate
-            return f"One batch is not learned: take --base_learning_rate={rate / 10:g}"
+            return [
+                f"One batch is not learned: take --base_learning_rate={rate / 10:g}"
+            ]
         if not self.checkpoints.writes:
-            return "The first host's log says more"
+            return ["The first host's log says more"]
         spec = self.trainer.spec
         return nan_dump.write(self.folder, self.source, self.config, spec, bad)
 

@@ -80,7 +80,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
     spec, source, tally = setup.open_data(config, folder)
     loss, pixel_counts = class_weights.resolve(config.loss, spec, source)
     shares = warnings.class_shares(spec, config.train_split, pixel_counts, tally)
-    logging.info("%s", warnings.class_table(spec, loss, shares))
+    logging.info(warnings.class_table(spec, loss, shares))
     images = images_per_replica(
         config.train_batch_size,
         strategy,

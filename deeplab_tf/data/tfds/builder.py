@@ -15,6 +15,7 @@ from absl import logging
 
 from deeplab_tf.config import TfdsConfig
 from deeplab_tf.config.data import TFDS
+from deeplab_tf.data import class_names
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.tfds.known import KNOWN, Known
@@ -183,7 +184,7 @@ def _is_text(feature: Any) -> bool:
 def _spec(
     name: str, info: Any, label: str, config: TfdsConfig, known: Known | None
 ) -> DatasetSpec:
-    classes = config.class_names
+    classes = config.class_names and class_names.resolve(config.class_names)
     palette: tuple[Color, ...] = ()
     if known and not classes:
         if config.tfds_label_map:

@@ -63,7 +63,7 @@ def write(
     config: TrainConfig,
     spec: DatasetSpec,
     bad: BadStep,
-) -> str:
+) -> list[str]:
     """Keeps the batch of a step in `nan_dump/`, and what is known of it.
 
     The batch is made again, as it was: it follows from the seed and the step alone.
@@ -76,7 +76,7 @@ def write(
         bad: The step.
 
     Returns:
-        The likeliest causes, and where the batch is; two lines.
+        The likeliest causes, and, if it could be written, where the batch is.
 
     Raises:
         InputError: A record can no longer be read.
@@ -101,8 +101,8 @@ def write(
         _save(place, facts, batch, spec)
     except OSError as error:
         logging.warning("%s could not be written (%s)", place, error.strerror)
-        return facts["causes"]
-    return f"{facts['causes']}\nThe batch of step {bad.step}: {place}"
+        return [facts["causes"]]
+    return [facts["causes"], f"The batch of step {bad.step}: {place}"]
 
 
 def _save(

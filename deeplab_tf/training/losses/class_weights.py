@@ -16,6 +16,7 @@ from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import find_recipe_file, write_whole
+from deeplab_tf.text_files import read_lines
 
 FILE_NAME = "class_weights.txt"
 _IDS = 256
@@ -122,7 +123,7 @@ def read(path: Path, spec: DatasetSpec) -> np.ndarray:
     if not path.is_file():
         rules = ", ".join(_RULES)
         raise FlagError(f"--class_weights={path}: {rules}, or a file; no such file")
-    text = path.read_text().splitlines()
+    text = read_lines(path)
     lines = [words for line in text if (words := line.split("#")[0].split())]
     if len(lines) != spec.num_classes:
         raise InputError(

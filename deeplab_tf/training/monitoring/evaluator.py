@@ -112,7 +112,7 @@ class Evaluator:
                 counts = list(map(np.add, counts, self._count(batches, step)))
                 bar.update(self._context.num_replicas_in_sync)
         self.confusion = confusion = self._sum(counts)
-        logging.info("%s", report.table(confusion.matrix, confusion.spec))
+        logging.info(report.table(confusion.matrix, confusion.spec))
         report.warn_of_collapse(confusion.matrix, confusion.spec)
         return report.summary(confusion)
 
