@@ -2,14 +2,20 @@
 
 import contextlib
 import logging as standard_logging
+import numbers
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from absl import logging
 
 from deeplab_tf import compat, console, flags
 from deeplab_tf.errors import InputError, printable
+
+INTERRUPTED = 130  # The exit code after Ctrl-C.
+_FULL = "No space left on device"
 
 
 def run(
@@ -31,6 +37,8 @@ def run(
     code = exit_code_of(
         lambda: command(flags.parse(record, arguments, retired=retired))
     )
+    if code == INTERRUPTED:
+        _end_at_once_next_time()
     if code:
         sys.exit(code)
 
@@ -48,20 +56,44 @@ def exit_code_of(command: Callable[[], None]) -> int:
             command()
         except InputError as error:
             return print_error(*error.args, exit_code=error.exit_code)
-        except OSError as error:  # A folder that cannot be written, a full disk.
-            return print_error(f"{error.filename or ''}: {error.strerror or error}")
         except KeyboardInterrupt:
-            return print_error("interrupted", exit_code=130)
+            return print_error("interrupted", exit_code=INTERRUPTED)
         except Exception as error:
-            # TensorFlow's, by name: it is loaded by commands, not by `--help`.
-            if type(error).__name__ != "ResourceExhaustedError":
+            line = _shortage(error)
+            if line is None:
                 raise
-            first = str(error).strip().splitlines()[0]
-            return print_error(
-                f"out of memory, or of disk ({first}); smaller batches or crops need "
-                "less"
-            )
+            return print_error(line)
     return 0
+
+
+def _shortage(error: Exception) -> str | None:
+    """What is short, or may not be read or written; None for any other error."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    name = type(error).__name__
+    if _FULL in str(error):  # Of a library, whichever error it makes of that.
+        place = getattr(error, "filename", None)
+        return f"{place or first}: {_FULL}" if place else f"the disk is full: {first}"
+    if isinstance(error, OSError):  # A folder that cannot be written, as a rule.
+        what = error.strerror or first or name
+        return f"{error.filename}: {what}" if error.filename else what
+    # TensorFlow's, by name: it is loaded by commands, not by `--help`.
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
+        return f"out of memory ({first or name}); smaller batches or crops need less"
+    return None
+
+
+def _end_at_once_next_time() -> None:
+    """Another Ctrl-C, while processes and threads end, ends this one without a word."""
+    with contextlib.suppress(ValueError):  # In a thread, where there are no signals.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def tell_interrupt(kind: type[BaseException], *error: Any) -> None:
+    """As `sys.excepthook`, but for Ctrl-C while a command's modules are loaded."""
+    if issubclass(kind, KeyboardInterrupt):
+        print_error("interrupted")
+    else:
+        sys.__excepthook__(kind, *error)
 
 
 def print_error(*lines: object, exit_code: int = 1) -> int:
@@ -75,6 +107,9 @@ def _set_environment() -> None:
     """For TensorFlow and Keras, which are not loaded yet; what is set already wins."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors alone.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # No folder: neither read nor written is ~/.keras/keras.json, which may say
+    # channels_first or float16, in which no network of ours is built.
+    os.environ.setdefault("KERAS_HOME", os.devnull)
     compat.allow_memory_growth()
 
 
@@ -85,7 +120,7 @@ def _console_log() -> Iterator[None]:
     formatter, root = handler.python_handler.formatter, standard_logging.root
     stream = handler.python_handler.stream
     is_new = handler not in root.handlers
-    handler.setFormatter(_Line())
+    handler.setFormatter(LineFormatter())
     handler.python_handler.setStream(console.Lines())
     handler.addFilter(_is_worth_telling)
     logging.use_absl_handler()
@@ -107,7 +142,7 @@ def _is_worth_telling(record: standard_logging.LogRecord) -> bool:
     return ours or record.levelno >= standard_logging.WARNING
 
 
-class _Line(standard_logging.Formatter):
+class LineFormatter(standard_logging.Formatter):
     """A message, with its level where it is a warning.
 
     Lines are those of the message's pattern; what is put into it, as the name of a
@@ -126,9 +161,8 @@ class _Line(standard_logging.Formatter):
 
 
 def _in_a_line(given: object) -> object:
-    """An argument of a message; names and what others say, as a line shows them."""
-    foreign = isinstance(given, (str, bytes, os.PathLike, BaseException))
-    return _Shown(given) if foreign else given
+    """An argument of a message: a number as it is, all else as a line shows it."""
+    return given if isinstance(given, numbers.Number) else _Shown(given)
 
 
 class _Shown:

@@ -5,7 +5,9 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from absl import logging
 from filelock import FileLock, Timeout
 
 from deeplab_tf.errors import InputError
+from deeplab_tf.text_files import to_record
 
 LOCK = ".lock"
 _PATIENCE = 0.3  # Seconds, for a holder that is just ending.
@@ -49,16 +52,44 @@ def find_recipe_file(path: str) -> Path:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file so that, whenever the machine fails, it is the old or the new."""
+    """Writes a file so that, whenever the machine fails, it is the old or the new.
+
+    Nothing is written through a link that lies where the unfinished file is to be.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written; names the file.
+    """
     unfinished = path.with_name(f".{path.name}.new")
     data = content.encode() if isinstance(content, str) else content
-    try:
-        unfinished.write_bytes(data)
-        flush(unfinished)
-        unfinished.replace(path)
-    except OSError:  # A full disk; what is half written only fills it.
+    with name_in_error(path):
         unfinished.unlink(missing_ok=True)
-        raise
+        try:
+            with unfinished.open("xb") as file:  # Fails where anything lies there.
+                file.write(data)
+            flush(unfinished)
+            unfinished.replace(path)
+        except OSError:  # A full disk; what is half written only fills it.
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def name_in_error(path: Path) -> Iterator[None]:
+    """Puts the file's name into an OSError that has none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename or error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+def remove(path: Path) -> None:
+    """Removes a folder with all in it, a file, or a link, but not its target."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
@@ -114,6 +145,7 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
         previous.append(_Owner.read(descriptor))
         _Owner.current().write(descriptor)
 
+    _check_lock_file(path, given)
     lock = FileLock(path, fallback_to_soft=False, on_acquired=sign)
     try:
         lock.acquire(timeout=_PATIENCE)
@@ -123,11 +155,7 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
             "choose another folder"
         ) from None
     except OSError as error:
-        if path.is_symlink():
-            raise InputError(
-                f"{given}: {path} is a symbolic link; remove it, or choose another "
-                "folder"
-            ) from None
+        _check_lock_file(path, given)
         if error.errno not in _NO_LOCKS:
             raise
         logging.warning(
@@ -144,6 +172,23 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
                 _describe_holder(owner, doing),
             )
     return lock
+
+
+def _check_lock_file(path: Path, given: str) -> None:
+    """Raises where it is no file of its own: by another name, it would be emptied."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(status.st_mode):
+        kind = "a symbolic link"
+    elif not stat.S_ISREG(status.st_mode):
+        kind = "no plain file"
+    elif status.st_nlink > 1:
+        kind = "a hard link to another file"
+    else:
+        return
+    raise InputError(f"{given}: {path} is {kind}; remove it, or choose another folder")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,9 +226,11 @@ class _Owner:
     @classmethod
     def _parse(cls, note: bytes) -> "_Owner | None":
         try:
-            return cls(**json.loads(note))
-        except (ValueError, TypeError):
-            return None
+            owner = to_record(cls, json.loads(note))
+            time.localtime(owner.since)
+        except (ValueError, OverflowError, OSError, RecursionError):
+            return None  # Half a note, or one of something else.
+        return owner
 
     def write(self, descriptor: int) -> None:
         note = json.dumps(dataclasses.asdict(self), indent=1) + "\n"

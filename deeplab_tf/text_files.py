@@ -7,7 +7,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from deeplab_tf.errors import InputError, printable
 Record = TypeVar("Record")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # In no encoding of a text.
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-_JSON = {dict: "an object", list: "a list"}
+_JSON: Mapping[type, str] = {dict: "an object", list: "a list"}
 
 
 def read_text(path: Path, given: str | None = None) -> str:
@@ -101,7 +101,7 @@ def to_record(record: type[Record], facts: Mapping[str, Any]) -> Record:
         raise ValueError(f'"{min(unknown)}" is unknown to this version of deeplab_tf')
     values = {name: _plain(value) for name, value in facts.items()}
     for name, value in values.items():
-        if not _fits(value, hints[name]):
+        if not fits(value, hints[name]):
             raise ValueError(f'"{name}" is {_short(value)}')
     return record(**values)
 
@@ -138,11 +138,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type, as far as JSON has such."""
     origin, items = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, item) for item in items)
+        return any(fits(value, item) for item in items)
     if origin is typing.Literal:
         return value in items
     if origin is not None:
@@ -154,21 +154,21 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def _holds(value: Any, container: type, items: Sequence[Any]) -> bool:
+def _holds(value: Any, container: type, items: tuple[Any, ...]) -> bool:
     """Whether a value is a container of items of some types."""
     if issubclass(container, Mapping):
         return isinstance(value, dict) and all(
-            _fits(each, items[1]) for each in value.values()
+            fits(each, items[1]) for each in value.values()
         )
     if not isinstance(value, tuple):
         return False
     fixed = container is tuple and items[-1] is not ...
     wanted = items if fixed else items[:1] * len(value)
-    return len(value) == len(wanted) and all(map(_fits, value, wanted))
+    return len(value) == len(wanted) and all(map(fits, value, wanted))
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", tuple: "a list", str: "a text"}
+    names: Mapping[type, str] = {**_JSON, tuple: "a list", str: "a text"}
     return names.get(type(value), "null" if value is None else f"{value!r}"[:40])
 
 

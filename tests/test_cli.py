@@ -4,7 +4,9 @@ import logging as standard_logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import logging
 
@@ -24,6 +26,37 @@ from tests.recorded import ROOT
             "ERROR: run/x: No space left on device\n",
         ),
         (KeyboardInterrupt(), 130, "ERROR: interrupted\n"),
+        (
+            InputError("photo\nERROR: all is lost\x1b[2J\u202e\udce9.jpg: no image"),
+            1,
+            r"ERROR: photo\nERROR: all is lost\x1b[2J\u202e\xe9.jpg: no image" + "\n",
+        ),
+        (
+            InputError("no network", "fetch it by hand"),
+            1,
+            "ERROR: no network\nfetch it by hand\n",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "ERROR: the disk is full: [Errno 28] No space left on device\n",
+        ),
+        (
+            OSError("20 requested and 4 written"),
+            1,
+            "ERROR: 20 requested and 4 written\n",
+        ),
+        (
+            RuntimeError("run/events.out; No space left on device"),
+            1,
+            "ERROR: the disk is full: run/events.out; No space left on device\n",
+        ),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            1,
+            "ERROR: out of memory (Unable to allocate 9 GiB); smaller batches or crops "
+            "need less\n",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_a_code(error, code, line, capsys):
@@ -103,3 +136,38 @@ def test_a_command_refuses_a_backend_on_which_it_cannot_run():
         "ERROR: KERAS_BACKEND=jax: training needs tensorflow; on another backend, "
         "networks can be built and applied\n"
     )
+
+
+def test_the_name_of_a_file_makes_no_line_of_the_log(caplog):
+    def command():
+        logging.warning("%s: passed over", "a\nERROR: b\x1b[31m")
+        logging.warning("%s", InputError("a\nERROR: b"))
+        logging.info("two lines\nof ours: %d %.1f %s", 3, np.float32(0.5), Path("c\td"))
+        logging.info(100 * "-" + "%")
+
+    assert cli.exit_code_of(command) == 0
+    shown = [cli.LineFormatter().format(record) for record in caplog.records]
+    assert "\n".join(shown).split("\n") == [
+        r"WARNING: a\nERROR: b\x1b[31m: passed over",
+        r"WARNING: a\nERROR: b",
+        "two lines",
+        r"of ours: 3 0.5 c\td",
+        100 * "-" + "%",
+    ]
+
+
+def test_keras_reads_no_settings_of_a_home_folder_in_a_command(monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", "")
+    monkeypatch.delenv("KERAS_HOME")
+    seen = {}
+    cli.exit_code_of(lambda: seen.update(os.environ))
+    assert seen["KERAS_HOME"] == os.devnull
+
+
+def test_ctrl_c_while_modules_are_loaded_is_a_line(capsys, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "__excepthook__", lambda *error: told.append(error[0]))
+    cli.tell_interrupt(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "ERROR: interrupted\n"
+    cli.tell_interrupt(ValueError, ValueError(), None)
+    assert told == [ValueError]

@@ -229,3 +229,78 @@ def test_a_process_of_another_host_that_did_not_end_in_order_is_told_of(
     with training(tmp_path):
         pass
     assert caplog.text == ""
+
+
+def test_a_link_where_the_unfinished_file_is_to_be_is_not_followed(tmp_path):
+    precious, path = tmp_path / "precious", tmp_path / "config.json"
+    precious.write_text("precious")
+    for make in (
+        lambda place: place.symlink_to(precious),
+        lambda place: place.symlink_to(tmp_path / "nowhere"),
+        lambda place: place.hardlink_to(precious),
+        os.mkfifo,
+    ):
+        make(tmp_path / ".config.json.new")
+        write_whole(path, "new")
+        assert path.read_text() == "new"
+        assert not path.is_symlink()
+        path.unlink()
+    assert precious.read_text() == "precious"
+    assert [item.name for item in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "flush", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write_whole(tmp_path / "config.json", "new")
+    assert raised.value.filename == str(tmp_path / "config.json")
+
+
+def test_a_folder_is_removed_and_a_link_to_one_is_not_followed(tmp_path):
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    files.remove(tmp_path / "link")
+    files.remove(tmp_path / "nothing")
+    assert [item.name for item in tmp_path.iterdir()] == ["folder"]
+    files.remove(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda lock, other: lock.hardlink_to(other), "a hard link to another file"),
+        (lambda lock, other: os.mkfifo(lock), "no plain file"),
+        (lambda lock, other: lock.mkdir(), "no plain file"),
+    ],
+)
+def test_what_is_no_file_of_its_own_is_no_lock(tmp_path, make, kind):
+    other = tmp_path / "precious"
+    other.write_text("precious")
+    (tmp_path / "run").mkdir()
+    make(tmp_path / "run" / ".lock", other)
+    refused = pytest.raises(InputError, match=rf"/\.lock is {kind}; remove it, or")
+    with refused, training(tmp_path / "run"):
+        pass
+    assert other.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "[1, 2]",
+        "null",
+        '{"host": "elsewhere", "pid": 1, "command": "x", "since": "yesterday"}',
+        '{"host": "elsewhere", "pid": 1, "command": "x", "since": 1e300}',
+        '{"host": 3, "pid": 1, "command": "x", "since": 0}',
+        "[" * 100_000,
+    ],
+)
+def test_a_lock_of_another_shape_names_nobody(tmp_path, caplog, note):
+    (tmp_path / ".lock").write_text(note)
+    with training(tmp_path):
+        pass
+    assert caplog.text == ""

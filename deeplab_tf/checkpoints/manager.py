@@ -5,6 +5,7 @@ in `best/`, which is a run's folder of its own.
 """
 
 import contextlib
+import glob
 import json
 import math
 import os
@@ -29,7 +30,8 @@ from deeplab_tf.checkpoints.reader import (
 )
 from deeplab_tf.data import spec as specs
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import flush, write_whole
+from deeplab_tf.files import flush, remove, write_whole
+from deeplab_tf.text_files import explain, fits, read_json
 
 State = Mapping[str, Mapping[str, Any]]
 
@@ -97,7 +99,7 @@ class CheckpointManager:
     def _write(self, name: str) -> Path:
         """Puts the files on the disk, in a hidden folder of their own."""
         for left in self._folder.glob(f".{NAME}-*.new"):
-            shutil.rmtree(left)  # Of a run that was killed.
+            remove(left)  # Of a run that was killed.
         place = self._folder / f".{name}.new"
         place.mkdir(parents=True)
         self._checkpoint.write(str(place / name))
@@ -291,16 +293,33 @@ def best_scores(folder: Path) -> dict[str, Any]:
     """What `metrics.json` of a run's `best/` says: step, miou and the others.
 
     Empty where there is no best checkpoint.
+
+    Raises:
+        InputError: The file is of another shape: nobody knows how good the best is.
     """
     place = folder / BEST
-    try:
-        scores = json.loads((place / _METRICS).read_text())
-        name = f"{NAME}-{scores['step']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    if not ((place / _METRICS).exists() and any(place.glob("*.index"))):
         return {}
+    try:
+        scores = _read_scores(place / _METRICS)
+    except InputError as error:
+        raise InputError(
+            f"{error}; move {place} away, and the best is chosen anew"
+        ) from None
+    name = f"{NAME}-{scores['step']}"
     if not is_checkpoint(str(place / name)):
         return {}
     _keep_only(place, name)
+    return scores
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    what = "the scores of a checkpoint"
+    scores = read_json(path, what)
+    with explain(path, what):
+        for name, kind in (("step", int), ("miou", float | None)):
+            if not fits(scores[name], kind):
+                raise ValueError(f'"{name}" is {scores[name]!r}')
     return scores
 
 
@@ -322,6 +341,7 @@ def _link(path: Path, target: Path) -> None:
         os.link(path, target)
     except OSError:  # Not all disks have links.
         unfinished = target.with_name(f".{target.name}.new")
+        remove(unfinished)  # A link would be followed.
         shutil.copyfile(path, unfinished)
         flush(unfinished)
         unfinished.replace(target)
@@ -344,7 +364,10 @@ def _write_listing(folder: Path, names: Sequence[str]) -> None:
 def _files(folder: Path, name: str) -> list[Path]:
     """Index and data of a checkpoint, as far as they are there."""
     index = folder / f"{name}.index"
-    return [*([index] if index.exists() else []), *folder.glob(f"{name}.data-*")]
+    return [
+        *([index] if index.exists() else []),
+        *folder.glob(f"{glob.escape(name)}.data-*"),
+    ]
 
 
 def _remove(folder: Path, name: str) -> None:

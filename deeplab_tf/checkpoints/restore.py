@@ -17,8 +17,9 @@ import keras
 import numpy as np
 from absl import logging
 
-from deeplab_tf.checkpoints import keras_applications
+from deeplab_tf.checkpoints import infer_config, keras_applications
 from deeplab_tf.checkpoints.reader import CheckpointReader, open_checkpoint
+from deeplab_tf.config.fields import text
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.heads import AUXILIARY, LOGITS, last_layers
 from deeplab_tf.models.weight_names import weights_by_name
@@ -53,9 +54,11 @@ class RestoreReport:
     def __str__(self) -> str:
         total = len(self.restored) + len(self.excluded) + len(self.missing)
         parts = [f"Restored {len(self.restored)}/{total} weights"]
+        is_head = all(name.startswith(last_layers()) for name in self.missing)
+        why = "usual for a new head" if is_head else "the checkpoint lacks them"
         for names, what in (
             (self.excluded, "newly initialized, as asked"),
-            (self.missing, "newly initialized, as the checkpoint lacks them"),
+            (self.missing, f"newly initialized, as {why}"),
             (self.unused, "of the checkpoint are not used"),
         ):
             if names:
@@ -133,7 +136,8 @@ def initialize(
     if not common or len(common) < min(len(backbone), len(offered)) / 2:
         raise InputError(
             f"{stored.prefix}: has {len(common)} of {len(backbone)} weights of "
-            f"{model.name}: it is of {_scopes(stored.keys)}; set --model_variant"
+            f"{model.name}: it is of {_scopes(stored.keys)}; set "
+            + (_flags(stored, "model_variant") or "--model_variant")
         )
     _check_shapes(stored, weights, report.restored)
     _assign(stored, weights, report.restored)
@@ -174,13 +178,27 @@ def _check_shapes(
             "give --initialize_last_layer=false"
         )
     else:
-        hint = "set --depth_multiplier and --model_variant as it was trained"
+        told = _flags(stored, "model_variant", "depth_multiplier")
+        hint = (
+            f"by its weights, it was trained with {told}"
+            if told
+            else "set --depth_multiplier and --model_variant as it was trained"
+        )
         if keras_applications.is_keras_file(stored.prefix):
             hint += "; MobileNets of Keras want --divisible_by=8, too"
     raise InputError(
         f"{stored.prefix}: {name} is {_shape(has)} there, {_shape(needs)} here, and so "
         f"{len(wrong)} weights: {hint}"
     )
+
+
+def _flags(stored: CheckpointReader, *names: str) -> str:
+    """Flags of the network that a checkpoint is of; empty where it does not tell."""
+    try:
+        config = infer_config.infer_model_config(stored)
+    except (InputError, KeyError, ValueError):
+        return ""
+    return " ".join(f"--{name}={text(getattr(config, name))}" for name in names)
 
 
 def _contradiction(stored: CheckpointReader, report: RestoreReport) -> str:
@@ -201,7 +219,8 @@ def _contradiction(stored: CheckpointReader, report: RestoreReport) -> str:
         if any(name.startswith(scope) for name in names)
     ]
     if not report.restored or not hints:
-        hints = [f"--model_variant: it is of {_scopes(stored.keys)}"]
+        told = _flags(stored, "model_variant") or "--model_variant"
+        hints = [f"{told}: it is of {_scopes(stored.keys)}"]
     return f"{stored.prefix}: {' and '.join(parts)}; check {'; '.join(hints)}"
 
 

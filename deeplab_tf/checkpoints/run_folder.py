@@ -29,8 +29,9 @@ from deeplab_tf.config.fields import text
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import spec_compatibility
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, printable
 from deeplab_tf.files import write_whole
+from deeplab_tf.text_files import explain, read_json, to_record
 
 CONFIG = "config.json"
 ENVIRONMENT = "environment.txt"
@@ -118,17 +119,18 @@ def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
     contents = {
         CONFIG: json.dumps(settings, indent=2) + "\n",
         specs.FILE_NAME: spec.to_json(),
-        ENVIRONMENT: "".join(f"{name}: {value}\n" for name, value in lines.items()),
+        ENVIRONMENT: "".join(
+            f"{name}: {printable(value)}\n" for name, value in lines.items()
+        ),
     }
     changed = [
         path
         for name, content in contents.items()
-        if (path := folder / name).exists()
-        and path.read_bytes() != content.encode(errors="surrogateescape")
+        if (path := folder / name).exists() and path.read_bytes() != content.encode()
     ]
     _keep(folder, changed)
     for name, content in contents.items():
-        write_whole(folder / name, content.encode(errors="surrogateescape"))
+        write_whole(folder / name, content)
 
 
 def _keep(folder: Path, paths: Sequence[Path]) -> None:
@@ -151,8 +153,8 @@ def _keep(folder: Path, paths: Sequence[Path]) -> None:
 def changes(folder: Path, config: TrainConfig) -> list[str]:
     """A line for each setting that a run in the folder had otherwise: old -> new."""
     try:
-        saved = dict(_flat(json.loads((folder / CONFIG).read_text())))
-    except (OSError, ValueError, AttributeError):
+        saved = dict(_flat(read_json(folder / CONFIG, "the settings of a run")))
+    except InputError:
         return []
     now = dict(_flat(json.loads(json.dumps(dataclasses.asdict(config)))))
     return [
@@ -187,18 +189,19 @@ def read(folder: Path) -> Run:
     path, spec = folder / CONFIG, specs.load(folder)
     if not path.exists():
         return Run(spec=spec)
-    try:
-        settings = json.loads(path.read_text())
+    what = "the settings of a run"
+    settings = read_json(path, what)
+    with explain(path, what):
         _check_schema(path, settings.get("schema", SCHEMA))
-        data = DataConfig(**settings["data"])
+        data = to_record(DataConfig, settings["data"])
         return Run(
-            model=_record(ModelConfig, settings["model"]),
-            resize=_record(ResizeConfig, settings["resize"]),
-            crop_size=_record(AugmentConfig, settings["augment"]).train_crop_size,
+            model=to_record(ModelConfig, settings["model"]),
+            resize=to_record(ResizeConfig, settings["resize"]),
+            crop_size=to_record(AugmentConfig, settings["augment"]).train_crop_size,
             spec=spec,
-            tfds=_record(TfdsConfig, settings.get("tfds", {})),
+            tfds=to_record(TfdsConfig, settings.get("tfds", {})),
             shards=(
-                (data.dataset_dir, settings["train_split"])
+                (data.dataset_dir, str(settings["train_split"]))
                 if data.dataset_dir and not data.tfds
                 else None
             ),
@@ -206,10 +209,6 @@ def read(folder: Path) -> Run:
                 spec.largest_images.get(settings["train_split"]) if spec else None
             ),
         )
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not the settings of a run ({error})") from None
 
 
 def _check_schema(path: Path, schema: int) -> None:
@@ -218,14 +217,6 @@ def _check_schema(path: Path, schema: int) -> None:
             f"{path}: schema {schema}, of a newer deeplab_tf than this, which reads "
             f"{SCHEMA}; update it"
         )
-
-
-def _record(record: type, settings: dict[str, Any]) -> Any:
-    tuples = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in settings.items()
-    }
-    return record(**tuples)
 
 
 def _check_same(folder: Path, before: ModelConfig, now: ModelConfig) -> None:

@@ -114,6 +114,8 @@ def check(names: Sequence[object], where: object) -> tuple[str, ...]:
     Raises:
         InputError: One is empty, has control characters, or is there twice.
     """
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise InputError(f"{where}: {names!r:.40} is no list of class names")
     trimmed = tuple(_trim(name, where) for name in names)
     for number, name in enumerate(trimmed):
         if not name:

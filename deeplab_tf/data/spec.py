@@ -67,6 +67,8 @@ class DatasetSpec:
                 f"data set {self.name}: {len(self.palette)} colors for "
                 f"{self.num_classes} classes"
             )
+        if not all(0 <= value <= 255 for color in self.palette for value in color):
+            raise InputError(f"data set {self.name}: colors are RGB in 0...255")
         if not 0 <= self.ignore_label <= 255:
             raise InputError(
                 f"--ignore_label={self.ignore_label}: 0 to 255 is possible"
@@ -103,6 +105,8 @@ def load(folder: Path) -> DatasetSpec | None:
                 f"{path}: a newer version wrote it, {facts['version']}; update this one"
             )
         facts["classes"] = class_names.check(facts["classes"], path)
+        if odd := [name for name in facts.get("shards", ()) if Path(name).name != name]:
+            raise ValueError(f"{odd[0]} is no name of a shard")
         known = {field.name for field in dataclasses.fields(DatasetSpec)}
         return to_record(
             DatasetSpec, {name: facts[name] for name in facts if name in known}

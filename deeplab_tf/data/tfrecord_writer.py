@@ -23,7 +23,8 @@ class Record:
     """An image and its mask, encoded.
 
     Attributes:
-        name: Stem of the file, "2007_000032".
+        name: Stem of the file, "2007_000032"; bytes that are not UTF-8 as Python has
+            those of file names.
         image: JPEG or PNG.
         image_format: "jpeg" or "png".
         size: Height, width.
@@ -36,12 +37,17 @@ class Record:
     size: tuple[int, int]
     label: bytes = b""
 
+    @property
+    def encoded_name(self) -> bytes:
+        """The name as the record has it: the bytes that the file's name has."""
+        return self.name.encode("utf-8", "surrogateescape")
+
     def serialize(self) -> bytes:
         """The record as a `tf.train.Example`, keys as in research/deeplab, sorted."""
         height, width = self.size
         features = {
             "image/encoded": _bytes(self.image),
-            "image/filename": _bytes(self.name.encode()),
+            "image/filename": _bytes(self.encoded_name),
             "image/format": _bytes(self.image_format.encode()),
             "image/height": _int(height),
             "image/width": _int(width),

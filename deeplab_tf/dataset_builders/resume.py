@@ -21,7 +21,8 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.parallel_config import WorkerLost
 from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, file_sha256
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import LOCK, flush, lock_folder, write_whole
+from deeplab_tf.files import LOCK, flush, lock_folder, remove, write_whole
+from deeplab_tf.text_files import read_json, to_record
 
 _MANIFEST = "manifest.json"
 
@@ -53,13 +54,13 @@ class StagedBuild:
             names.add(spec_.FILE_NAME)  # `resume_publish` needs it.
         for path in self.folder.iterdir():
             if path.name not in names | {_MANIFEST}:
-                path.unlink()
+                remove(path)
         return finished
 
     def _is_finished(self, name: str) -> bool:
         try:
             wanted = ShardSummary.load(self.folder / name).sha256
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
         paths = (self.folder / name, self.output / name)
         return any(path.exists() and file_sha256(path) == wanted for path in paths)
@@ -130,6 +131,8 @@ def _open_staging(
     output: Path, fingerprint: str, created: tuple[Path, ...]
 ) -> StagedBuild:
     folder = output / tfrecord_writer.UNFINISHED
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a symbolic link; remove it")
     manifest = _load_manifest(folder)
     earlier = StagedBuild(
         output=output, folder=folder, created=(*map(Path, manifest.created),)
@@ -156,8 +159,8 @@ class _Manifest:
 
 def _load_manifest(folder: Path) -> _Manifest:
     try:
-        return _Manifest(**json.loads((folder / _MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError):
+        return to_record(_Manifest, read_json(folder / _MANIFEST, "a manifest"))
+    except ValueError:  # None, or another's: the build begins anew.
         return _Manifest()
 
 

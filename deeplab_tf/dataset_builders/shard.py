@@ -80,7 +80,7 @@ class ShardSummary:
         """Writes the summary of the shard at `path`."""
         facts = dataclasses.asdict(self) | {"tally": self.tally.to_json()}
         with _unique_name(_summary_path(path)) as unfinished:
-            unfinished.write_text(json.dumps(facts))
+            unfinished.write_text(json.dumps(facts), "utf-8")
             flush(unfinished)
             unfinished.replace(_summary_path(path))
 
@@ -200,7 +200,7 @@ def plan_shards(split: str, num_samples: int, num_shards: int) -> list[Shard]:
 def record_digest(record: tfrecord_writer.Record) -> str:
     """SHA-256 of a record's name, image and mask, whatever shard it lies in."""
     sha256 = hashlib.sha256()
-    for content in (record.name.encode(), record.image, record.label):
+    for content in (record.encoded_name, record.image, record.label):
         sha256.update(len(content).to_bytes(8, "little") + content)
     return sha256.hexdigest()
 

@@ -9,6 +9,7 @@ import jinja2
 
 from deeplab_tf.data.spec import Color
 from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
+from deeplab_tf.errors import printable
 
 _PICTURED, _LISTED = 60, 1000  # Issues with a picture, and issues in all.
 
@@ -21,6 +22,7 @@ def render(report: DatasetReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if isinstance(value, str) else value,
     )
     template = environment.from_string((folder / "page.html").read_text("utf-8"))
     return template.render(

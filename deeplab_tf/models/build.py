@@ -11,7 +11,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.heads import HEADS
@@ -50,6 +50,7 @@ def build(
     Raises:
         FlagError: An unknown variant, or settings that cannot be had together.
     """
+    _check_keras()
     backbone = find_backbone(config)
     if drop_path and not backbone.has_paths:
         raise FlagError(
@@ -148,6 +149,17 @@ def _freeze(model: keras.Model, scopes: tuple[str, ...]) -> None:
 
 def _name(config: ModelConfig) -> str:
     return f"{config.architecture}.{config.model_variant}".lstrip(".")
+
+
+def _check_keras() -> None:
+    """Raises where `keras.json` or the program has set what layers here do not know."""
+    for name, needed in (("image_data_format", "channels_last"), ("floatx", "float32")):
+        value = getattr(keras.config, name)()
+        if value != needed:
+            raise InputError(
+                f"Keras has {name} {value}, by ~/.keras/keras.json or the program; "
+                f'{needed} is needed: keras.config.set_{name}("{needed}")'
+            )
 
 
 def find_backbone(config: ModelConfig) -> Backbone:

@@ -115,7 +115,7 @@ class Loop:
         if self.checkpoints.writes and not self.config.overfit_one_batch:
             step, spec = self.trainer.step, self.trainer.spec
             lines = outcome.describe(self.folder, self.config, spec, step)
-            logging.info("%s", lines)
+            logging.info(lines)
 
     def _take_steps(self, batches: Iterator, logs: Logs, profiler: Profiler) -> int:
         """Returns why it stopped: at the end 0, else see `_ending`."""

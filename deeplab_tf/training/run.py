@@ -95,7 +95,8 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
     )
     start = _start(config, folder, trainer, checkpoints)
     hosts.check_same_step(strategy, start, folder)
-    if not start and manager.best_scores(folder):
+    best = manager.best_scores(folder)  # Raises before hours are spent.
+    if best and not start:
         raise InputError(
             f"{folder / manager.BEST} holds the best checkpoint of an earlier run; "
             "move it away, or choose another --train_logdir"

@@ -13,6 +13,7 @@ from deeplab_tf.checkpoints import reader, run_folder
 from deeplab_tf.checkpoints.manager import CheckpointManager, best_scores, keep_best
 from deeplab_tf.config import DataConfig, TrainConfig
 from deeplab_tf.data.specs import DATASETS
+from deeplab_tf.errors import InputError
 from tests.checkpoints.killing import Killed, stopping
 
 
@@ -125,3 +126,27 @@ def test_scores_without_their_checkpoint_are_none(tmp_path):
     assert best_scores(tmp_path) == {}
     assert keep_best(tmp_path, str(tmp_path / "model.ckpt-3"), {"miou": 0.1})
     assert weight(tmp_path / "best") == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("[]", "(a list, where an object is needed)"),
+        ("{", "(Expecting"),
+        ('{"miou": 0.5}', "(it lacks 'step')"),
+        ('{"step": 3, "miou": "high"}', "(\"miou\" is 'high')"),
+        ('{"step": null, "miou": 0.5}', '("step" is None)'),
+    ],
+)
+def test_scores_of_another_shape_lose_no_best_checkpoint(tmp_path, content, why):
+    keep_best(tmp_path, saved(tmp_path, 3), {"miou": 0.5})
+    path = tmp_path / "best" / "metrics.json"
+    path.write_text(content)
+    with pytest.raises(InputError) as raised:
+        keep_best(tmp_path, saved(tmp_path, 4), {"miou": 0.1})
+    assert weight(tmp_path / "best") == 3
+    said = str(raised.value)
+    assert said.startswith(f"{path}: not the scores of a checkpoint {why}")
+    assert said.endswith(
+        "; move " + str(path.parent) + " away, and the best is chosen anew"
+    )

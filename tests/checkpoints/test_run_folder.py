@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 
@@ -212,3 +213,41 @@ def test_settings_of_a_newer_schema_are_an_error(begun):
     assert str(error.value) == (
         f"{path}: schema 2, of a newer deeplab_tf than this, which reads 1; update it"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda settings: [settings], "(a list, where an object is needed)"),
+        (lambda settings: settings | {"model": None}, "(null, where an object is"),
+        (
+            lambda settings: settings | {"model": {"output_stride": "16"}},
+            '"output_stride" is "16")',
+        ),
+        (
+            lambda settings: settings | {"model": {"depth": 3}},
+            '"depth" is unknown to this',
+        ),
+        (
+            lambda settings: settings | {"augment": {"train_crop_size": 5}},
+            '"train_crop_size" is 5)',
+        ),
+        (lambda settings: settings | {"schema": "one"}, "("),
+        (lambda settings: {"model": settings["model"]}, "(it lacks 'data')"),
+    ],
+)
+def test_settings_of_another_shape_are_one_line(begun, change, why):
+    path = begun / run_folder.CONFIG
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(InputError) as raised:
+        run_folder.read(begun)
+    said = str(raised.value)
+    assert said.startswith(f"{path}: not the settings of a run ")
+    assert why in said
+
+
+def test_a_command_line_of_any_bytes_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--train_logdir=caf\udce9\n"])
+    run_folder.write(tmp_path, config(tmp_path), SPEC)
+    first = (tmp_path / "environment.txt").read_text("utf-8").splitlines()[0]
+    assert first == r"command: train.py --train_logdir=caf\xe9\n"

@@ -1,5 +1,6 @@
 """Facts of the data sets, and how a folder tells which it is."""
 
+import json
 import re
 
 import numpy as np
@@ -146,3 +147,40 @@ def test_a_missing_folder_is_named():
     with pytest.raises(InputError, match="--dataset_dir=nowhere: no such folder"):
         resolve(None, "nowhere")
     assert specs_module.FILE_NAME == "dataset.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"classes": "abc"}, "'abc' is no list of class names"),
+        ({"classes": {"a": 0}}, "{'a': 0} is no list of class names"),
+        ({"classes": [1, 2]}, "1 is no name of a class"),
+        ({"classes": ["a", "b\nc"]}, r'class 1, "b\\nc", has a control character'),
+        ({"palette": [[0, 0], [1, 1]]}, r'"palette" is \[\[0, 0\], \[1, 1\]\]'),
+        ({"palette": None}, '"palette" is null'),
+        ({"ignore_label": "255"}, '"ignore_label" is "255"'),
+        ({"split_sizes": [4]}, r'"split_sizes" is \[4\]'),
+        ({"pixel_counts": {"train": 3}}, '"pixel_counts" is {"train": 3}'),
+        ({"schema": "1"}, "not a data set's description"),
+        ({"name": None}, '"name" is null'),
+        ({"shards": {"../../x": "0"}}, r"../../x"),
+    ],
+)
+def test_a_description_of_another_shape_is_one_line(tmp_path, change, why):
+    facts = {"name": "x", "classes": ["a", "b"], "palette": [[0, 0, 0], [1, 1, 1]]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | change))
+    with pytest.raises(InputError, match=rf"dataset\.json: .*{why}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"x"', "{"])
+def test_a_description_that_is_no_object_is_one_line(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(InputError, match="not a data set's description"):
+        load(tmp_path)
+
+
+def test_facts_that_a_later_version_adds_are_no_matter(tmp_path):
+    facts = {"name": "x", "classes": ["a", "b"], "palette": [[0, 0, 0], [1, 1, 1]]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"later": 1}))
+    assert load(tmp_path).classes == ("a", "b")

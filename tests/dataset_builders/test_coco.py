@@ -320,7 +320,7 @@ def test_objects_are_not_in_memory_all_at_once(annotated, monkeypatch):
         ("{", r"a\.json: not COCO's objects \("),
         ("[]", r"a\.json: not COCO's objects \("),
         ('{"categories": []}', r"a\.json: not COCO's objects \(it lacks 'images'\)"),
-        ('{"categories": [], "images": []}', "'annotations' is missing"),
+        ('{"categories": [], "images": []}', "it lacks 'annotations'"),
     ],
 )
 def test_a_file_of_something_else_is_told(tmp_path, text, message):

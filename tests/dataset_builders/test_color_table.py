@@ -150,6 +150,6 @@ def test_a_table_that_cannot_be_meant_is_refused(table, text, message):
 def test_a_table_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError, match=r"--color_table=.*no such file"):
         read_color_table(tmp_path / "colors.txt")
-    (tmp_path / "colors.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "colors.txt").write_bytes(b"\x89PNG\0")
     with pytest.raises(InputError, match=r"colors\.txt: not a text file"):
         read_color_table(tmp_path / "colors.txt")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import sys
 
@@ -112,7 +113,7 @@ def test_a_list_has_one_stem_a_line_blanks_and_all(builder, rng, tmp_path):
     (tmp_path / "val.txt").write_text("IMG 002 \n")
     lists = {name: str(tmp_path / f"{name[:-5]}.txt") for name in LISTS}
     assert names(build(builder, tmp_path, **lists), "val") == ["IMG 002"]
-    (tmp_path / "val.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "val.txt").write_bytes(b"\x89PNG\r\n\0")
     with pytest.raises(InputError, match=r"val\.txt: not a text file"):
         build(builder, tmp_path, **lists)
 
@@ -765,3 +766,43 @@ def test_records_of_another_data_set_are_not_mixed_with(builder, own):
     build(builder, own)
     with pytest.raises(InputError, match=r"it holds records of \w+, by its dataset"):
         build(builder, own, name="other")
+
+
+def test_names_that_are_not_utf8_are_built_byte_by_byte(builder, own):
+    for folder, suffix in (("photos", b".JPG"), ("masks", b".png")):
+        place = os.fsencode(own / folder)
+        os.rename(place + b"/photo_1" + suffix, place + b"/caf\xe9" + suffix)
+    records = build(builder, own)
+    built = [
+        features["image/filename"].bytes_list.value[0]
+        for split in ("train", "val")
+        for features in examples(records, split)
+    ]
+    assert sorted(built)[0] == b"caf\xe9"
+    assert len(built) == 10
+    assert not (records / ".building").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["\ufeffbackground\ncat\n".encode(), b"background\r\ncat\r\n"],
+)
+def test_a_file_of_names_may_come_from_any_editor(builder, own, content):
+    (own / "names.txt").write_bytes(content)
+    records = build(builder, own, class_names=(str(own / "names.txt"),))
+    assert tuple(described(records)["classes"]) == ("background", "cat")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("cat",), "--class_names=cat: one class, and no file of that name"),
+        (("gro\nund", "ball"), r'class 0, "gro\\nund", has a control character'),
+        (("ground", ""), "class 1 has no name"),
+        (("ground", "ground "), "class ground is named twice"),
+    ],
+)
+def test_class_names_that_cannot_be_meant_build_nothing(builder, own, names, said):
+    with pytest.raises(InputError, match=said):
+        build(builder, own, class_names=names)
+    assert not (own / "records").exists()

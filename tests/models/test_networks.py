@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.architectures import ARCHITECTURES
+from deeplab_tf.errors import InputError
 from deeplab_tf.models.backbones import BACKBONES
+from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import HEADS, LOGITS, last_layers
 from deeplab_tf.models.mixed_precision import dtype_policy
 from tests.models import networks
@@ -116,3 +119,18 @@ def test_last_layers_are_those_of_all_heads():
 
 def test_every_architecture_has_a_head():
     assert ARCHITECTURES.keys() == HEADS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "needed"),
+    [
+        ("image_data_format", "channels_first", "channels_last"),
+        ("floatx", "float16", "float32"),
+    ],
+)
+def test_a_keras_that_is_set_to_other_arrays_is_told_so(
+    name, value, needed, monkeypatch
+):
+    monkeypatch.setattr(keras.config, name, lambda: value)
+    with pytest.raises(InputError, match=f"Keras has {name} {value}, .* {needed} is"):
+        build(ModelConfig(), 2)

@@ -14,6 +14,7 @@ from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.models.atrous import StrideRate
 from deeplab_tf.models.layers.blocks import Style, Tensor, conv, separable_conv
 from deeplab_tf.models.layers.dropout import Dropout
+from deeplab_tf.text_files import explain, fits, read_json
 
 SCOPE = "meta_architecture"
 
@@ -64,8 +65,9 @@ def _branches(path: str) -> list[dict[str, Any]]:
         place = Path(__file__).with_name(PurePath(path).name)
     if not place.exists():
         raise InputError(f"--dense_prediction_cell_json={path}: no such file")
-    try:
-        branches = json.loads(place.read_text())
+    what = "a list of branches"
+    branches = read_json(place, what, list)
+    with explain(place, what):
         for i, branch in enumerate(branches):
             if not _is_convolution(branch) or not -1 <= branch["input"] < i:
                 raise InputError(
@@ -73,14 +75,14 @@ def _branches(path: str) -> list[dict[str, Any]]:
                     '{"op": "conv", "kernel": 3, "rate": [6, 12], "input": -1} is '
                     "possible, with the number of an earlier branch as input"
                 )
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{place}: not a list of branches ({error})") from None
     return branches
 
 
 def _is_convolution(branch: dict[str, Any]) -> bool:
-    return branch["op"] == "conv" and (
-        branch["kernel"] == 1 or (branch["kernel"] == 3 and len(branch["rate"]) == 2)
+    if branch["op"] != "conv" or not fits(branch["input"], int):
+        return False
+    return branch["kernel"] == 1 or (
+        branch["kernel"] == 3
+        and fits(tuple(branch["rate"]), tuple[int, int])
+        and min(branch["rate"]) > 0
     )

@@ -66,8 +66,11 @@ class Logs:
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
-        for writer in self._writers.values():
-            writer.close()
+        for name, writer in self._writers.copy().items():
+            try:
+                writer.close()
+            except tf.errors.OpError as trouble:
+                self._give_up(name, trouble)
 
     def add(self, metrics: Mapping[str, Sequence[float]]) -> None:
         """Takes note of the metrics of some steps.
@@ -210,17 +213,35 @@ class Logs:
             )
             hparams.hparams(settings, trial_id=str(self._folder))
 
-    def _events(
-        self, name: str, step: int
-    ) -> contextlib.AbstractContextManager[object]:
+    @contextlib.contextmanager
+    def _events(self, name: str, step: int) -> Iterator[None]:
         """Within it, summaries are of `step` and lie in the folder `name`."""
+        writer = self._writer(name)
+        try:
+            with writer.as_default(step):
+                yield
+        except tf.errors.OpError as error:
+            self._give_up(name, error)
+
+    def _writer(self, name: str) -> tf.summary.SummaryWriter:
         if name not in self._writers:
-            self._writers[name] = (
-                tf.summary.create_file_writer(str(self._folder / name))
-                if self._writes
-                else tf.summary.create_noop_writer()
-            )
-        return self._writers[name].as_default(step)
+            self._writers[name] = tf.summary.create_noop_writer()
+            if self._writes:
+                try:
+                    place = str(self._folder / name)
+                    self._writers[name] = tf.summary.create_file_writer(place)
+                except tf.errors.OpError as error:
+                    self._give_up(name, error)
+        return self._writers[name]
+
+    def _give_up(self, name: str, error: tf.errors.OpError) -> None:
+        """Warns of a disk that is full: a run is worth more than its events."""
+        self._writers[name] = tf.summary.create_noop_writer()
+        logging.warning(
+            "%s: no more events are written there (%s); the run goes on",
+            self._folder / name,
+            error.message.strip().splitlines()[0],
+        )
 
 
 def _hparams(config: Any) -> dict[str, bool | int | float | str]:

@@ -14,7 +14,9 @@ from typing import Any
 
 from absl import logging
 
+from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
+from deeplab_tf.text_files import explain, fits, read_json
 
 FILE = "metrics.jsonl"
 PENDING = "metrics_pending.json"
@@ -56,10 +58,17 @@ class History:
         return Interval(self._all_pending().get(str(step), {}))
 
     def _all_pending(self) -> dict[str, dict[str, float]]:
-        try:
-            return json.loads(self._pending.read_text())
-        except (OSError, ValueError):
+        if not self._pending.exists():
             return {}
+        try:
+            with explain(self._pending, "sums of steps"):
+                pending = read_json(self._pending, "sums of steps")
+                if not fits(pending, Mapping[str, Mapping[str, float]]):
+                    raise ValueError("objects of numbers are needed")
+        except InputError as error:
+            logging.warning("%s; the next line of %s lacks them", error, FILE)
+            return {}
+        return pending
 
     def _cut(self, step: int) -> None:
         """Drops lines of later steps, and the half of one that a kill leaves."""
@@ -150,9 +159,13 @@ def _lines(content: bytes) -> list[dict[str, Any]]:
 def _line(text: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    whole = isinstance(line, dict) and isinstance(line.get("step"), int)
+    whole = (
+        isinstance(line, dict)
+        and fits(line.get("step"), int)
+        and fits(line.get("miou"), float | None)
+    )
     return line if whole else None
 
 

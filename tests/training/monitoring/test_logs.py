@@ -245,3 +245,44 @@ def test_a_worker_that_is_not_the_first_writes_nothing(tmp_path):
         logs.histograms(1, {"weights": tf.Variable(np.ones(2))})
         logs.save_interval(1)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["scalar", "create_file_writer"])
+def test_a_disk_that_fills_under_the_events_ends_no_run(
+    tmp_path, monkeypatch, caplog, kind
+):
+    def full(*_, **__):
+        text = "events.out; No space left on device"
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    with open_logs(tmp_path) as logs:
+        for step in (1, 2):
+            with monkeypatch.context() as patch:
+                if step == 1:
+                    patch.setattr(tf.summary, kind, full)
+                logs.add(steps([step]))
+                logs.write(step, 0.01)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
+    (said,) = [r.getMessage() for r in caplog.records if "events" in r.getMessage()]
+    assert said == (
+        f"{tmp_path / 'train'}: no more events are written there (events.out; No space "
+        "left on device); the run goes on"
+    )
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "null", "{", '{"2": 3}', '{"2": {"loss": "x"}}']
+)
+def test_sums_of_another_shape_are_told_and_left_out(tmp_path, caplog, content):
+    (tmp_path / metrics_file.PENDING).write_text(content)
+    with open_logs(tmp_path, first=2) as logs:
+        logs.add(steps([3]))
+        logs.write(3, 0.01)
+    assert [line["step"] for line in lines(tmp_path)] == [3]
+    assert "metrics_pending.json: not sums of steps (" in caplog.text
+
+
+def test_lines_of_another_shape_are_none(tmp_path):
+    texts = ["[1]", '{"step": "1"}', '{"step": 2, "miou": "x"}', '{"step": 3}']
+    (tmp_path / metrics_file.FILE).write_text("\n".join(texts))
+    assert metrics_file.read(tmp_path) == [{"step": 3}]
