@@ -371,8 +371,8 @@ def _flags_as_arguments() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        message = re.sub(r"(?<![^\s(])--(?=[a-z])", "", str(error))
-        error.args = (message, *error.args[1:])
+        dashes = r"(?<![^\s(])--(?=[a-z])"
+        error.args = tuple(re.sub(dashes, "", str(line)) for line in error.args)
         raise
 
 

@@ -9,10 +9,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from absl import logging
 
-from deeplab_tf import compat, console, flags
-from deeplab_tf.errors import InputError, printable
+def tell_interrupt(kind: type[BaseException], *error: Any) -> None:
+    """As `sys.excepthook`, but for Ctrl-C while a command's modules are loaded."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("ERROR: interrupted\n")
+    else:
+        sys.__excepthook__(kind, *error)
+
+
+sys.excepthook = tell_interrupt  # Before what follows, since that takes a while.
+
+from absl import logging  # noqa: E402
+
+from deeplab_tf import compat, console, flags  # noqa: E402
+from deeplab_tf.errors import InputError, printable  # noqa: E402
 
 INTERRUPTED = 130  # The exit code after Ctrl-C.
 _FULL = "No space left on device"
@@ -86,14 +97,6 @@ def _end_at_once_next_time() -> None:
     """Another Ctrl-C, while processes and threads end, ends this one without a word."""
     with contextlib.suppress(ValueError):  # In a thread, where there are no signals.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def tell_interrupt(kind: type[BaseException], *error: Any) -> None:
-    """As `sys.excepthook`, but for Ctrl-C while a command's modules are loaded."""
-    if issubclass(kind, KeyboardInterrupt):
-        print_error("interrupted")
-    else:
-        sys.__excepthook__(kind, *error)
 
 
 def print_error(*lines: object, exit_code: int = 1) -> int:

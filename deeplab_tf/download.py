@@ -184,6 +184,8 @@ def extract(archive: Path, folder: Path) -> None:
 def _retry(url: str, archive: Archive, path: Path) -> None:
     """Downloads a file, again and again, as long as that brings something."""
     part = path.with_name(path.name + ".part")
+    if part.is_symlink():
+        part.unlink()  # It would be written through.
     idle = 0
     while True:
         before = _size(part)
@@ -328,7 +330,8 @@ def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
             path = PurePosixPath(member.filename.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts:
+            inside = (folder / path).resolve().is_relative_to(folder.resolve())
+            if path.is_absolute() or ".." in path.parts or not inside:
                 raise InputError(
                     f"{archive}: it would write elsewhere ({member.filename})"
                 )

@@ -51,10 +51,15 @@ def find_recipe_file(path: str) -> Path:
     return packaged if is_recipe and not place.is_file() else place
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, flushed: bool = True) -> None:
     """Writes a file so that, whenever the machine fails, it is the old or the new.
 
     Nothing is written through a link that lies where the unfinished file is to be.
+
+    Args:
+        path: Of the file.
+        content: Texts are written in UTF-8.
+        flushed: Wait until it is on the disk; else only a full disk leaves the old one.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written; names the file.
@@ -66,7 +71,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
         try:
             with unfinished.open("xb") as file:  # Fails where anything lies there.
                 file.write(data)
-            flush(unfinished)
+            if flushed:
+                flush(unfinished)
             unfinished.replace(path)
         except OSError:  # A full disk; what is half written only fills it.
             unfinished.unlink(missing_ok=True)

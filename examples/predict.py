@@ -26,7 +26,7 @@ def main(folder: str, image: str, output: str) -> None:
     colors = tf.gather(tf.constant(palette, tf.uint8), classes)
     tf.io.write_file(output, tf.io.encode_png(colors))
 
-    names = (assets / "labels.txt").read_text().splitlines()
+    names = (assets / "labels.txt").read_text("utf-8").splitlines()
     ids, _, counts = tf.unique_with_counts(tf.reshape(classes, [-1]))
     for label, count in sorted(zip(ids.numpy(), counts.numpy(), strict=True)):
         sys.stdout.write(f"{names[label]}: {count / tf.size(classes).numpy():.1%}\n")

@@ -296,3 +296,23 @@ def test_what_cannot_be_meant_is_refused(tmp_path, content, message):
         download.unpack(archive, "VOCdevkit/VOC2012")
     assert not download.is_unpacked(archive, "VOCdevkit/VOC2012")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("make", [lambda *m: tar("w", *m), zipped])
+def test_a_link_that_lies_there_is_not_written_through(tmp_path, make):
+    archive, outside = tmp_path / "data" / "set", tmp_path / "outside"
+    archive.parent.mkdir()
+    outside.mkdir()
+    (archive.parent / "VOCdevkit").symlink_to(outside)
+    archive.write_bytes(make(INSIDE))
+    with pytest.raises(InputError, match="it would write elsewhere"):
+        download.unpack(archive, "VOCdevkit/VOC2012")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_a_part_is_not_followed(server, archive, tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "set.tgz.part").symlink_to(tmp_path / "precious")
+    download.fetch({archive: tmp_path})
+    assert photo_in(tmp_path) == PHOTO
+    assert (tmp_path / "precious").read_text() == "precious"

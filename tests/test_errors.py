@@ -58,7 +58,9 @@ def build(*args):
 
     required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
     required.append("--class_names=background,cat")
-    return lambda: cli.run(FolderConfig, build_folder), [*required, *args]
+    given = {arg.split("=")[0] for arg in args}
+    kept = [arg for arg in required if arg.split("=")[0] not in given]
+    return lambda: cli.run(FolderConfig, build_folder), [*kept, *args]
 
 
 def write_mask(folder, ids, name="photo_1", palette=()):
@@ -274,6 +276,54 @@ def _(folder):
     return build("--num_classes=3")
 
 
+# Names of classes, and texts
+
+
+@case("One class alone")
+def _(folder):
+    return build("--class_names=cat")
+
+
+@case("A class without a name")
+def _(folder):
+    return build("--class_names=ground,,ball")
+
+
+@case("A class that is named twice")
+def _(folder):
+    return build("--class_names=ground,ball,ball")
+
+
+@case("A class name with a control character")
+def _(folder):
+    return build("--class_names=gro\nund,ball")
+
+
+@case("Names of classes in a file of something else")
+def _(folder):
+    heading = "# label:color_rgb:parts:actions\n"
+    (folder / "labelmap.txt").write_text(f"{heading}ball:250,50,83::\n")
+    return build("--class_names=labelmap.txt")
+
+
+@case("A list of photographs instead of classes")
+def _(folder):
+    (folder / "train.txt").write_text("photo_0\nphoto_1\n")
+    return build("--class_names=train.txt")
+
+
+@case("A text that is not in UTF-8")
+def _(folder):
+    (folder / "names.txt").write_bytes("ground\ncaf\xe9\n".encode("latin-1"))
+    return build("--class_names=names.txt")
+
+
+@case("A text in UTF-16")
+def _(folder):
+    (folder / "train.txt").write_bytes("photo_0\n".encode("utf-16"))
+    return build("--train_list=train.txt", "--val_list=train.txt")
+
+
 @case("Photographs and masks that are swapped")
 def _(folder):
     tones = np.linspace(0, 255, 40 * 50).astype(np.uint8).reshape(40, 50)
@@ -486,6 +536,12 @@ def _(folder):
     return train()
 
 
+@case("A description of another shape")
+def _(folder):
+    (folder / "records" / "dataset.json").write_text("[]")
+    return train()
+
+
 @case("A data set that is not the one in the folder")
 def _(folder):
     return train("--dataset=cityscapes")
@@ -609,6 +665,32 @@ def _(folder):
         "--aspp_convs_filters=16",
         "--decoder_filters=16",
     )
+
+
+@case("Settings of a run of another shape")
+def _(folder):
+    path = folder / "run" / "config.json"
+    settings = json.loads(path.read_text())
+    settings["model"]["output_stride"] = "16"
+    path.write_text(json.dumps(settings))
+    return evaluate()
+
+
+@case("A network of another width")
+def _(folder):
+    (folder / "run" / "config.json").unlink()
+    return evaluate(
+        "--depth_multiplier=0.5",
+        "--decoder_output_stride=4",
+        "--aspp_convs_filters=16",
+        "--decoder_filters=16",
+    )
+
+
+@case("A link in the place of the lock")
+def _(folder):
+    (folder / "run" / ".lock").symlink_to(folder / "photos")
+    return train("--train_logdir=run")
 
 
 @case("A training folder of another network")

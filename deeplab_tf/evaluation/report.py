@@ -1,5 +1,6 @@
 """Evaluation report: scores as a table, as metrics.json and as event files."""
 
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -121,7 +122,9 @@ def write(
     """Writes metrics.json, confusion_matrix.csv (rows: truth) and an event file."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "metrics.json", json.dumps(scores, indent=1) + "\n")
-    np.savetxt(folder / CONFUSION, confusion.matrix, "%d", ",")
+    rows = io.BytesIO()
+    np.savetxt(rows, confusion.matrix, "%d", ",")
+    write_whole(folder / CONFUSION, rows.getvalue())
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step):
         write_events(scores, confusion, tag=tag)

@@ -219,5 +219,5 @@ def _write_assets(folder: Path, predictor: Predictor) -> list[Path]:
         "export_info.json": json.dumps(info, indent=1),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text + "\n")
+        (folder / name).write_text(text + "\n", "utf-8")
     return [folder / name for name in texts]

@@ -1,6 +1,7 @@
 """Visualization: pictures of predictions, on records or on image files."""
 
 import dataclasses
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import DamagedFile, FlagError, InputError
-from deeplab_tf.files import check_writable
+from deeplab_tf.files import check_writable, write_whole
 from deeplab_tf.prediction import load, predictions
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
@@ -172,14 +173,16 @@ def _draw(
     label = prediction.label
     if label is not None and (label == spec.ignore_label).all():
         label = None
-    Path(f"{path}_image.png").write_bytes(image_files.png(image))
-    Path(f"{path}_prediction.png").write_bytes(image_files.png(classes, palette))
+    _write_picture(Path(f"{path}_image.png"), image_files.png(image))
+    _write_picture(Path(f"{path}_prediction.png"), image_files.png(classes, palette))
     if config.palette == "contrast":
         palette = colors.contrast(palette)
     sheet = drawing.panels(
         image, classes, label, spec, names=config.panels, palette=palette
     )
-    sheet.save(f"{path}_overlay.png")
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    _write_picture(Path(f"{path}_overlay.png"), stream.getvalue())
 
 
 def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
@@ -189,4 +192,8 @@ def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
         ids = np.array([label for label, _, _ in cityscapes.LABELS], np.uint8)[ids]
     path = folder / f"{prediction.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(image_files.png(ids))
+    _write_picture(path, image_files.png(ids))
+
+
+def _write_picture(path: Path, content: bytes) -> None:
+    write_whole(path, content, flushed=False)  # There are many.

@@ -113,7 +113,9 @@ def test_fcn_with_a_further_skip_starts_from_the_one_before(
         weight.assign(rng.normal(size=weight.shape))
     report = restore.initialize(model, save(before, tmp_path))
     assert {name.split("/")[1] for name in report.missing} == new
-    assert "newly initialized, as usual for a new head: logits/score_pool" in str(report)
+    assert "newly initialized, as usual for a new head: logits/score_pool" in str(
+        report
+    )
     found, source = weights_by_name(model), weights_by_name(before)
     for name in report.restored:
         np.testing.assert_array_equal(found[name], source[name])
