@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import PIL
@@ -22,8 +22,8 @@ from deeplab_tf.data.tfrecord_writer import shard_split
 from deeplab_tf.dataset_builders import dataset_json, left_out, workers
 from deeplab_tf.dataset_builders.images_config import ImagesConfig
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig
-from deeplab_tf.dataset_builders.resume import staged_build
-from deeplab_tf.dataset_builders.shard import ShardWriter, plan_shards
+from deeplab_tf.dataset_builders.resume import StagedBuild, staged_build
+from deeplab_tf.dataset_builders.shard import Shard, ShardWriter, plan_shards
 from deeplab_tf.dataset_builders.sources import SampleSource
 from deeplab_tf.errors import InputError, Remedies
 from deeplab_tf.files import check_writable
@@ -67,14 +67,6 @@ def build(
     planned = [shard for some in plan.values() for shard in some]
     with staged_build(folder, _fingerprint(splits, spec, shards, images)) as staged:
         others = _spec_of_other_splits(folder, spec, splits)
-        finished = set(staged.finished_shards(planned))
-        if finished:
-            logging.info(
-                "%s: keeping %d of %d shards of a build that was cut short",
-                folder,
-                len(finished),
-                len(planned),
-            )
         writer = ShardWriter(
             splits=splits,
             spec=spec,
@@ -82,10 +74,7 @@ def build(
             remedies=remedies,
             images=images or ImagesConfig(),
         )
-        missing = [shard for shard in planned if shard not in finished]
-        workers.write_shards(
-            writer, missing, parallel, finished=sum(map(len, finished))
-        )
+        _write_missing(writer, staged, planned, parallel)
         summaries = dataset_json.load_summaries(writer, plan)
         left_out.check_damaged(summaries, skip=images.skip_damaged if images else None)
         spec = dataset_json.describe(writer, plan, summaries)
@@ -97,6 +86,25 @@ def build(
     for split in splits:
         logging.info("%s: %d images of %s", folder, spec.split_sizes[split], split)
     return spec
+
+
+def _write_missing(
+    writer: ShardWriter,
+    staged: StagedBuild,
+    planned: Sequence[Shard],
+    parallel: ParallelConfig,
+) -> None:
+    """Writes the shards that an earlier build, cut short, has not."""
+    finished = set(staged.finished_shards(planned))
+    if finished:
+        logging.info(
+            "%s: keeping %d of %d shards of a build that was cut short",
+            staged.output,
+            len(finished),
+            len(planned),
+        )
+    missing = [shard for shard in planned if shard not in finished]
+    workers.write_shards(writer, missing, parallel, finished=sum(map(len, finished)))
 
 
 def _check_splits(splits: Mapping[str, SampleSource]) -> None:
