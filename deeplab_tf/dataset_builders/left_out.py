@@ -39,7 +39,8 @@ def check_damaged(summaries: Summaries, *, skip: bool | None) -> None:
 def save_lists(folder: Path, summaries: Summaries) -> None:
     """Writes a list of the damaged files of each split beside its records."""
     for split, some in summaries.items():
-        path = folder / f"{split}-damaged.txt"
+        # Not `train-*`, as readers find shards.
+        path = folder / f"damaged-{split}.txt"
         path.unlink(missing_ok=True)  # That of an earlier build.
         if lines := [line for one in some for line in one.damaged]:
             text = "".join(f"{line}\n" for line in lines)
