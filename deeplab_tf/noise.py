@@ -15,12 +15,15 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
+# What TensorFlow 2.21 says at its import, some of it at any TF_CPP_MIN_LOG_LEVEL: which
+# log this is, how it computes on this CPU, and that there is no GPU.
 _KNOWN = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written "
     rb"to STDERR"
     rb"|.*\bport\.cc:\d+\] oneDNN custom operations are on\. .*"
     rb"|.*\bcpu_feature_guard\.cc:\d+\] This TensorFlow binary is optimized .*"
     rb"|To enable the following instructions: .* rebuild TensorFlow with the .*"
+    rb"|I.*\bcudart_stub\.cc:\d+\] Could not find cuda drivers on your machine, .*"
 )
 _DROP, _REPLAY = b"\0drop\n", b"\0replay\n"  # Signs for the end, after the last line.
 _lock = threading.Lock()

@@ -23,6 +23,8 @@ KNOWN = [
     b"operations.\n",
     b"To enable the following instructions: AVX2 AVX512F FMA, in other operations, "
     b"rebuild TensorFlow with the appropriate compiler flags.\n",
+    b"I0000 00:00:1795883487.484440   18418 cudart_stub.cc:31] Could not find cuda "
+    b"drivers on your machine, GPU will not be used.\n",
 ]
 OTHERS = [
     b"E0000 00:00:1764340000.123456   12345 cuda_fft.cc:467] Unable to register cuFFT "
@@ -30,6 +32,8 @@ OTHERS = [
     b"ImportError: libcudart.so.12: cannot open shared object file\n",
     b"a thread says: oneDNN custom operations are on\n",
     b"\n",
+    b"E0000 00:00:1795883510.794328   18418 cuda_platform.cc:52] failed call to cuInit: "
+    b"INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n",
 ]
 MIXED = [line for pair in zip(KNOWN, OTHERS, strict=True) for line in pair]
 

@@ -77,8 +77,9 @@ def _visualize(config: VisConfig, path: str) -> None:
                 _write_raw(folder / "raw_segmentation_results", raw, spec)
             bar.update()
     logging.info(
-        "Drew %d images in %s (*_overlay.png); colors: %s",
+        "Drew %d image%s in %s (*_overlay.png); colors: %s",
         total,
+        "" if total == 1 else "s",
         folder / "segmentation_results",
         folder / "legend.png",
     )
