@@ -32,8 +32,8 @@ OTHERS = [
     b"ImportError: libcudart.so.12: cannot open shared object file\n",
     b"a thread says: oneDNN custom operations are on\n",
     b"\n",
-    b"E0000 00:00:1795883510.794328   18418 cuda_platform.cc:52] failed call to cuInit: "
-    b"INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n",
+    b"E0000 00:00:1795883510.794328   18418 cuda_platform.cc:52] failed call to "
+    b"cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n",
 ]
 MIXED = [line for pair in zip(KNOWN, OTHERS, strict=True) for line in pair]
 
