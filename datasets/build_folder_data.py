@@ -10,6 +10,10 @@ Masks in colors need --color_table=colors.txt, lines as "128 64 128 road". Objec
 COCO has them need --coco_annotations=instances.json and no masks. Where names of masks
 and photographs differ, --image_glob=*/*_photo.jpg --label_glob=*/*_mask.png pair those
 whose * stand for the same.
+
+What labelme, CVAT, Roboflow, Label Studio and SuperAnnotate export is read as it is:
+
+    python datasets/build_folder_data.py --annotation_dir=export --output_dir=my_records
 """
 
 import dataclasses
@@ -27,9 +31,15 @@ from deeplab_tf.data import image_files
 from deeplab_tf.data.class_names import resolve
 from deeplab_tf.data.labels import contract
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
-from deeplab_tf.dataset_builders import FileSource, SampleSource, coco, color_table
+from deeplab_tf.dataset_builders import (
+    FileSource,
+    SampleSource,
+    annotation_tools,
+    coco,
+    color_table,
+)
 from deeplab_tf.dataset_builders.splits import Splitter
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,9 @@ class FolderConfig:
         "Objects as COCO has them, instead of masks: one file, or those to train and "
         "to test on.",
         (),
+    )
+    annotations: dataset_builders.AnnotationsConfig = (
+        dataset_builders.AnnotationsConfig()
     )
     split_by_folder: bool | None = flag(
         "Folders in --image_dir and --label_dir, or what the first * of --image_glob "
@@ -106,7 +119,9 @@ class FolderConfig:
     @property
     def has_class_names(self) -> bool:
         """Whether a file knows the names of the classes."""
-        return bool(self.color_table or self.coco_annotations)
+        return bool(
+            self.color_table or self.coco_annotations or self.annotations.annotation_dir
+        )
 
     @property
     def folders(self) -> tuple[Path, Path]:
@@ -165,13 +180,23 @@ def _exclude(config: FolderConfig, given: str, others: Sequence[str]) -> None:
             raise FlagError(f"--{given} and --{name}: one of them")
 
 
-def _check_given(config: FolderConfig) -> None:
-    """Raises where a flag is missing, has no effect, or two contradict each other."""
+def _needed(config: FolderConfig) -> list[str]:
+    """Flags that must be given; raises where others exclude each other."""
     needed = ["image_dir", "label_dir", "output_dir"]
-    if config.coco_annotations:
+    if config.annotations.annotation_dir:
+        needed = ["output_dir"]
+        others = "label_dir image_glob color_table coco_annotations label_map"
+        _exclude(config, "annotation_dir", f"{others} reduce_zero_label".split())
+    elif config.coco_annotations:
         needed.remove("label_dir")
         masks = "label_dir image_glob color_table label_map reduce_zero_label"
         _exclude(config, "coco_annotations", masks.split())
+    return needed
+
+
+def _check_given(config: FolderConfig) -> None:
+    """Raises where a flag is missing, has no effect, or two contradict each other."""
+    needed = _needed(config)
     if config.train_list:
         _exclude(config, "train_list", ["split_by_folder"])
     for name in needed:
@@ -207,12 +232,28 @@ def build(config: FolderConfig) -> None:
     """Builds the splits train and val, or those that folders are.
 
     Raises:
-        InputError: A file is missing, damaged, or breaks the label contract.
+        InputError: A file is missing, damaged, or breaks the label contract. Where the
+            folders are what an annotation tool exported, it says so.
     """
+    try:
+        _build(config)
+    except InputError as error:
+        if config.annotations.annotation_dir or config.coco_annotations:
+            raise
+        files = map(Path, (*config.class_names, config.color_table or ""))
+        hint = annotation_tools.suggest(config.folders[::-1], files)
+        raise type(error)(f"{error}{hint}") from None
+
+
+def _build(config: FolderConfig) -> None:
     names = class_names(config)
     palette = distinct_colors(len(names))
     splits: Mapping[str, SampleSource]
-    if config.coco_annotations:
+    if config.annotations.annotation_dir:
+        export = _read_export(config, names)
+        splits, names = export.splits, export.classes
+        palette = export.palette or distinct_colors(len(names))
+    elif config.coco_annotations:
         splits, names = _coco_sources(config, names)
         palette = distinct_colors(len(names))
     elif config.color_table:
@@ -314,6 +355,21 @@ def _mask_sources(
         )
         for split, pairs in splits.items()
     }
+
+
+def _read_export(
+    config: FolderConfig, names: tuple[str, ...]
+) -> annotation_tools.Export:
+    """What an annotation tool exported, divided into splits."""
+    folder = Path(config.annotations.annotation_dir or "")
+    export = annotation_tools.read_export(
+        folder,
+        Path(config.image_dir) if config.image_dir else None,
+        config.annotations.annotation_tool,
+        config.annotations.given
+        | {"class_names": names, "ignore_label": config.ignore_label},
+    )
+    return export.divide(folder, config.splitter, config.images.max_pixels)
 
 
 def _coco_sources(

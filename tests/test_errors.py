@@ -467,6 +467,72 @@ def _(folder):
     return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
 
 
+def labelme(folder, label="cat", name="photo_0", **changes):
+    shape = {
+        "label": label,
+        "points": [[1, 1], [5, 1], [5, 5]],
+        "shape_type": "polygon",
+    }
+    facts = {"shapes": [shape], "imagePath": f"{name}.jpg"}
+    facts |= {"imageHeight": 8, "imageWidth": 10} | changes
+    (folder / "photos" / f"{name}.json").write_text(json.dumps(facts))
+
+
+def build_export(*args):
+    command, _ = build()
+    return command, ["--annotation_dir=photos", "--output_dir=built", *args]
+
+
+@case("An export of an annotation tool, given as photographs and masks")
+def _(folder):
+    labelme(folder)
+    return build("--label_dir=photos")
+
+
+@case("A folder that no annotation tool exported")
+def _(folder):
+    return build_export("--annotation_dir=masks")
+
+
+@case("An export of another annotation tool")
+def _(folder):
+    labelme(folder)
+    return build_export("--annotation_tool=voc")
+
+
+@case("A label that is not listed")
+def _(folder):
+    labelme(folder)
+    labelme(folder, "bike", "photo_1")
+    (folder / "photos" / "labels.txt").write_text("__ignore__\n_background_\ncat\n")
+    return build_export()
+
+
+@case("An annotation whose photograph is not there")
+def _(folder):
+    labelme(folder)
+    labelme(folder, name="photo_9")
+    return build_export()
+
+
+@case("Annotations that are cut off")
+def _(folder):
+    labelme(folder)
+    (folder / "photos" / "photo_1.json").write_text('{"shapes": [')
+    return build_export()
+
+
+@case("A shape that is not drawn here")
+def _(folder):
+    labelme(folder, shapes=[{"label": "cat", "points": [], "shape_type": "cuboid"}])
+    return build_export()
+
+
+@case("A flag of exports without one")
+def _(folder):
+    return build("--line_width=3")
+
+
 @case("Records of somebody else in the output folder")
 def _(folder):
     (folder / "records" / "dataset.json").unlink()
@@ -736,6 +802,7 @@ def _(folder):
 def place(tmp_path, monkeypatch, rng, shapes, run, builder):
     """Photographs, masks, records and a run, in the current folder."""
     builder("folder")
+    coco.read_annotations.cache_clear()  # Files of one name, in other folders.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPLAB_TF_ZOO_URL", "http://127.0.0.1:9")  # Nobody there.
     monkeypatch.setenv("DEEPLAB_TF_CACHE", "cache")

@@ -5,6 +5,7 @@ loaded by `tfds_source` alone: it would cost each process three seconds of its s
 450 MB.
 """
 
+from deeplab_tf.dataset_builders.annotations_config import AnnotationsConfig
 from deeplab_tf.dataset_builders.build import build
 from deeplab_tf.dataset_builders.images_config import ImagesConfig
 from deeplab_tf.dataset_builders.pairing import pairs_by_stem
@@ -19,6 +20,7 @@ from deeplab_tf.dataset_builders.sources import (
 )
 
 __all__ = [
+    "AnnotationsConfig",
     "FileSource",
     "ImagesConfig",
     "MaskReader",

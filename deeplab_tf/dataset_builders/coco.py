@@ -143,12 +143,14 @@ class Annotations:
         images: By name: the file's, without suffix.
         objects: Annotations of each image, by its id, in the file's order.
         repeated: Ids that several annotations have.
+        file: That errors name.
     """
 
     categories: Mapping[int, str]
     images: Mapping[str, Json]
     objects: Mapping[int, Sequence[Json]]
     repeated: Sequence[int] = ()
+    file: Path = Path("annotations")
 
 
 @functools.lru_cache(maxsize=2)  # Of training and validation, once a process.
@@ -157,7 +159,7 @@ def read_annotations(file: Path) -> Annotations:
 
     Raises:
         InputError: No such file, or not one of objects, or two of its things have one
-            id, or an image is not below a folder of images.
+            id.
     """
     what = "COCO's objects"
     facts = read_json(file, what)
@@ -186,6 +188,7 @@ def read_annotations(file: Path) -> Annotations:
         images=photos,
         objects=objects,
         repeated=[id_ for id_, n in numbers.items() if id_ is not None and n > 1],
+        file=file,
     )
 
 
@@ -240,10 +243,11 @@ def find_images(annotations: Annotations, folders: Sequence[Path]) -> list[Pair]
         folders: Where an image may lie; the first that has it counts.
 
     Raises:
-        InputError: An image is not there.
+        InputError: An image is not there, or not below a folder of images.
     """
     pairs = []
     for name, facts in annotations.images.items():
+        _check_below(annotations.file, facts)
         places = [folder / facts["file_name"] for folder in folders]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
@@ -292,6 +296,9 @@ def _check_image(file: Path, one: Json) -> None:
             raise InputError(
                 f"{file}: image {one['id']} ({one['file_name']}) has no {side}"
             )
+
+
+def _check_below(file: Path, one: Json) -> None:
     for path in (PurePosixPath(one["file_name"]), PureWindowsPath(one["file_name"])):
         if path.anchor or ".." in path.parts:
             raise InputError(

@@ -28,6 +28,7 @@ class ColorTable:
         classes: Names in the order of their ids.
         ignore_label: Id of colors that are named "ignore".
         max_pixels: Larger masks are refused.
+        transparent: Id of transparent pixels; None where they are refused.
     """
 
     file: str
@@ -36,6 +37,7 @@ class ColorTable:
     classes: tuple[str, ...]
     ignore_label: int = 255
     max_pixels: int = MAX_PIXELS
+    transparent: int | None = None
 
     @property
     def palette(self) -> tuple[Color, ...]:
@@ -62,17 +64,22 @@ class ColorTable:
             InputError: It has colors that the table has not; names one.
         """
         image = image_files.open_mask(path, max_pixels=self.max_pixels)
+        clear = np.zeros(image.size[::-1], bool)
+        if self.transparent is not None:
+            image = image.convert("RGBA")
+            clear = np.asarray(image.getchannel("A")) == 0
         if "A" in image.getbands():
-            _check_opaque(path, np.asarray(image.getchannel("A")))
+            _check_opaque(path, np.asarray(image.getchannel("A"))[~clear])
         pixels = np.asarray(image.convert("RGB"))
         codes, known = _codes(pixels), _codes(np.array(self.colors, np.uint8))
         order = np.argsort(known)
         place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
         nearest = order[place]
-        unknown = known[nearest] != codes
+        unknown = (known[nearest] != codes) & ~clear
         if unknown.any():
             raise InputError(self._unknown_color(path, pixels, unknown))
-        return self._ids()[nearest]
+        ids = np.where(clear, self.transparent or 0, self._ids()[nearest])
+        return ids.astype(np.uint8)
 
     def _ids(self) -> np.ndarray:
         """Id of each color."""
@@ -182,7 +189,7 @@ def _parse_entry(line: str) -> tuple[Color, str] | None:
 
 
 def _check_opaque(path: Path, alpha: np.ndarray) -> None:
-    share = (alpha < 255).mean()
+    share = (alpha < 255).mean() if alpha.size else 0
     if share:
         raise InputError(
             f"{path}: {share:.2%} of its pixels are transparent, and so of no certain "

@@ -16,6 +16,7 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.text_files import read_lines
 
 MaskReader = Callable[[Path], np.ndarray]
+ImageReader = Callable[..., tuple[bytes, str, tuple[int, int]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,12 +82,14 @@ class FileSource:
         read_mask: Mask file -> ids, `[H, W]`; can be pickled.
         table: Id in the masks -> id in the records (`contract.id_table`).
         max_pixels: Larger images are refused.
+        read_image: As `image_files.encode_image`.
     """
 
     pairs: Sequence[Pair]
     read_mask: MaskReader = image_files.read_mask
     table: np.ndarray | None = None
     max_pixels: int = MAX_PIXELS
+    read_image: ImageReader = image_files.encode_image
 
     def __post_init__(self) -> None:
         check_record_names(self.pairs)
@@ -98,7 +101,7 @@ class FileSource:
         """See `SampleSource`."""
         for pair in self.pairs[start:stop]:
             remarks: list[str] = []
-            encoded, image_format, size = image_files.encode_image(
+            encoded, image_format, size = self.read_image(
                 pair.image, max_pixels=self.max_pixels, tell=remarks.append
             )
             yield Sample(
@@ -115,7 +118,7 @@ class FileSource:
         """Changes with names, sizes and times of files, the table and the reader."""
         sha256 = hashlib.sha256(pickle.dumps((self.read_mask, self.table), protocol=5))
         for pair in self.pairs:
-            facts = (record_name(pair), *map(_file_facts, (pair.image, pair.label)))
+            facts = (record_name(pair), *map(file_facts, (pair.image, pair.label)))
             sha256.update(repr(facts).encode())
         return sha256.hexdigest()
 
@@ -170,7 +173,7 @@ def check_record_names(pairs: Sequence[Pair]) -> None:
             )
 
 
-def _file_facts(path: Path | None) -> tuple[str, int, int] | None:
+def file_facts(path: Path | None) -> tuple[str, int, int] | None:
     """What changes when a file does; whoever reads it raises where it is not there."""
     if path is None or not path.exists():
         return None

@@ -15,7 +15,13 @@ from deeplab_tf.dataset_builders.sources import Pair, read_stems
 from deeplab_tf.errors import FlagError, InputError
 
 Splits = Mapping[str, Sequence[Pair]]
-_OTHER_NAMES = {"valid": "val"}  # Of splits, as other programs write them.
+# Of splits, as other programs write them.
+_OTHER_NAMES = {
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,24 @@ class Splitter:
             splits = self._by_list_or_random(pairs)
         return {split: (files[0], pairs) for split, pairs in splits.items()}
 
+    def split_export(self, folder: Path, pairs: Sequence[Pair]) -> Splits:
+        """Splits of what an annotation tool has left undivided.
+
+        Raises:
+            InputError: A list names what is not there, or a name has no folder.
+            FlagError: As `split_folders`, of the names.
+        """
+        folders = [pair.name.rpartition("/")[0].split("/")[0] for pair in pairs]
+        if self.by_folder:
+            if "" in folders:
+                flat = pairs[folders.index("")].image
+                raise InputError(
+                    f"--split_by_folder: {flat} is in no folder of {folder}"
+                )
+            return _group_by_folder(folders, pairs)
+        self._check_not_mixed(folder, folders, flag="annotation_dir")
+        return self._by_list_or_random(pairs)
+
     def _from_two_files(
         self, photos: Path, files: Sequence[Path]
     ) -> dict[str, tuple[Path, Sequence[Pair]]]:
@@ -119,15 +143,17 @@ class Splitter:
         _tell_unlisted(photos, splits, "annotations")
         return {split: (file, splits[split]) for split, file in by_split.items()}
 
-    def _check_not_mixed(self, photos: Path, folders: Collection[str]) -> None:
+    def _check_not_mixed(
+        self, photos: Path, folders: Collection[str], flag: str = "image_dir"
+    ) -> None:
         """Raises a FlagError where splits would be mixed, and nobody said so."""
         splits = {split_name(folder): folder for folder in folders}
         mixed = self.by_folder is None and not self.lists
         if mixed and {"train", "val"} <= splits.keys():
             raise FlagError(
-                f"--image_dir={photos}: it has folders train and {splits['val']}; give "
-                "--split_by_folder to keep them apart, or --nosplit_by_folder to mix "
-                "them"
+                f"--{flag}={photos}: it has folders {splits['train']} and "
+                f"{splits['val']}; give --split_by_folder to keep them apart, or "
+                "--nosplit_by_folder to mix them"
             )
 
     def _by_list_or_random(self, pairs: Sequence[Pair]) -> Splits:
@@ -179,7 +205,9 @@ def _image_folders(photos: Path, split: str) -> list[Path]:
 
 def split_name(folder: str) -> str:
     """The split that a folder is: "val" of "valid", as some programs write it."""
-    return _OTHER_NAMES.get(folder, folder)
+    name = folder.lower()
+    known = {*_OTHER_NAMES.values()}
+    return _OTHER_NAMES.get(name, name if name in known else folder)
 
 
 def _pair_below(photos: Path, masks: Path) -> Splits:

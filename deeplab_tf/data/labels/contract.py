@@ -41,6 +41,8 @@ def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
     if mask.shape == size:
         return
     remedy = "; save the mask at the image's size, resized without interpolation"
+    if label.suffix == ".json":  # Of an annotation tool.
+        remedy = "; it was drawn on another photograph, or at another size"
     if mask.shape == size[::-1]:
         remedy = (
             "; one of them is turned by 90 degrees, as the EXIF data of a photograph "

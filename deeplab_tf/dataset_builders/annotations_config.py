@@ -1,0 +1,53 @@
+"""Settings of what annotation tools export."""
+
+import dataclasses
+from typing import Any, Literal
+
+from deeplab_tf.config.fields import flag, require_positive
+from deeplab_tf.errors import FlagError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnnotationsConfig:
+    """What an annotation tool exported."""
+
+    annotation_dir: str | None = flag(
+        "Folder that an annotation tool exported, instead of images and masks; "
+        "--image_dir says where the photographs are, if not in it.",
+        None,
+    )
+    annotation_tool: Literal[
+        "auto",
+        "labelme",
+        "cvat",
+        "roboflow",
+        "label_studio",
+        "superannotate",
+        "voc",
+        "coco",
+        "cityscapes",
+    ] = flag("Which tool exported it; auto: as the files look.", "auto")
+    line_width: float | None = flag(
+        "Width of labelme's lines and diameter of its points, in pixels.",
+        None,
+        official=5.0,
+    )
+    transparent: Literal["background", "ignore"] | None = flag(
+        "What transparent pixels of SuperAnnotate's masks are.",
+        None,
+        official="background",
+    )
+
+    def __post_init__(self) -> None:
+        require_positive(self, "line_width")
+        if self.annotation_dir:
+            return
+        for name in ("annotation_tool", "line_width", "transparent"):
+            if getattr(self, name) not in (None, "auto"):
+                raise FlagError(f"--{name} is for --annotation_dir, which is missing")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings of one tool or another that were given, by name."""
+        values = {"line_width": self.line_width, "transparent": self.transparent}
+        return {name: value for name, value in values.items() if value is not None}
