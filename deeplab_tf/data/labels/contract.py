@@ -41,7 +41,7 @@ def check_size(label: Path, mask: np.ndarray, size: tuple[int, int]) -> None:
     if mask.shape == size:
         return
     remedy = "; save the mask at the image's size, resized without interpolation"
-    if label.suffix == ".json":  # Of an annotation tool.
+    if ".json" in (label.suffix, label.parent.suffix):  # Of an annotation tool.
         remedy = "; it was drawn on another photograph, or at another size"
     if mask.shape == size[::-1]:
         remedy = (

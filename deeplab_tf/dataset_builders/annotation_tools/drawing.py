@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from deeplab_tf.data.open_image import MAX_PIXELS
+
 Size = tuple[int, int]  # Height, width.
 _FARTHEST = 1e6  # Pixels; no image is so large.
 
@@ -106,10 +108,11 @@ def to_size(height: Any, width: Any) -> Size:
     Raises:
         ValueError: They are none.
     """
-    if not all(
-        isinstance(side, int) and 0 < side < _FARTHEST for side in (height, width)
-    ):
+    sides = (height, width)
+    if not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"an image of height {height} and width {width}")
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"an image of {width}x{height} pixels: more than {MAX_PIXELS}")
     return height, width
 
 

@@ -324,6 +324,12 @@ def test_two_files_of_one_photograph_are_refused(tmp_path):
             '{"shapes": [], "imagePath": "", "imageHeight": null, "imageWidth": 4}',
             "an image of height None and width 4",
         ),
+        (
+            '{"shapes": [], "imagePath": "", "imageHeight": 90000, "imageWidth":90000}',
+            "an image of 90000x90000 pixels: more than 178956970",
+        ),
+        ('{"shapes": [3], "imagePath": "", "imageHeight": 4, "imageWidth": 4}', "p1"),
+        ("[" * 100000, "nested too deeply"),
     ],
 )
 def test_a_file_that_is_none_of_labelme_is_named(tmp_path, text, said):
