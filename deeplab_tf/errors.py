@@ -14,6 +14,7 @@ LabelErrorKind = Literal[
     "ids_beyond_classes",
     "interpolated",
     "jpeg_mask",
+    "no_label",
     "not_png",
     "nothing_to_learn",
     "object_ignored",

@@ -3,13 +3,16 @@
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import stat
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,9 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.text_files import to_record
 
 LOCK = ".lock"
+CACHE = "DEEPLAB_TF_CACHE"  # Names a folder, in the environment.
+_NAME_BYTES = 200  # Of the 255 that names may have; something may be added.
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³])( *\..*)?", re.IGNORECASE)
 _PATIENCE = 0.3  # Seconds, for a holder that is just ending.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # Of disks.
 RECIPES = Path(__file__).with_name("recipes")  # Data of the package, no module.
@@ -49,6 +55,25 @@ def find_recipe_file(path: str) -> Path:
     packaged = RECIPES / place.name
     is_recipe = place.parent.name == RECIPES.name and packaged.is_file()
     return packaged if is_recipe and not place.is_file() else place
+
+
+def safe_name(name: str) -> str:
+    """A name for a file that stays in its folder, is visible, and is one on any disk.
+
+    What a disk or a terminal takes for something else becomes `_`, as do controls and
+    bytes that are no text; so do the dot of a hidden file and the end of a long name.
+    """
+    safe = "".join("_" if _is_unsafe(char) else char for char in name).strip()
+    safe = safe.encode()[:_NAME_BYTES].decode(errors="ignore")
+    if safe.startswith("."):
+        safe = f"_{safe[1:]}"
+    return f"_{safe}" if not safe or _DEVICE.fullmatch(safe) else safe
+
+
+def _is_unsafe(char: str) -> bool:
+    joins = char in "\u200c\u200d"  # Some scripts need them.
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Controls, halves of pairs, ends of lines.
+    return char in '/\\:*?"<>|' or (unicodedata.category(char) in kinds and not joins)
 
 
 def write_whole(path: Path, content: str | bytes, *, flushed: bool = True) -> None:
@@ -96,6 +121,23 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path | None:
+    """Where what can be made again is kept: DEEPLAB_TF_CACHE, or below `~/.cache`.
+
+    It need not exist, nor be writable: None where nobody's home is known.
+    """
+    try:
+        return Path(os.environ.get(CACHE) or "~/.cache/deeplab_tf").expanduser()
+    except RuntimeError:
+        return None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush(path: Path) -> None:

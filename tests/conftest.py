@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf import compat
+from deeplab_tf import compat, files
 from deeplab_tf.models.backbones import BACKBONES
 from tests import narrow
 from tests.recorded import ROOT, SHARED
@@ -60,6 +60,12 @@ def pytest_collection_finish(session):
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """What is remembered of shards stays here, also of processes that tests start."""
+    os.environ[files.CACHE] = str(tmp_path_factory.mktemp("cache"))
 
 
 _tests = itertools.count()

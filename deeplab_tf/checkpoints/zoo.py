@@ -15,9 +15,10 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import ade20k, cityscapes, voc2012
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.files import CACHE, cache_folder
 
 PREFIX = "zoo:"
-MIRROR, CACHE = "DEEPLAB_TF_ZOO_URL", "DEEPLAB_TF_CACHE"
+MIRROR = "DEEPLAB_TF_ZOO_URL"
 NOTE = "zoo.json"  # Beside what was fetched: its SHA-256, and where the checkpoint is.
 _PLACES = (
     "https://storage.googleapis.com/download.tensorflow.org/models",
@@ -95,14 +96,12 @@ def cache() -> Path:
     Raises:
         InputError: There is no home folder.
     """
-    if given := os.environ.get(CACHE):
-        return Path(given).expanduser()
-    try:
-        return Path.home() / ".cache" / "deeplab_tf"
-    except RuntimeError:
+    folder = cache_folder()
+    if folder is None:
         raise InputError(
             f"there is no home folder to keep checkpoints in; {CACHE}=FOLDER names one"
-        ) from None
+        )
+    return folder
 
 
 def settings_at(model: ModelConfig, given: Mapping[str, Any]) -> ModelConfig:

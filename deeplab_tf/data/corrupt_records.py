@@ -1,6 +1,7 @@
 """Corrupt records: names the one that cannot be read, or skips such ones."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +10,8 @@ from absl import logging
 
 from deeplab_tf.data import decode
 from deeplab_tf.data.decode import Sample
-from deeplab_tf.data.records import Records, Shards
+from deeplab_tf.data.labels import validate_records
+from deeplab_tf.data.records import Records, Shards, require_label
 from deeplab_tf.errors import FlagError, InputError
 
 _ERRORS = (
@@ -38,14 +40,15 @@ def translate_read_errors(records: Records) -> Iterator[None]:
     except _ERRORS as error:
         if "IteratorGetNext" not in str(error):
             raise  # Not of a record: of the network.
-        index = next(_find_corrupt(records.in_order()), None)
+        index = next(_find_corrupt(records.in_order(), records), None)
         if index is None:
             raise InputError(
                 f"{records.where(0)}, or another, could not be read, though all can by "
                 f"now: a disk or memory that fails? ({error.message.splitlines()[0]})"
             ) from None
         raise InputError(
-            f"{records.where(index)} is damaged; copy or build it again"
+            validate_records.find_mistake(records, index)
+            or f"{records.where(index)} is damaged; copy or build it again"
         ) from None
 
 
@@ -72,13 +75,15 @@ def skip_corrupt(records: Records, most: int) -> Records:
         )
     logging.info("--max_bad_records=%d: reading all records once", most)
     bad: list[int] = []
-    for index in _find_corrupt(records.each()):
+    for index in _find_corrupt(records.each(), records):
+        what = validate_records.find_mistake(records, index)
+        what = what or f"{records.where(index)} is damaged"
         if len(bad) == most:
             raise InputError(
-                f"{records.where(index)} is damaged, and {most} before it; "
-                f"--max_bad_records={most} allows no more: copy or build them again"
+                f"{what}, and {most} before it; --max_bad_records={most} allows no "
+                "more: copy or build them again"
             )
-        logging.warning("%s is damaged, and left out", records.where(index))
+        logging.warning("%s, and left out", what)
         bad.append(index)
     if len(bad) == records.count():
         raise InputError(
@@ -89,9 +94,12 @@ def skip_corrupt(records: Records, most: int) -> Records:
     return records.without(bad)
 
 
-def _find_corrupt(samples: tf.data.Dataset) -> Iterator[int]:
+def _find_corrupt(samples: tf.data.Dataset, records: Records) -> Iterator[int]:
     """Yields the number of each that cannot be decoded."""
-    iterator = iter(samples.map(_size, tf.data.AUTOTUNE, deterministic=True))
+    sizes = samples.map(
+        functools.partial(_size, records=records), tf.data.AUTOTUNE, deterministic=True
+    )
+    iterator = iter(sizes)
     for index in itertools.count():
         try:
             next(iterator)
@@ -101,5 +109,6 @@ def _find_corrupt(samples: tf.data.Dataset) -> Iterator[int]:
             yield index
 
 
-def _size(sample: Sample) -> tf.Tensor:
-    return tf.add_n([tf.size(each) for each in decode.decode_record(sample)])
+def _size(sample: Sample, *, records: Records) -> tf.Tensor:
+    pair = decode.decode_record(require_label(sample, records))
+    return tf.add_n([tf.size(each) for each in pair])

@@ -39,7 +39,25 @@ def decode_record(sample: Sample) -> Pair:
     Where there is no label, ids are 0.
     """
     image = tfrecord.decode_image(sample["image"])
-    return image, _ids(sample, tf.shape(image)[:2])
+    return image, decode_ids(sample, tf.shape(image)[:2])
+
+
+def decode_ids(sample: Sample, size: tf.Tensor) -> tf.Tensor:
+    """Ids of a parsed record, uint8 `[H, W, 1]`; 0 where there is no label.
+
+    Args:
+        sample: The record.
+        size: Height and width of its image, which the label must have.
+    """
+    shape = tf.concat([size, [1]], 0)
+    ids = tf.cond(
+        sample["label"] == b"",
+        lambda: tf.zeros(shape, tf.uint8),
+        lambda: tfrecord.decode_label(sample["label"]),
+    )
+    same = tf.reduce_all(tf.shape(ids) == shape)
+    ids = tfrecord.require(same, ids, "a label of another size than its image")
+    return tf.ensure_shape(ids, (None, None, 1))
 
 
 def decode_window(sample: Sample, window: Window) -> Pair:
@@ -49,7 +67,7 @@ def decode_window(sample: Sample, window: Window) -> Pair:
         lambda: _jpeg_window(sample["image"], window),
         lambda: crop(tf.io.decode_png(sample["image"], 3), window),
     )
-    ids = _ids(sample, image_size(sample["image"]))
+    ids = decode_ids(sample, image_size(sample["image"]))
     return tf.ensure_shape(image, (None, None, 3)), crop(ids, window)
 
 
@@ -70,14 +88,3 @@ def _jpeg_window(encoded: tf.Tensor, window: Window) -> tf.Tensor:
         dct_method=tfrecord.DCT,
     )
     return crop(pixels, Window(window.start - start, window.size))
-
-
-def _ids(sample: Sample, size: tf.Tensor) -> tf.Tensor:
-    shape = tf.concat([size, [1]], 0)
-    ids = tf.cond(
-        sample["label"] == b"",
-        lambda: tf.zeros(shape, tf.uint8),
-        lambda: tf.io.decode_png(sample["label"], 1),
-    )
-    with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(ids), shape)]):
-        return tf.ensure_shape(tf.identity(ids), (None, None, 1))

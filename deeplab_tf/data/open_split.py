@@ -1,13 +1,14 @@
 """Opens a split, of TFRecord shards or tensorflow_datasets: its classes and records."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 from deeplab_tf.config import DataConfig, TfdsConfig
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.config.fields import Overrides
+from deeplab_tf.data import shard_checksums, spec_compatibility, specs, tfrecord
 from deeplab_tf.data import spec as spec_
-from deeplab_tf.data import spec_compatibility, specs, tfrecord
 from deeplab_tf.data.records import Records, Shards
 from deeplab_tf.data.spec import DatasetSpec
 
@@ -17,6 +18,8 @@ def open_split(
     tfds: TfdsConfig,
     split: str,
     trained: DatasetSpec | None = None,
+    *,
+    needs_labels: bool = True,
 ) -> tuple[DatasetSpec, Records]:
     """The data set that is meant, and the records of a split.
 
@@ -25,10 +28,11 @@ def open_split(
         tfds: What is what in a data set of tensorflow_datasets.
         split: "train".
         trained: What the network was trained on, if that is known.
+        needs_labels: Whether a record without a label is a mistake.
 
     Raises:
-        InputError: There is no such data set or split, a shard is cut off, or the
-            network has learned other classes.
+        InputError: There is no such data set or split, a shard is cut off or of another
+            size than recorded, or the network has learned other classes.
         FlagError: A name that contradicts the folder, or that nothing is known of.
     """
     if name := _tfds_name(data, trained):
@@ -37,12 +41,28 @@ def open_split(
 
         prepared = builder.open_prepared(name, data.dataset_dir, tfds)
         _check(prepared.spec, data, trained)
-        return prepared.spec, tfds_records.open_split(prepared, split)
+        return prepared.spec, tfds_records.open_split(
+            prepared, split, needs_labels=needs_labels
+        )
     spec = specs.resolve(data.dataset, data.dataset_dir, trained)
     _check(spec, data, trained)
-    records = Shards(paths=tfrecord.find_shards(data.dataset_dir or "", split))
+    return spec, _open_shards(Path(data.dataset_dir or ""), split, needs_labels)
+
+
+def _open_shards(folder: Path, split: str, needs_labels: bool) -> Shards:
+    """The records of a folder; of what its `dataset.json` records, sizes are compared.
+
+    That alone: what a run or the name of a data set tells is of other files.
+    """
+    paths = tfrecord.find_shards(str(folder), split)
+    records = Shards(paths=paths, needs_labels=needs_labels)
     records.count()  # Raises where one is cut off.
-    return spec, records
+    described = spec_.load(folder)
+    if described is None:
+        return records
+    shard_checksums.check_sizes(paths, described)
+    checksums = shard_checksums.checksums_of(paths, described)
+    return dataclasses.replace(records, checksums=checksums)
 
 
 def tfds_config(

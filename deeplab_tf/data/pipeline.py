@@ -11,15 +11,16 @@ import functools
 import tensorflow as tf
 
 from deeplab_tf.config import AugmentConfig, ResizeConfig
-from deeplab_tf.data import augment, crop_resize, tfrecord, transforms
+from deeplab_tf.data import augment, crop_resize, transforms
 from deeplab_tf.data.decode import (
     Decoder,
     Sample,
+    decode_ids,
     decode_record,
     decode_window,
     image_size,
 )
-from deeplab_tf.data.records import Records
+from deeplab_tf.data.records import Records, require_label
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,15 +70,16 @@ class InputData:
         return tf.cond(
             sample["label"] == b"",
             lambda: tf.zeros((0, 0, 1), tf.int32),
-            lambda: self._to_class_ids(tfrecord.decode_label(sample["label"])),
+            lambda: self._to_class_ids(decode_ids(sample, image_size(sample["image"]))),
         )
 
     def classes(self, ids: tf.Tensor, sample: Sample) -> tf.Tensor:
         """Class ids, int32, of ids that `decode` gave; all ignored without a label."""
+        label = require_label(sample, self.records)["label"]
         return tf.cond(
-            sample["label"] == b"",
+            label == b"",
             lambda: tf.fill(tf.shape(ids), self.ignore_label),
-            lambda: self._to_class_ids(tf.cast(ids, tf.int32)),
+            lambda: self._to_class_ids(ids),
         )
 
     def sizes(self, sample: Sample) -> list[tf.Tensor]:
@@ -88,7 +90,7 @@ class InputData:
         return [stored, transforms.size_in_range(stored, self.resize)]
 
     def _to_class_ids(self, ids: tf.Tensor) -> tf.Tensor:
-        table = self.records.table
+        ids, table = tf.cast(ids, tf.int32), self.records.table
         return ids if table is None else tf.gather(tf.cast(table, tf.int32), ids)
 
 

@@ -9,7 +9,9 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.config import remedies
 from deeplab_tf.data import tfrecord
+from deeplab_tf.errors import Remedies
 
 _SHUFFLED = 500  # Records that are mixed at a time; smaller splits are wholly.
 
@@ -25,6 +27,18 @@ class Records(Protocol):
     @property
     def table(self) -> np.ndarray | None:
         """Id in the labels -> class id; None where they are class ids already."""
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a record without a label is a mistake."""
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """SHA-256 of each file, by its path, as far as they are recorded."""
+
+    @property
+    def remedies(self) -> Remedies:
+        """What to do about labels that break the contract, by kind."""
 
     def count(self) -> int:
         """How many there are.
@@ -42,6 +56,9 @@ class Records(Protocol):
     def where(self, index: int) -> str:
         """File and number, for an error about the record `index` of `in_order`."""
 
+    def read(self, index: int) -> dict[str, tf.Tensor]:
+        """The record `index` of `in_order`; TensorFlow's error where it is damaged."""
+
     def by_file(self) -> Sequence["Records"]:
         """What lies in each file, in order."""
 
@@ -53,12 +70,21 @@ class Shards:
     Attributes:
         paths: Of the files.
         table: See `Records`.
+        needs_labels: See `Records`.
+        checksums: See `Records`.
         skipped: Numbers of records, by their file, that are as if they were not there.
     """
 
     paths: Sequence[str]
     table: np.ndarray | None = None
+    needs_labels: bool = True
+    checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
     skipped: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def remedies(self) -> Remedies:
+        """See `Records`."""
+        return remedies.FOLDER
 
     def count(self) -> int:
         """See `Records`."""
@@ -100,12 +126,26 @@ class Shards:
         skipped = {path: list(numbers) for path, numbers in self.skipped.items()}
         for path, number in map(self._place, indexes):
             skipped.setdefault(path, []).append(number)
-        return dataclasses.replace(self, skipped=skipped)
+        checksums = {
+            path: sha256
+            for path, sha256 in self.checksums.items()
+            if path not in skipped  # Those are known to have changed.
+        }
+        return dataclasses.replace(self, skipped=skipped, checksums=checksums)
 
     def where(self, index: int) -> str:
         """See `Records`."""
         path, number = self._place(index)
         return f"{path}: record {number}"
+
+    def read(self, index: int) -> dict[str, tf.Tensor]:
+        """See `Records`."""
+        path, number = self._place(index)
+        offset = tfrecord.offsets(path)[number]
+        stored = tfrecord.read_record_at(
+            tf.constant(path), tf.constant(offset, tf.int64)
+        )
+        return tfrecord.parse_example(stored)
 
     def by_file(self) -> Sequence["Shards"]:
         """See `Records`."""
@@ -151,6 +191,17 @@ class Shards:
             edges = [-1, *sorted(self.skipped.get(path, ())), len(offsets) - 1]
             for before, after in itertools.pairwise(edges):
                 yield path, offsets[before + 1], after - before - 1
+
+
+def require_label(
+    sample: dict[str, tf.Tensor], records: Records
+) -> dict[str, tf.Tensor]:
+    """The sample; TensorFlow's error where it lacks a label that is needed."""
+    if not records.needs_labels:
+        return sample
+    label = sample["label"]
+    label = tfrecord.require(label != b"", label, "a record without a label")
+    return sample | {"label": label}
 
 
 def shuffle(records: tf.data.Dataset, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -31,6 +31,7 @@ class DatasetSpec:
             `--label_map`: "7:0,8:1,*:255", where * stands for all others.
         checksums: SHA-256 of each split: of names, images and masks, in their order.
         shards: SHA-256 of each shard, by the name of its file.
+        shard_sizes: Bytes of each shard, by the name of its file.
         largest_images: Of each split, height and width of the image with the longest
             side.
         version: What built it, "deeplab_tf 0.1.0".
@@ -48,6 +49,7 @@ class DatasetSpec:
     id_mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
     checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
     shards: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    shard_sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     largest_images: Mapping[str, tuple[int, int]] = dataclasses.field(
         default_factory=dict
     )

@@ -9,17 +9,26 @@ from pathlib import Path
 import tensorflow as tf
 
 from deeplab_tf.data import image_folders
-from deeplab_tf.data.tfrecord_writer import UNFINISHED, Record, shard_name, write_shards
-from deeplab_tf.errors import InputError
+from deeplab_tf.data.tfrecord_writer import (
+    LABEL_MODE,
+    PNG,
+    UNFINISHED,
+    Record,
+    shard_name,
+    write_shards,
+)
+from deeplab_tf.errors import InputError, printable
 
 __all__ = [
     "Record",
     "count",
     "decode_image",
     "decode_label",
+    "decode_name",
     "find_shards",
     "parse_example",
     "read",
+    "require",
     "shard_name",
     "write_shards",
 ]
@@ -49,8 +58,13 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def stem(name: tf.Tensor) -> tf.Tensor:
     """A path without its folders and suffix."""
-    without_folders = tf.strings.regex_replace(name, r"^.*/", "")
+    without_folders = tf.strings.regex_replace(name, r"^\C*/", "")  # \C: any byte.
     return tf.strings.regex_replace(without_folders, r"\.(?i:jpe?g|png)$", "")
+
+
+def decode_name(name: tf.Tensor) -> str:
+    """A record's name, as a line can show it: what is no text in it is escaped."""
+    return printable(name.numpy().decode("utf-8", "surrogateescape"))
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -73,8 +87,25 @@ def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_label(encoded: tf.Tensor) -> tf.Tensor:
-    """PNG bytes -> class ids, int32 `[H, W, 1]`."""
-    return tf.cast(tf.io.decode_png(encoded, 1), tf.int32)
+    """Gray PNG of 8 bits -> class ids, uint8 `[H, W, 1]`; anything else fails.
+
+    TensorFlow would read other values than the file has of fewer or more bits, of a
+    palette, of colors and of a JPEG. `labels.contract.check_label_png` tells which.
+    """
+    header = tf.strings.substr(encoded, 0, 26) + b"\0" * 26
+    begins = tf.strings.substr(header, 0, len(PNG)) == PNG
+    is_plain = begins & (tf.strings.substr(header, 24, 2) == LABEL_MODE)
+    checked = require(is_plain, encoded, "a label that is no gray PNG of 8 bits")
+    return tf.ensure_shape(tf.io.decode_png(checked, 1), (None, None, 1))
+
+
+def require(condition: tf.Tensor, value: tf.Tensor, what: str) -> tf.Tensor:
+    """The value, where a condition holds; else a TensorFlow error, in a graph, too.
+
+    The error quotes no bytes of a record, which Python could not read as text.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, [what])]):
+        return tf.identity(value)
 
 
 def splits(folder: str) -> list[str]:

@@ -16,6 +16,8 @@ from pathlib import Path
 import google_crc32c
 
 UNFINISHED = ".building"  # Folder beside shards, of a build that is not done.
+PNG = b"\x89PNG\r\n\x1a\n"  # Begins the label of a record, whose bytes 24 and 25
+LABEL_MODE = b"\x08\x00"  # are bit depth and color type: 8 bits, gray.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

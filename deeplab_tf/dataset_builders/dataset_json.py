@@ -27,6 +27,7 @@ _BY_SPLIT = (
     "checksums",
     "largest_images",
 )
+_BY_SHARD = ("shards", "shard_sizes")
 
 
 def describe(
@@ -48,12 +49,13 @@ def describe(
     total, pixels, checksums = LabelStatistics(), {}, {}
     sizes: dict[str, int] = {}
     shards: dict[str, str] = {}
+    shard_sizes: dict[str, int] = {}
     largest: dict[str, tuple[int, int]] = {}
     for split, summaries in by_split.items():
         tally = LabelStatistics()
         for shard, summary in zip(plan[split], summaries, strict=True):
             tally.add(summary.tally)
-            shards[shard.name] = summary.sha256
+            shards[shard.name], shard_sizes[shard.name] = summary.sha256, summary.size
         _check_names(split, summaries)
         digests = [digest for summary in summaries for digest in summary.digests]
         checksums[split], sizes[split] = split_checksum(digests), len(digests)
@@ -78,6 +80,7 @@ def describe(
         },
         checksums=checksums,
         shards=shards,
+        shard_sizes=shard_sizes,
         largest_images=largest,
         version=VERSION,
         schema=SCHEMA,
@@ -115,7 +118,7 @@ def merge_splits(spec: DatasetSpec, others: DatasetSpec) -> DatasetSpec:
     """A data set with the splits of another, which lie in the same folder."""
     facts: dict[str, Any] = {
         name: {**getattr(spec, name), **getattr(others, name)}
-        for name in (*_BY_SPLIT, "shards")
+        for name in (*_BY_SPLIT, *_BY_SHARD)
     }
     return dataclasses.replace(spec, **facts)
 
@@ -128,12 +131,15 @@ def select_splits(spec: DatasetSpec, splits: Collection[str]) -> DatasetSpec:
         }
         for name in _BY_SPLIT
     }
-    shards = {
-        name: sha256
-        for name, sha256 in spec.shards.items()
-        if tfrecord_writer.shard_split(name) in splits
+    facts |= {
+        name: {
+            shard: value
+            for shard, value in getattr(spec, name).items()
+            if tfrecord_writer.shard_split(shard) in splits
+        }
+        for name in _BY_SHARD
     }
-    return dataclasses.replace(spec, shards=shards, **facts)
+    return dataclasses.replace(spec, **facts)
 
 
 def format_label_map(table: np.ndarray) -> str:

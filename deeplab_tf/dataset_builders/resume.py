@@ -19,9 +19,16 @@ from deeplab_tf.data import spec as spec_
 from deeplab_tf.data import tfrecord_writer
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_builders.parallel_config import WorkerLost
-from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, file_sha256
+from deeplab_tf.dataset_builders.shard import Shard, ShardSummary
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import LOCK, flush, lock_folder, remove, write_whole
+from deeplab_tf.files import (
+    LOCK,
+    file_sha256,
+    flush,
+    lock_folder,
+    remove,
+    write_whole,
+)
 from deeplab_tf.text_files import read_json, to_record
 
 _MANIFEST = "manifest.json"

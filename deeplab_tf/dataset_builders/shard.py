@@ -58,6 +58,7 @@ class ShardSummary:
 
     Attributes:
         sha256: Of its file; empty where the build cannot become whole.
+        size: Of its file, in bytes.
         names: Of its records.
         digests: SHA-256 of name, image and mask of each record.
         tally: What its masks hold.
@@ -68,6 +69,7 @@ class ShardSummary:
     """
 
     sha256: str = ""
+    size: int = 0
     names: list[str] = dataclasses.field(default_factory=list)
     digests: list[str] = dataclasses.field(default_factory=list)
     tally: LabelStatistics = dataclasses.field(default_factory=LabelStatistics)
@@ -131,7 +133,7 @@ class ShardWriter:
             sha256 = tfrecord_writer.write_shard(records, unfinished)
             if self._is_right(summary):
                 unfinished.replace(path)
-                summary.sha256 = sha256
+                summary.sha256, summary.size = sha256, path.stat().st_size
         summary.save(path)
 
     def _is_right(self, summary: ShardSummary) -> bool:
@@ -211,12 +213,6 @@ def split_checksum(digests: Iterable[str]) -> str:
     for digest in digests:
         sha256.update(bytes.fromhex(digest))
     return sha256.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _encode(sample: Sample) -> tfrecord_writer.Record:

@@ -176,14 +176,21 @@ def load_with_records(
         config: Of the command.
         split: Of the records.
         crop_size: See `load`.
-        validate_labels: How many labels to read first, if any; see `check_records`.
+        validate_labels: How many labels to read first; see `check_records`. None where
+            records need none.
 
     Raises:
         InputError: Either cannot be opened, or they are of different classes.
     """
     run = read_run(path)
     tfds = open_split.tfds_config(config.data, config.tfds, run.spec, run.tfds)
-    spec, records = open_split.open_split(config.data, tfds, split, run.spec)
+    spec, records = open_split.open_split(
+        config.data,
+        tfds,
+        split,
+        run.spec,
+        needs_labels=validate_labels is not None,
+    )
     if validate_labels:
         validate_records.check_records(records, spec, validate_labels)
     return _load_as_configured(path, config, run, spec, crop_size), records

@@ -15,7 +15,7 @@ from deeplab_tf import resize as resizing
 from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import ModelConfig, ResizeConfig
 from deeplab_tf.crf import engines
-from deeplab_tf.data import corrupt_records, pipeline, transforms
+from deeplab_tf.data import corrupt_records, pipeline, tfrecord, transforms
 from deeplab_tf.data.pipeline import Sample
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
@@ -333,7 +333,7 @@ def _crop_padding(
     window = np.s_[: int(batch["height"][i]), : int(batch["width"][i])]
     return Prediction(
         image=np.round(batch["image"][i].numpy()[window]).astype(np.uint8),
-        name=batch["name"][i].numpy().decode(),
+        name=tfrecord.decode_name(batch["name"][i]),
         label=batch["label"][i].numpy()[..., 0][window],
         **{
             name: values[window]

@@ -9,14 +9,14 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.checkpoints import reader, restore, run_folder, zoo, zoo_fetch
-from deeplab_tf.config import LossConfig, TrainConfig, remedies
+from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import FlagError, tell_remedies
+from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.models.heads import HEADS, LOGITS, last_layers
 from deeplab_tf.models.mixed_precision import dtype_policy
@@ -46,8 +46,7 @@ def open_data(
         )
     mean_pixel = find_backbone(config.model).mean_pixel
     records = corrupt_records.skip_corrupt(records, config.max_bad_records)
-    with tell_remedies(remedies.TFDS if config.data.tfds else remedies.FOLDER):
-        tally = validate_records.check_records(records, spec, config.validate_labels)
+    tally = validate_records.check_records(records, spec, config.validate_labels)
     spec = _with_largest_image(spec, config.train_split, tally)
     source = InputData(
         records=records,

@@ -11,6 +11,7 @@ from deeplab_tf.data import corrupt_records, image_files, pipeline, tfrecord
 from deeplab_tf.data.pipeline import InputData
 from deeplab_tf.data.records import Shards
 from deeplab_tf.errors import FlagError, InputError
+from tests.data import pngs
 from tests.data.test_tfrecord import make_record
 
 
@@ -35,6 +36,7 @@ def bad(rng, how):
 
 SMALL = np.zeros((3, 3), np.uint8)
 HOW = ["no record", "no image", "half an image", "half a label", "another size"]
+IS = [*["is damaged; copy or build it again"] * 4, r"\(bad\): the mask is 3x3, its im"]
 
 
 def write(folder, rng, per_shard, bads=()):
@@ -81,7 +83,8 @@ def batches(records, **options):
 @pytest.mark.parametrize("how", range(5))
 def test_a_record_that_cannot_be_used_is_named(rng, tmp_path, how):
     records = write(tmp_path, rng, [2, 6], [(1, how)])
-    with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
+    message = rf"00001-of-00002.tfrecord: record {how} {IS[how]}"
+    with pytest.raises(InputError, match=message):
         list(
             itertools.islice(corrupt_records.read_batches(batches(records), records), 8)
         )
@@ -93,8 +96,79 @@ def test_none_is_scored(rng, tmp_path, how):
     found = pipeline.evaluation_batches(
         source(records), 1, crop_size=(9, 9), multiple=1
     )
-    with pytest.raises(InputError, match=rf"00001-of-00002.tfrecord: record {how} is"):
+    message = rf"00001-of-00002.tfrecord: record {how} {IS[how]}"
+    with pytest.raises(InputError, match=message):
         list(corrupt_records.read_batches(found, records))
+
+
+IDS = np.eye(7, 9, dtype=np.uint8)
+MISREAD = pngs.misread(IDS)
+
+
+def write_label(folder, rng, label, needs_labels=True):
+    """Two records, the second with a label."""
+    good = make_record(rng, "good")
+    path = folder / tfrecord.shard_name("train", 0, 1)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(good.serialize())
+        writer.write(serialized("late", good.image, label))
+    return Shards(paths=[str(path)], needs_labels=needs_labels)
+
+
+def read_all(records, how):
+    if how == "to train":
+        samples = itertools.islice(batches_of(records), 1)
+    elif how == "to evaluate":
+        samples = pipeline.evaluation_batches(
+            source(records), 1, crop_size=(9, 9), multiple=1
+        )
+    else:
+        samples = records.in_order().map(lambda each: {"": source(records).label(each)})
+    return list(corrupt_records.read_batches(samples, records))
+
+
+def batches_of(records):
+    augment = AugmentConfig(train_crop_size=(5, 5))
+    return pipeline.training_batches(source(records), augment, 2, seed=1)
+
+
+@pytest.mark.parametrize("how", ["to train", "to evaluate", "to count"])
+def test_a_label_that_no_sample_has_seen_is_named_with_its_cause(rng, tmp_path, how):
+    records = write_label(tmp_path, rng, MISREAD["16 bits"])
+    with pytest.raises(InputError) as error:
+        read_all(records, how)
+    assert str(error.value) == (
+        f"{records.paths[0]}: record 1 (late): its label PNG has 16 bits, which "
+        "TensorFlow does not read as class ids; build the records again with "
+        "datasets/build_folder_data.py"
+    )
+
+
+def test_a_record_without_a_label_is_named_where_labels_are_needed(rng, tmp_path):
+    records = write_label(tmp_path, rng, b"")
+    for how in ("to train", "to evaluate"):
+        with pytest.raises(
+            InputError, match=r"record 1 \(late\): it has no label; only"
+        ):
+            read_all(records, how)
+    records = write_label(tmp_path, rng, b"", needs_labels=False)
+    (_, late) = read_all(records, "to evaluate")
+    assert (late["label"].numpy() == 255).all()
+
+
+def test_a_label_of_another_size_is_not_counted(rng, tmp_path):
+    records = write_label(tmp_path, rng, image_files.png(np.zeros((9, 7), np.uint8)))
+    message = r"record 1 \(late\): the mask is 7x9, its image 9x7 .* turned by 90 deg"
+    with pytest.raises(InputError, match=message):
+        read_all(records, "to count")
+
+
+def test_a_label_that_breaks_the_contract_may_be_left_out_aloud(rng, tmp_path, caplog):
+    records = write_label(tmp_path, rng, MISREAD["16 bits"])
+    kept = corrupt_records.skip_corrupt(records, 1)
+    assert names(kept.in_order()) == ["good"]
+    assert "record 1 (late): its label PNG has 16 bits" in caplog.text
+    assert "1 of 2 records are left out" in caplog.text
 
 
 def test_a_wrong_checksum_is_named(rng, tmp_path):

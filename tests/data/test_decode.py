@@ -9,6 +9,7 @@ from PIL import Image
 
 from deeplab_tf.data import decode, image_files, tfrecord
 from deeplab_tf.data.crop_resize import Window
+from tests.data import pngs
 
 
 def jpeg(image, subsampling):
@@ -74,3 +75,29 @@ def test_a_label_of_another_size_is_an_error(rng):
         decode.decode_record(sample(image, label))
     with pytest.raises(tf.errors.InvalidArgumentError):
         window(image, label, [0, 0], [2, 2])
+
+
+IDS = np.array([[0, 1, 1], [1, 0, 1]], np.uint8)
+
+
+@pytest.mark.parametrize(("what", "label"), pngs.misread(IDS).items())
+def test_a_label_that_tensorflow_would_misread_is_never_decoded(rng, what, label):
+    image = image_files.png(noise(rng, (2, 3)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a label that is no gray"):
+        decode.decode_record(sample(image, label))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a label that is no gray"):
+        window(image, label, [0, 0], [2, 2])
+
+
+@pytest.mark.parametrize(("what", "label"), pngs.unusual(IDS).items())
+def test_a_gray_png_of_8_bits_is_read_whatever_else_it_says(rng, what, label):
+    image = image_files.png(noise(rng, (2, 3)))
+    ids = decode.decode_record(sample(image, label))[1]
+    np.testing.assert_array_equal(ids[..., 0], IDS)
+
+
+def test_a_label_of_a_few_bytes_is_an_error_that_can_be_read(rng):
+    image = image_files.png(noise(rng, (2, 3)))
+    for length in (1, 8, 24):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a label that is no"):
+            decode.decode_record(sample(image, pngs.gray(IDS, 8)[:length]))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from deeplab_tf.data import tfrecord_writer
 from deeplab_tf.data.labels.statistics import (
     Histogram,
     LabelStatistics,
@@ -82,19 +83,25 @@ def check_statistics(
 
 def check_label_png(path: str, png: bytes) -> None:
     """Raises a LabelError where a record's mask is not a gray PNG of 8 bits."""
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise LabelError(f"{path}: its label is no PNG", kind="not_png", file=path)
+    if not png.startswith(tfrecord_writer.PNG):
+        what = ", but a JPEG" if png.startswith(b"\xff\xd8\xff") else ""
+        raise LabelError(
+            f"{path}: its label is no PNG{what}", kind="not_png", file=path
+        )
     if len(png) < 26:
         raise InputError(f"{path}: its label is damaged")
-    bits, kind = png[24], png[25]
-    if (bits, kind) != (8, 0):
-        what = {3: "a palette", 2: "colors", 6: "colors"}.get(kind, f"{bits} bits")
+    if png[24:26] != tfrecord_writer.LABEL_MODE:
+        bits, color_type = png[24:26]
+        what = _COLOR_TYPES.get(color_type, f"{bits} bit{'s' if bits > 1 else ''}")
         raise LabelError(
             f"{path}: its label PNG has {what}, which TensorFlow does not read as "
             "class ids",
             kind="png_mode",
             file=path,
         )
+
+
+_COLOR_TYPES = {2: "colors", 3: "a palette", 4: "an alpha channel", 6: "colors"}
 
 
 def suspicions(statistics: LabelStatistics, spec: DatasetSpec) -> Iterator[str]:

@@ -13,7 +13,7 @@ from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, LabelError, tell_remedies
 
 _SAMPLE = 200
 
@@ -30,27 +30,55 @@ def check_records(records: Records, spec: DatasetSpec, how: str) -> LabelStatist
         What the masks that were read hold.
 
     Raises:
-        InputError: A file is damaged.
-        LabelError: A record breaks the label contract.
+        InputError: A file is damaged, or a record breaks the label contract; says what
+            would do.
     """
-    statistics, parts = LabelStatistics(), records.by_file()
-    if not records.count():
-        path = records.where(0).rpartition(":")[0]
-        raise InputError(f"{path}: no records in this shard, nor in the others")
+    check_not_empty(records)
     if how == "off":
-        return statistics
-    limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
-    for part in parts:
-        for where, sample in _samples(part, limit):
-            origin, ids = _read(where, sample, records.table)
-            statistics.add(LabelStatistics.of_mask(origin, ids, spec))
-    contract.check_statistics(statistics, spec, complete=how == "full")
+        return LabelStatistics()
+    with tell_remedies(records.remedies):
+        statistics = _read_labels(records, spec, how)
+        contract.check_statistics(statistics, spec, complete=how == "full")
     if spec.ignore_label < spec.num_classes:
         logging.info(
             'Class %d "%s" is the ignore label, and counts neither in loss nor scores',
             spec.ignore_label,
             spec.classes[spec.ignore_label],
         )
+    return statistics
+
+
+def check_not_empty(records: Records) -> None:
+    """Raises an InputError where a split has no records."""
+    if not records.count():
+        path = records.where(0).rpartition(":")[0]
+        raise InputError(f"{path}: no records in this shard, nor in the others")
+
+
+def find_mistake(records: Records, index: int) -> str | None:
+    """How the label of the record `index` of `in_order` breaks the label contract.
+
+    A line with the record, its name, and what would do; None where record, image or
+    label are damaged instead.
+    """
+    try:
+        sample = records.read(index)
+        if sample["label"].numpy() or records.needs_labels:
+            _read_label(records.where(index), sample, records.table)
+    except LabelError as error:
+        return error.with_remedy(records.remedies)
+    except (tf.errors.OpError, InputError):
+        pass
+    return None
+
+
+def _read_labels(records: Records, spec: DatasetSpec, how: str) -> LabelStatistics:
+    statistics, parts = LabelStatistics(), records.by_file()
+    limit = max(1, _SAMPLE // len(parts)) if how == "sample" else -1
+    for part in parts:
+        for where, sample in _samples(part, limit):
+            origin, ids = _read_label(where, sample, records.table)
+            statistics.add(LabelStatistics.of_mask(origin, ids, spec))
     return statistics
 
 
@@ -72,14 +100,18 @@ def _samples(part: Records, limit: int) -> Iterator[tuple[str, Sample]]:
         ) from None
 
 
-def _read(
+def _read_label(
     where: str, sample: Sample, table: np.ndarray | None
 ) -> tuple[str, np.ndarray]:
     """Name of a record, for errors, and its class ids `[H, W]`."""
-    where += f" ({sample['name'].numpy().decode()})"
+    where += f" ({tfrecord.decode_name(sample['name'])})"
     png = sample["label"].numpy()
     if not png:
-        raise InputError(f"{where}: it has no label; only vis.py can use this split")
+        raise LabelError(
+            f"{where}: it has no label; only vis.py can use this split",
+            kind="no_label",
+            file=where,
+        )
     contract.check_label_png(where, png)
     try:
         size = tfrecord.decode_image(sample["image"]).shape[:2]

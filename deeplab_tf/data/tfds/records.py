@@ -3,18 +3,19 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.config import remedies
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.decode import Sample
 from deeplab_tf.data.records import shuffle
 from deeplab_tf.data.tfds.builder import PreparedDataset, silence_logging
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, Remedies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +38,28 @@ class TfdsRecords:
         data: Of which data set.
         split: As tensorflow_datasets spells it, `train[:80%]`.
         slices: What the split is, in order.
+        needs_labels: See `records.Records`.
     """
 
     data: PreparedDataset
     split: str
     slices: tuple[FileSlice, ...]
+    needs_labels: bool = True
 
     @property
     def table(self) -> np.ndarray | None:
         """See `records.Records`."""
         return self.data.table
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """None: tensorflow_datasets verifies what it prepares."""
+        return {}
+
+    @property
+    def remedies(self) -> Remedies:
+        """See `records.Records`."""
+        return remedies.TFDS
 
     def count(self) -> int:
         """See `records.Records`."""
@@ -73,6 +86,10 @@ class TfdsRecords:
         (part,) = intersect(self.slices, index, index + 1)
         return f"{TFDS}{self.data.name} {part.split}: example {part.start}"
 
+    def read(self, index: int) -> Sample:
+        """See `records.Records`."""
+        return next(iter(self.select(index, index + 1).in_order()))
+
     def by_file(self) -> Sequence["TfdsRecords"]:
         """See `records.Records`."""
         return [dataclasses.replace(self, slices=(part,)) for part in self.slices]
@@ -90,7 +107,9 @@ class TfdsRecords:
             return [_read(builder, self.data, part) for part in self.slices]
 
 
-def open_split(data: PreparedDataset, split: str) -> TfdsRecords:
+def open_split(
+    data: PreparedDataset, split: str, *, needs_labels: bool = True
+) -> TfdsRecords:
     """The records of a split, or of slices of some.
 
     Raises:
@@ -115,7 +134,9 @@ def open_split(data: PreparedDataset, split: str) -> TfdsRecords:
         slices += intersect(whole, part.from_ or 0, stop)
     if not slices:
         raise InputError(f"{TFDS}{data.name}: split {split} has no examples")
-    return TfdsRecords(data=data, split=split, slices=tuple(slices))
+    return TfdsRecords(
+        data=data, split=split, slices=tuple(slices), needs_labels=needs_labels
+    )
 
 
 def _file_slices(split: str, lengths: Sequence[int]) -> list[FileSlice]:

@@ -14,6 +14,7 @@ from deeplab_tf.data.labels import contract
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import InputError, LabelError, LabelErrorKind, tell_remedies
+from tests.data import pngs
 
 
 def spec(num_classes, ignore_label=255):
@@ -215,7 +216,8 @@ def test_a_mask_of_another_size_is_named(shape, message):
 @pytest.mark.parametrize(
     ("png", "message"),
     [
-        (b"\xff\xd8\xff\xe0", "its label is no PNG"),
+        (b"\xff\xd8\xff\xe0", "its label is no PNG, but a JPEG"),
+        (b"GIF89a", "its label is no PNG$"),
         (
             image_files.png(np.zeros((2, 2), np.uint8))[:8],
             "record 3: its label is damaged$",
@@ -229,6 +231,25 @@ def test_a_mask_of_another_size_is_named(shape, message):
         (image_files.png(np.zeros((2, 2), np.uint16)), "has 16 bits"),
     ],
 )
-def test_labels_that_tensorflow_would_misread_are_refused(png, message):
+def test_a_label_that_is_no_plain_png_is_refused(png, message):
     with pytest.raises(InputError, match=message):
         contract.check_label_png("train-00000-of-00001.tfrecord record 3", png)
+
+
+@pytest.mark.parametrize(
+    ("what", "png"), pngs.misread(np.eye(3, dtype=np.uint8)).items()
+)
+def test_labels_that_tensorflow_would_misread_are_refused(what, png):
+    told = {
+        "1 bits": "PNG has 1 bit, which",
+        "a palette of 1 bit": "PNG has a palette, which",
+        "a palette with transparency": "PNG has a palette, which",
+        "colors and alpha": "PNG has colors, which",
+        "a JPEG": "is no PNG, but a JPEG",
+        "a GIF": "is no PNG",
+    }
+    with pytest.raises(LabelError) as error:
+        contract.check_label_png("record 3", png)
+    expected = told.get(what, f"PNG has {what}, which")
+    assert str(error.value).startswith(f"record 3: its label {expected}")
+    assert "datasets/build_folder_data.py" in error.value.with_remedy(remedies.FOLDER)
