@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_tf.data import corrupt_records, decode, image_files
+from deeplab_tf.data import corrupt_records, decode, image_files, tfrecord
 from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.data.tfds.records import TfdsRecords
 from deeplab_tf.dataset_builders.sources import Sample
@@ -47,7 +47,7 @@ class TfdsSource:
                 yield self._sample(sample, part.where(index), Path(folder))
 
     def _sample(self, sample: decode.Sample, where: str, folder: Path) -> Sample:
-        name = sample["name"].numpy().decode()
+        name = tfrecord.decode_name(sample["name"])
         origin = f"{where} ({name})"
         image = folder / f"{origin} image".replace("/", "_")
         image.write_bytes(sample["image"].numpy())

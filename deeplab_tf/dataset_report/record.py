@@ -15,7 +15,7 @@ from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.labels import contract, heuristics
 from deeplab_tf.data.labels.statistics import LabelStatistics, allowed_ids
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError, tell_remedies
+from deeplab_tf.errors import InputError, printable, tell_remedies
 
 Fields = dict[str, bytes | int | None]
 
@@ -59,7 +59,8 @@ def inspect_record(serialized: bytes, spec: DatasetSpec) -> InspectedRecord:
         record.faults.append("no tf.train.Example; build it with datasets/build_*.py")
         return record
     fields = {key: _first_value(feature) for key, feature in features.items()}
-    record.name = _bytes(fields, "image/filename").decode("utf-8", "replace")
+    name = _bytes(fields, "image/filename")
+    record.name = printable(name.decode("utf-8", "surrogateescape"))
     encoded = _bytes(fields, "image/encoded")
     label = _bytes(fields, "image/segmentation/class/encoded")
     record.has_label = bool(label)
@@ -165,7 +166,9 @@ def _compare_fields(record: InspectedRecord, fields: Fields, encoded: bytes) -> 
     kind = "jpeg" if encoded.startswith(b"\xff\xd8\xff") else "png"
     format_ = _bytes(fields, "image/format").decode("utf-8", "replace") or kind
     if format_.lower().replace("jpg", "jpeg") != kind:
-        record.faults.append(f"image/format says {format_}, and its image is {kind}")
+        record.faults.append(
+            f"image/format says {printable(format_)}, and its image is {kind}"
+        )
 
 
 def _first_value(feature: tf.train.Feature) -> bytes | int | None:

@@ -13,8 +13,10 @@ from deeplab_tf import console
 from deeplab_tf.config import VisConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, image_folders
+from deeplab_tf.data.labels.statistics import allowed_ids
 from deeplab_tf.data.open_image import summarize_damage
 from deeplab_tf.data.records import Records
+from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import DamagedFile, FlagError, InputError
@@ -23,6 +25,7 @@ from deeplab_tf.prediction import load, predictions
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.visualizing import colors, drawing
+from deeplab_tf.visualizing.file_names import FileNames
 
 _COLORMAPS = {
     "pascal": distinct_colors(256),
@@ -61,9 +64,12 @@ def _visualize(config: VisConfig, path: str) -> None:
         predictor, records = load.load_with_records(
             path, config, split=config.vis_split, crop_size=crop_size
         )
+        Verification(records.checksums).wait()  # Before the first picture is drawn.
     spec, palette = predictor.spec, _palette(config.colormap_type, predictor.spec)
     total = records.count() if records else len(files)
     drawn = _predict(predictor, files, records, config, total)
+    if records:
+        drawn = _name_safely(drawn, spec)
     folder = Path(config.vis_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
     drawing.legend(spec.classes, palette).save(folder / "legend.png")
@@ -83,6 +89,31 @@ def _visualize(config: VisConfig, path: str) -> None:
         folder / "segmentation_results",
         folder / "legend.png",
     )
+
+
+def _name_safely(predictions: Iterator[Prediction], spec: DatasetSpec) -> Iterator:
+    """Yields those of records, whose names may be anything, with names for files.
+
+    Warns, in the end, of other names, and of labels that are not of these classes.
+    """
+    names, strange = FileNames(), list[str]()
+    for prediction in predictions:
+        name = names.choose(prediction.name)
+        strange += [name] if _has_strange_ids(prediction, spec) else []
+        yield dataclasses.replace(prediction, name=name)
+    names.warn()
+    if strange:
+        logging.warning(
+            "Labels of %d images hold ids that are no classes, first %s; they are "
+            "drawn as ignored",
+            len(strange),
+            strange[0],
+        )
+
+
+def _has_strange_ids(prediction: Prediction, spec: DatasetSpec) -> bool:
+    """Whether a label holds what is neither a class nor the ignore label."""
+    return bool({*np.unique(np.asarray(prediction.label)).tolist()} - allowed_ids(spec))
 
 
 def _files(image: str) -> list[tuple[str, Path]]:

@@ -132,9 +132,10 @@ def test_a_split_without_labels_is_all_ignored(rng, tmp_path):
         name="x", image=record.image, image_format="png", size=record.size
     )
     tfrecord.write_shards([unlabelled], tmp_path, "test", per_shard=[1])
-    (batch,) = pipeline.evaluation_batches(
-        split(tmp_path, "test"), 1, crop_size=(17, 17), multiple=16
-    )
+    source = split(tmp_path, "test")
+    records = dataclasses.replace(source.records, needs_labels=False)
+    source = dataclasses.replace(source, records=records)
+    (batch,) = pipeline.evaluation_batches(source, 1, crop_size=(17, 17), multiple=16)
     assert (batch["label"].numpy() == 255).all()
 
 

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf.config import CompatibilityConfig, DataConfig, ResizeConfig, VisConfig
 from deeplab_tf.config.fields import Overrides
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import cityscapes
+from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.prediction import load
 from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.visualizing.file_names import FileNames
 from deeplab_tf.visualizing.run import _write_raw, visualize
+from tests.data.test_tfrecord import make_record
 from tests.evaluation.test_run import run
 
 __all__ = ["run"]  # A fixture.
@@ -212,3 +216,57 @@ def test_folders_that_are_links_are_drawn_and_hidden_files_are_not(
         "more/b_overlay.png",
     ]
     assert "passed over 2 images that are hidden or of the system" in caplog.text
+
+
+STRANGE = [
+    b"ok",
+    b"n\n/../../../ESCAPED/evil",
+    b"..",
+    b"\\..\\..\\evil",
+    b"a:b\0\x1b[31m",
+    b"caf\xe9",
+    b"foo",
+    b"foo.png",
+    b"folder/foo.jpg",
+    b"foo_2",
+]
+
+
+def test_records_are_drawn_once_each_within_their_folder_whatever_their_names(
+    run, rng, tmp_path, caplog
+):
+    records = tmp_path / "records"
+    records.mkdir()
+    shapes_spec.SPEC.save(records)
+    with tf.io.TFRecordWriter(str(records / "val-00000-of-00001.tfrecord")) as writer:
+        for name in STRANGE:
+            example = tf.train.Example.FromString(make_record(rng, "x").serialize())
+            feature = example.features.feature["image/filename"]
+            feature.bytes_list.value[0] = name
+            writer.write(example.SerializeToString())
+    folder = tmp_path / "a" / "b" / "pictures"
+    data = DataConfig(dataset_dir=str(records))
+    visualize(config(run, folder, data=data, vis_batch_size=len(STRANGE)))
+    stems = [
+        *("ok", "evil", "_.", "_.._.._evil"),
+        *("a_b_x00_x1b[31m", "caf_xe9", "foo", "foo_2", "foo_3", "foo_2_2"),
+    ]
+    raw = folder / "raw_segmentation_results"
+    assert files(raw) == sorted(f"{stem}.png" for stem in stems)
+    assert len(files(folder / "segmentation_results")) == 3 * len(STRANGE)
+    assert len(list(tmp_path.rglob("*.png"))) == len(files(folder))
+    assert (
+        "Pictures of 7 records have another name, as theirs is unsafe for a file, or "
+        'that of an earlier record: ".." as _., '
+    ) in caplog.text
+    assert "\x1b" not in caplog.text
+
+
+def test_a_name_that_is_safe_is_kept():
+    names = FileNames()
+    for name in ("2007_000032", "a b.c", "Grün", "日本", "x" * 200):
+        assert names.choose(name) == name
+    assert names.choose("x" * 300) == f"{'x' * 200}_2"
+    assert [names.choose(name) for name in ("", "con", "LPT1.a", ".hidden")] == [
+        *("_", "_con", "_LPT1.a", "_hidden"),
+    ]

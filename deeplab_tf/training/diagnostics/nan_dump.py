@@ -12,11 +12,11 @@ from absl import logging
 
 from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import TrainConfig
-from deeplab_tf.data import corrupt_records, image_files, pipeline
+from deeplab_tf.data import corrupt_records, image_files, pipeline, tfrecord
 from deeplab_tf.data.pipeline import InputData, Sample
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import write_whole
+from deeplab_tf.files import safe_name, write_whole
 from deeplab_tf.training.diagnostics import diagnoses
 from deeplab_tf.training.monitoring import metrics_file
 from deeplab_tf.training.step import Metrics
@@ -122,12 +122,12 @@ def _save(
 
 def _images(batch: Sample) -> Iterator[dict[str, Any]]:
     """Yields what there is to know of each image, and how its files begin."""
-    for i, name in enumerate(batch["name"].numpy()):
+    for i, name in enumerate(map(tfrecord.decode_name, batch["name"])):
         image, label = batch["image"][i].numpy(), batch["label"][i].numpy()
         ids, counts = np.unique(label, return_counts=True)
         yield {
-            "name": name.decode(),
-            "file": f"{i:02d}_{name.decode().replace('/', '_')}",
+            "name": name,
+            "file": safe_name(f"{i:02d}_{name}"),
             "finite": bool(np.isfinite(image).all()),
             "min": float(image.min()),
             "max": float(image.max()),
