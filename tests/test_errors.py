@@ -13,12 +13,14 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf import cli, commands
-from deeplab_tf.data import image_files, tfrecord
+from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.dataset_builders import coco
+from tests.data import pngs
 from tests.data.test_open_image import as_tiff
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
@@ -606,6 +608,85 @@ def _(folder):
 def _(folder):
     (folder / "records" / "dataset.json").write_text("[]")
     return train()
+
+
+def relabel(folder, png, number=-1):
+    """Puts a label into a record of `val`, as another builder may have written it."""
+    shapes_spec.SPEC.save(folder / "records")
+    path = sorted((folder / "records").glob("val-*"))[-1]
+    records = list(tfrecord.read(str(path)))
+    example = tf.train.Example.FromString(records[number])
+    feature = example.features.feature["image/segmentation/class/encoded"]
+    feature.bytes_list.value[0] = png
+    records[number] = example.SerializeToString()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+@case("A mask in records of more or fewer than 8 bits")
+def _(folder):
+    relabel(folder, pngs.gray(np.zeros((8, 10), np.uint8), 1))
+    return evaluate()
+
+
+@case("A mask in records that is a palette PNG")
+def _(folder):
+    relabel(folder, pngs.misread(np.eye(8, dtype=np.uint8))["a palette"])
+    return evaluate()
+
+
+@case("A mask in records that is a JPEG")
+def _(folder):
+    relabel(folder, pngs.misread(np.eye(8, dtype=np.uint8))["a JPEG"])
+    return evaluate()
+
+
+@case("A mask in records of another size than its photograph")
+def _(folder):
+    relabel(folder, image_files.png(np.zeros((8, 10), np.uint8)))
+    return evaluate()
+
+
+@case("A record without its mask")
+def _(folder):
+    relabel(folder, b"")
+    return evaluate()
+
+
+@case("A shard of another build")
+def _(folder):
+    path = folder / "records" / "train-00000-of-00002.tfrecord"
+    describe(folder, shard_sizes={path.name: 100000})
+    tfrecord_writer.write_shard([], path)
+    return train()
+
+
+@case("A shard of another build, of the same size")
+def _(folder):
+    describe(folder, shards={"val-00000-of-00002.tfrecord": "0" * 64})
+    return evaluate()
+
+
+def describe(folder, **facts):
+    """What `dataset.json` records of shards."""
+    dataclasses.replace(shapes_spec.SPEC, **facts).save(folder / "records")
+
+
+@case("A split without a labeled pixel")
+def _(folder):
+    shapes_spec.SPEC.save(folder / "records")
+    for path in (folder / "records").glob("val-*"):
+        path.unlink()
+    record = tfrecord.Record(
+        name="a",
+        image=image_files.png(np.zeros((8, 10, 3), np.uint8)),
+        image_format="png",
+        size=(8, 10),
+        label=image_files.png(np.full((8, 10), 255, np.uint8)),
+    )
+    tfrecord.write_shards([record], folder / "records", "val", per_shard=[1])
+    return evaluate()
 
 
 @case("A data set that is not the one in the folder")

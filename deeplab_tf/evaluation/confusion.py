@@ -54,4 +54,6 @@ class Confusion:
                 label, classes, self.spec.num_classes, self.spec.ignore_label
             )
         except ValueError as error:
-            raise InputError(f"label of {name}: {error}") from None
+            raise InputError(
+                f"label of {name}: {error}; --validate_labels=full says what would do"
+            ) from None

@@ -22,6 +22,7 @@ from deeplab_tf import console
 from deeplab_tf.config import EvalConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.records import Records
+from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search_worker, metrics
 from deeplab_tf.evaluation.crf_search_worker import Point, at
@@ -72,6 +73,7 @@ def search(
     """
     folder = Path(config.eval_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
+    verification = Verification(records.checksums)
     predictions = predictor.predict_split(
         records,
         scales=config.inference.eval_scales,
@@ -81,8 +83,13 @@ def search(
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
         first = itertools.islice(predictions, _IMAGES)
         images = _write_cache(predictor, first, Path(cache))
+        verification.wait()
         if not images.plain.any():
-            raise InputError(f"--eval_split={config.eval_split}: it has no labels")
+            raise InputError(
+                f"--eval_split={config.eval_split}: all pixels of its "
+                f"{len(images.paths)} images are the ignore label "
+                f"{predictor.spec.ignore_label}: there is no score to search by"
+            )
         tried = climb(functools.partial(_mean_ious, images, start, engine))
     result = _summarize(images, start, tried)
     write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")

@@ -70,6 +70,19 @@ def _miou_lines(confusion: np.ndarray, spec: DatasetSpec) -> dict[str, float]:
     return lines | {f"mIoU over all {number}{absent}": mean}
 
 
+def why_no_score(confusion: Confusion) -> str:
+    """The reason why a split has no mIoU, where no pixel counts; else empty.
+
+    A score that is no number says nothing to whoever reads it, or compares with it.
+    """
+    if confusion.matrix.any():
+        return ""
+    return (
+        f"all pixels of its {confusion.num_images} images are the ignore label "
+        f"{confusion.spec.ignore_label}: there is no score"
+    )
+
+
 def comparison(confusions: Mapping[str, Confusion]) -> str:
     """A column for each confusion; lines of the whole split and of each trimap.
 

@@ -11,7 +11,10 @@ from absl import logging
 from deeplab_tf import console
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.crf import engines
+from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
+from deeplab_tf.data.shard_checksums import Verification
+from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search, metrics, report
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import check_writable
@@ -35,7 +38,7 @@ class Evaluation:
 
     @property
     def miou(self) -> float:
-        """Mean IoU; NaN if no pixel counts."""
+        """Mean IoU."""
         return metrics.mean_iou(self.confusion.matrix)
 
     @property
@@ -139,9 +142,11 @@ def evaluate_split(
         crf_engine: See `engines.find_engine`.
 
     Raises:
-        InputError: A record cannot be read, or its label is of other classes.
+        InputError: A record cannot be read, its label is of other classes, a shard is
+            not the one that `dataset.json` describes, or no pixel counts.
     """
-    total = records.count()
+    validate_records.check_not_empty(records)
+    total, verification = records.count(), Verification(records.checksums)
     split = predictor.predict_split(
         records,
         batch_size=batch_size,
@@ -150,24 +155,37 @@ def evaluate_split(
         output="logits" if crf else "classes",
     )
     plain, refined = (Confusion(predictor.spec, trimap_widths) for _ in range(2))
+    engine = engines.find_engine(crf_engine) if crf else ""
     with console.bar(total=total, unit="image") as bar:
         if crf is None:
             for prediction in split:
                 plain.add(prediction)
                 bar.update()
-            return Evaluation(confusion=plain)
-        engine = engines.find_engine(crf_engine)
-        for prediction, classes in predictions.refine_in_processes(
-            split, crf, engine, total=total
-        ):
-            plain.add(prediction)
-            refined.add(prediction, classes)
-            bar.update()
+        else:
+            for prediction, classes in predictions.refine_in_processes(
+                split, crf, engine, total=total
+            ):
+                plain.add(prediction)
+                refined.add(prediction, classes)
+                bar.update()
+    verification.wait()
+    _check_scored(plain, records)
+    if crf is None:
+        return Evaluation(confusion=plain)
     return Evaluation(
         confusion=refined,
         without_crf=plain,
         crf=dataclasses.asdict(crf) | {"engine": engine},
     )
+
+
+def _check_scored(confusion: Confusion, records: Records) -> None:
+    if why := report.why_no_score(confusion):
+        first = records.where(0).rpartition(":")[0]
+        raise InputError(
+            f"{first}: of this split, {why}; take a split that is labeled, or build it "
+            "with its labels"
+        )
 
 
 def _tag(inference: InferenceConfig) -> str:

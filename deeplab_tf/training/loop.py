@@ -13,6 +13,7 @@ from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import InputData
+from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.weight_names import layers_of, weights_by_name
@@ -44,6 +45,7 @@ class Loop:
         source: Of the training.
         evaluator: What evaluates in between, if anything does.
         expected_loss: Of the first step; see `warnings.expected_first_loss`.
+        verification: Of the shards that are read, on the first host.
     """
 
     config: TrainConfig
@@ -53,6 +55,9 @@ class Loop:
     source: InputData
     evaluator: Evaluator | None = None
     expected_loss: float | None = None
+    verification: Verification = dataclasses.field(
+        default_factory=lambda: Verification({})
+    )
 
     def __post_init__(self) -> None:
         self._save_timer = Timer(self.config.save_interval_secs)
@@ -72,7 +77,8 @@ class Loop:
         number.
 
         Raises:
-            InputError: A record cannot be read, or training has come to nothing.
+            InputError: A record cannot be read, a shard is not the one that
+                `dataset.json` describes, or training has come to nothing.
         """
         logging.info(
             "Compiling the network: the first step takes half a minute or more"
@@ -90,12 +96,12 @@ class Loop:
                 self.trainer, batches, rate, self._total, self.folder
             )
         if ending == _EARLY_STOPPING:
+            place = self.folder / manager.BEST
             logging.info(
-                "Stopped at step %d: no better mIoU in %d evaluations; the best is in "
-                "%s",
+                "Stopped at step %d: no better mIoU in %d evaluations%s",
                 self.trainer.step,
                 self.config.watch.early_stopping_patience,
-                self.folder / manager.BEST,
+                f"; the best is in {place}" if place.is_dir() else "",
             )
         elif ending:
             logging.info(
@@ -218,6 +224,7 @@ class Loop:
         return nan_dump.write(self.folder, self.source, self.config, spec, bad)
 
     def _do_what_is_due(self, step: int, logs: Logs) -> None:
+        self.verification.raise_mismatch()
         interval = self.config.save_interval_steps
         by_clock = not interval and self._save_timer.due()
         evaluates = self._evaluates_at(step)
@@ -241,6 +248,7 @@ class Loop:
         step = self.trainer.step
         if step == self._saved_step:
             return
+        self.verification.wait()
         logs.save_interval(step)
         save(self.trainer, self.checkpoints)
         self._saved_step = step
@@ -263,6 +271,7 @@ class Loop:
         scores = self.evaluator.evaluate(weights, lambda: bool(self._signals))
         if scores is None:
             return  # A signal came; the evaluation is made when the run goes on.
+        self.verification.wait()
         if self.checkpoints.writes:
             manager.keep_best(
                 self.folder, str(self.folder / f"model.ckpt-{step}"), scores

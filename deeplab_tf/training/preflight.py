@@ -19,6 +19,7 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.pipeline import InputData
+from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import check_writable
@@ -131,6 +132,7 @@ def _look(config: TrainConfig, findings: Findings) -> None:
         findings.facts.append(
             f"The run would go on from {newest}; this is of a new one"
         )
+    verification = Verification(source.records.checksums)
     loss, pixel_counts = class_weights.resolve(config.loss, spec, source)
     shares = warnings.class_shares(spec, config.train_split, pixel_counts, tally)
     _check_classes(spec, tally, findings)
@@ -155,6 +157,7 @@ def _look(config: TrainConfig, findings: Findings) -> None:
             loss, shares, spec.num_classes, trainer.loss_weights
         )
         _check_steps(steps, config, expected, findings)
+    findings.collect_errors(verification.wait)
 
 
 def _open_data(

@@ -15,6 +15,7 @@ from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.open_split import open_split
+from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, lock_folder
@@ -104,16 +105,21 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
     is_done = start >= config.optimizer.training_number_of_steps
     if checkpoints.writes and not is_done:
         _describe(folder, config, spec, loss)
+    evaluator = _make_evaluator(config, spec, strategy)
+    checksums = dict(source.records.checksums)
+    if evaluator:
+        checksums |= evaluator.records.checksums
     loop = Loop(
         config=config,
         folder=folder,
         trainer=trainer,
         checkpoints=checkpoints,
         source=source,
-        evaluator=_make_evaluator(config, spec, strategy),
+        evaluator=evaluator,
         expected_loss=warnings.expected_first_loss(
             loss, shares, spec.num_classes, trainer.loss_weights
         ),
+        verification=Verification(checksums if checkpoints.writes else {}),
     )
     if is_done:
         logging.info(

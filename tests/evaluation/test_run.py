@@ -1,6 +1,7 @@
 """Evaluation of a trained network, and what it inherits from the run."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -194,33 +195,45 @@ def test_more_than_one_evaluation_waits_for_new_checkpoints(
     assert waits == [7, 7]
 
 
-def rewritten(source, target, change):
-    """Records of `source` whose last one is changed; five to a sample of four."""
+def rewritten(source, target, change, *, which=slice(-1, None)):
+    """Records of `source` of which some are changed, the last one by default."""
     target.mkdir()
     shapes_spec.SPEC.save(target)
     shards = tfrecord.find_shards(str(source), "val")
     records = [record for path in shards for record in tfrecord.read(path)]
-    example = tf.train.Example.FromString(records[-1])
-    change(example.features.feature)
-    records[-1] = example.SerializeToString()
+    for index in range(len(records))[which]:
+        example = tf.train.Example.FromString(records[index])
+        change(example.features.feature)
+        records[index] = example.SerializeToString()
     with tf.io.TFRecordWriter(str(target / "val-00000-of-00001.tfrecord")) as writer:
         for record in records:
             writer.write(record)
     return target
 
 
-def test_wrong_ids_beyond_the_sample_name_their_image(run, shapes, tmp_path):
+def fill(label, dtype=np.uint8):
+    """A change: every pixel of the label has this id."""
+
     def change(feature):
         size = (feature["image/height"].int64_list.value[0],)
         size += (feature["image/width"].int64_list.value[0],)
-        png = image_files.png(np.full(size, 77, np.uint8))
+        png = image_files.png(np.full(size, label, dtype))
         feature["image/segmentation/class/encoded"].bytes_list.value[0] = png
 
-    records = rewritten(shapes, tmp_path / "records", change)
+    return change
+
+
+def test_wrong_ids_beyond_the_sample_name_their_image(run, shapes, tmp_path, caplog):
+    records = rewritten(shapes, tmp_path / "records", fill(77))
     settings = config(run, records, tmp_path / "eval", validate_labels="off")
     with pytest.raises(InputError, match=r"label of val_0006: ids \[77\] are no"):
         evaluate(settings)
     assert not (tmp_path / "eval").exists()
+    draw(run, records, tmp_path / "vis")
+    assert (
+        "Labels of 1 images hold ids that are no classes, first val_0006; they are "
+        "drawn as ignored"
+    ) in caplog.text
 
 
 def test_damage_beyond_the_sample_is_told(run, shapes, tmp_path):
@@ -234,3 +247,37 @@ def test_damage_beyond_the_sample_is_told(run, shapes, tmp_path):
         evaluate(settings)
     with pytest.raises(InputError, match=r"record 6 \(val_0006\): its image or label"):
         evaluate(dataclasses.replace(settings, validate_labels="full"))
+
+
+def draw(run, records, folder):
+    data = DataConfig(dataset_dir=str(records))
+    visualize(VisConfig(checkpoint_dir=str(run), vis_logdir=str(folder), data=data))
+
+
+def test_a_label_that_tensorflow_would_misread_is_told_beyond_the_sample(
+    run, shapes, tmp_path
+):
+    records = rewritten(shapes, tmp_path / "records", fill(1, np.uint16))
+    settings = config(run, records, tmp_path / "eval", validate_labels="off")
+    message = (
+        r"00001\.tfrecord: record 6 \(val_0006\): its label PNG has 16 bits, which .*; "
+        r"build the records again with datasets/build_folder_data\.py$"
+    )
+    with pytest.raises(InputError, match=message):
+        evaluate(settings)
+    assert not (tmp_path / "eval").exists()
+
+
+def test_pictures_are_of_the_shards_that_are_described(run, shapes, tmp_path):
+    """A shard of another build may have the size of the one in whose place it is."""
+    records = rewritten(shapes, tmp_path / "records", lambda feature: None)
+    shard = records / "val-00000-of-00001.tfrecord"
+    described = {
+        "shards": {shard.name: hashlib.sha256(b"another").hexdigest()},
+        "shard_sizes": {shard.name: shard.stat().st_size},
+    }
+    dataclasses.replace(shapes_spec.SPEC, **described).save(records)
+    message = r"00001\.tfrecord: not the shard that dataset\.json describes: it was"
+    with pytest.raises(InputError, match=message):
+        draw(run, records, tmp_path / "vis")
+    assert not (tmp_path / "vis").exists()

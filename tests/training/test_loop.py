@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import keras
@@ -24,6 +25,7 @@ from deeplab_tf.config import (
     VisConfig,
     WatchConfig,
 )
+from deeplab_tf.data import spec as specs
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
@@ -33,6 +35,7 @@ from deeplab_tf.training.monitoring import outcome
 from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
 from tests.at_night import mark_nightly
+from tests.evaluation.test_run import fill, rewritten
 from tests.recorded import SMALL
 from tests.training.test_run import TINY, weights_of
 
@@ -159,6 +162,42 @@ def test_a_run_without_progress_stops_and_stays(shapes, tmp_path, caplog):
     assert manager.best_scores(tmp_path)["step"] == 1
     train(settings)
     assert [line["step"] for line in lines(tmp_path, "miou")] == [1, 2, 3]
+
+
+def test_no_score_is_told_and_stops_nothing(shapes, tmp_path, caplog):
+    records = rewritten(shapes, tmp_path / "records", fill(255), which=slice(None))
+    for shard in shapes.glob("train-*"):
+        (records / shard.name).symlink_to(shard)
+    watch = WatchConfig(eval_interval_steps=1, early_stopping_patience=1)
+    train(config(tmp_path / "run", records, 3, watch=watch))
+    assert [line["miou"] for line in lines(tmp_path / "run", "miou")] == [None] * 3
+    why = (
+        "--eval_split=val: all pixels of its 7 images are the ignore label 255: there "
+        "is no score"
+    )
+    assert [record.message for record in caplog.records].count(why) == 3
+    assert "nan" not in caplog.text
+    assert "best" not in caplog.text
+    assert not (tmp_path / "run" / "best").exists()
+
+
+@pytest.mark.parametrize(
+    "split", ["train", pytest.param("val", marks=pytest.mark.nightly)]
+)
+def test_a_run_on_shards_of_another_build_ends_before_it_saves(
+    shapes, tmp_path, caplog, split
+):
+    records, folder = tmp_path / "records", tmp_path / "run"
+    shutil.copytree(shapes, records)
+    spec = specs.load(records)
+    name = next(name for name in sorted(spec.shards) if name.startswith(split))
+    dataclasses.replace(spec, shards=spec.shards | {name: "0" * 64}).save(records)
+    watch = WatchConfig(eval_interval_steps=1)
+    message = rf"{name}: not the shard that dataset\.json describes: it was changed, or"
+    with pytest.raises(InputError, match=message):
+        train(config(folder, records, 2, watch=watch))
+    assert not list(folder.glob("model.ckpt*"))
+    assert "mIoU" not in caplog.text
 
 
 @pytest.mark.nightly

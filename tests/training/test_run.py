@@ -236,6 +236,7 @@ def test_advice_on_batch_norm_can_be_followed_on_the_way(trained, tmp_path, shap
 def damaged(source, target):
     """Records of which the last of the first shard has no image."""
     shutil.copytree(source, target)
+    shapes_spec.SPEC.save(target)  # Without checksums.
     path = tfrecord.find_shards(str(target), "train")[0]
     records = list(tfrecord.read(path))
     example = tf.train.Example.FromString(records[-1])

@@ -31,6 +31,9 @@ class Evaluator:
     It predicts with a network of its own, in the form that predicts and in float32,
     which takes the weights at each evaluation: the one that learns is left alone.
 
+    Attributes:
+        records: Of the split.
+
     Args:
         config: Of the training.
         spec: What the labels mean.
@@ -49,7 +52,8 @@ class Evaluator:
         records: Records,
         strategy: tf.distribute.Strategy,
     ) -> None:
-        self._records, self._strategy = records, strategy
+        self.records, self._strategy = records, strategy
+        self._split = config.watch.eval_split
         with strategy.scope(), _keep_random_state(), _float32():
             model = build(config.model, spec.num_classes)
         self._predictor = Predictor(
@@ -66,7 +70,7 @@ class Evaluator:
     def _open(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """This machine's images, one a batch, then blank ones for the last step."""
         self._context = context
-        images = self._predictor.split_batches(self._records, 1, context)
+        images = self._predictor.split_batches(self.records, 1, context)
         size = self._predictor.padded_size((1, 1))
         blank = _blank(size, self._predictor.spec.ignore_label)
         blanks = tf.data.Dataset.from_tensors(blank).repeat()
@@ -81,7 +85,7 @@ class Evaluator:
     @property
     def _steps(self) -> int:
         """The same on every machine."""
-        return -(-self._records.count() // self._context.num_replicas_in_sync)
+        return -(-self.records.count() // self._context.num_replicas_in_sync)
 
     def evaluate(
         self,
@@ -89,6 +93,8 @@ class Evaluator:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any] | None:
         """Scores as in `metrics.json`, over every image of the split once.
+
+        Warns where there is none, as no pixel counts.
 
         Args:
             weights: Of the network, by official name; averages, if there are any.
@@ -105,19 +111,22 @@ class Evaluator:
         size = self._predictor.spec.num_classes**2 + 1
         counts = [np.zeros(size, np.int64)] * self._replicas
         batches = iter(self._batches)
-        with corrupt_records.translate_read_errors(self._records), self._bar() as bar:
+        with corrupt_records.translate_read_errors(self.records), self._bar() as bar:
             for step in range(self._steps):
                 if self._context.num_input_pipelines == 1 and should_stop():
                     return None
                 counts = list(map(np.add, counts, self._count(batches, step)))
                 bar.update(self._context.num_replicas_in_sync)
         self.confusion = confusion = self._sum(counts)
+        if why := report.why_no_score(confusion):
+            logging.warning("--eval_split=%s: %s", self._split, why)
+            return report.summary(confusion)
         logging.info(report.table(confusion.matrix, confusion.spec))
         report.warn_of_collapse(confusion.matrix, confusion.spec)
         return report.summary(confusion)
 
     def _bar(self) -> tqdm:
-        total = self._records.count()
+        total = self.records.count()
         logging.info("Evaluating %d images", total)
         return console.bar(total=total, unit="image", leave=False)
 
@@ -133,13 +142,16 @@ class Evaluator:
                 )
             except ValueError as error:
                 where = self._where(step * self._replicas + replica)
-                raise InputError(f"{where}: its label has {error}") from None
+                raise InputError(
+                    f"{where}: of its label, {error}; --validate_labels=full says what "
+                    "would do"
+                ) from None
             yield np.append(matrix, np.sum(height > 0))
 
     def _where(self, number: int) -> str:
         """Which record an image of this machine is."""
         context = self._context
-        return self._records.where(
+        return self.records.where(
             number * context.num_input_pipelines + context.input_pipeline_id
         )
 
@@ -205,13 +217,15 @@ def _float32() -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def best(scores: Mapping[int, float | None]) -> tuple[int, float]:
-    """Step and mIoU of the best evaluation, of equal ones the first.
+def best(scores: Mapping[int, float | None]) -> tuple[int, float] | None:
+    """Step and mIoU of the best evaluation, of equal ones the first; None without any.
 
     Args:
-        scores: Step -> mIoU, at least one; None where no pixel counted.
+        scores: Step -> mIoU; None where no pixel counted, which is no score.
     """
-    known = {s: -1.0 if miou is None else miou for s, miou in sorted(scores.items())}
+    known = _known(scores)
+    if not known:
+        return None
     step = max(known, key=lambda step: known[step])
     return step, known[step]
 
@@ -219,10 +233,15 @@ def best(scores: Mapping[int, float | None]) -> tuple[int, float]:
 def is_out_of_patience(scores: Mapping[int, float | None], patience: int) -> bool:
     """Early stopping: whether so many evaluations came after the best one.
 
-    Never with a patience of 0. It follows from the scores alone: a run that goes on
-    decides as one that did not stop.
+    Never with a patience of 0, nor by evaluations without a score. It follows from the
+    scores alone: a run that goes on decides as one that did not stop.
     """
-    if not (patience and scores):
+    top = best(scores)
+    if not (patience and top):
         return False
-    step, _ = best(scores)
-    return sum(later > step for later in scores) >= patience
+    return sum(later > top[0] for later in _known(scores)) >= patience
+
+
+def _known(scores: Mapping[int, float | None]) -> dict[int, float]:
+    """Step -> mIoU of the evaluations that have one, in the order of the steps."""
+    return {step: miou for step, miou in sorted(scores.items()) if miou is not None}

@@ -171,7 +171,7 @@ def test_a_label_of_other_classes_names_its_record(shapes, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "val-00000-of-00001.tfrecord")) as writer:
         for record in records:
             writer.write(record)
-    with pytest.raises(InputError, match=r"record 5: its label has ids \[77\] are no"):
+    with pytest.raises(InputError, match=r"record 5: of its label, ids \[77\] are no"):
         scorer(tmp_path, model=NARROW).evaluate(weights_by_name(build(NARROW, 6)))
 
 
@@ -183,7 +183,9 @@ def test_a_label_of_other_classes_names_its_record(shapes, tmp_path):
         ([0.3, 0.2, 0.4], 2, False),
         ([0.3, 0.2, 0.1], 2, True),
         ([0.3, 0.2, 0.1], 0, False),
-        ([None, None, None], 2, True),
+        ([None, None, None], 2, False),  # No score is no score that is not better.
+        ([0.3, None, None], 2, False),
+        ([0.3, None, 0.2, None, 0.1], 2, True),
         ([None, 0.0], 1, False),
         ([], 1, False),
     ],
@@ -197,3 +199,5 @@ def test_patience_counts_evaluations_since_the_best(scores, patience, expected):
 
 def test_the_best_is_the_first_of_equal_ones():
     assert evaluator.best({300: 0.2, 100: 0.1, 200: 0.2}) == (200, 0.2)
+    assert evaluator.best({100: None, 200: 0.0, 300: None}) == (200, 0.0)
+    assert evaluator.best({100: None}) is None
