@@ -10,10 +10,18 @@ _COMMANDS = {
     "python eval.py, deeplab-eval": "scores a network on the records of a split",
     "python vis.py, deeplab-vis": "draws what a network predicts",
     "python export.py, deeplab-export": "writes a SavedModel or a frozen graph",
-    "python -m deeplab_tf.data check DIR": "reads all records, and tells what is wrong",
+    "deeplab-data check DIR": "reads all records, and tells what is wrong",
     "python -m deeplab_tf.models": "lists networks, with their sizes",
-    "python -m deeplab_tf.checkpoints": "inspects checkpoints, and converts them",
-    "python datasets/build_*_data.py": "make records, in a checkout",
+    "python -m deeplab_tf.checkpoints": "inspects and converts checkpoints; the zoo",
+    "deeplab-build-folder": "makes records of your own photographs and masks",
+    "deeplab-build-voc": "makes records of PASCAL VOC 2012, with SBD",
+    "deeplab-build-cityscapes": "makes records of Cityscapes",
+    "deeplab-build-ade20k": "makes records of ADE20K",
+    "deeplab-build-camvid": "makes records of CamVid",
+    "deeplab-build-pascal-context": "makes records of PASCAL-Context",
+    "deeplab-build-person-part": "makes records of PASCAL-Person-Part",
+    "deeplab-build-tfds": "makes records of what TensorFlow Datasets has prepared",
+    "deeplab-build-shapes": "makes records of drawn shapes, to try things out",
 }
 
 

@@ -1,10 +1,9 @@
 """What all tests share: two CPU devices, seeds, and a small data set."""
 
 import gc
-import importlib.util
+import importlib
 import itertools
 import os
-import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -18,7 +17,7 @@ from absl import logging
 from deeplab_tf import compat, files
 from deeplab_tf.models.backbones import BACKBONES
 from tests import narrow
-from tests.recorded import ROOT, SHARED
+from tests.recorded import SHARED
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -107,17 +106,10 @@ def shared():
 
 @pytest.fixture(scope="session")
 def builder():
-    """Loads `datasets/build_<name>_data.py`, which is a script, not a module."""
-
-    def load(name):
-        path = ROOT / "datasets" / f"build_{name}_data.py"
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # Dataclasses look their module up.
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    """Imports `deeplab_tf.datasets.build_<name>_data`."""
+    return lambda name: importlib.import_module(
+        f"deeplab_tf.datasets.build_{name}_data"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from deeplab_tf import cli, commands
+from deeplab_tf import commands
 from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.dataset_builders import coco
+from deeplab_tf.datasets import build_folder_data
 from tests.data import pngs
 from tests.data.test_open_image import as_tiff
 from tests.evaluation.test_run import run
@@ -55,14 +56,11 @@ def evaluate(*args):
 
 
 def build(*args):
-    from build_folder_data import FolderConfig
-    from build_folder_data import build as build_folder
-
     required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
     required.append("--class_names=background,cat")
     given = {arg.split("=")[0] for arg in args}
     kept = [arg for arg in required if arg.split("=")[0] not in given]
-    return lambda: cli.run(FolderConfig, build_folder), [*kept, *args]
+    return build_folder_data.main, [*kept, *args]
 
 
 def write_mask(folder, ids, name="photo_1", palette=()):
@@ -880,9 +878,8 @@ def _(folder):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, rng, shapes, run, builder):
+def place(tmp_path, monkeypatch, rng, shapes, run):
     """Photographs, masks, records and a run, in the current folder."""
-    builder("folder")
     coco.read_annotations.cache_clear()  # Files of one name, in other folders.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPLAB_TF_ZOO_URL", "http://127.0.0.1:9")  # Nobody there.

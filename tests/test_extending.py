@@ -149,7 +149,7 @@ def test_the_builder_of_the_recipe_makes_records(extended, rng):
             for folder, pixels in (("images", image), ("labels", mask)):
                 path = extended / "toy" / folder / split / f"{split}_{i}.png"
                 Image.fromarray(pixels).save(path)
-    run(extended, "datasets/build_toy_data.py", "--output_dir=records")
+    run(extended, "-m", "deeplab_tf.datasets.build_toy_data", "--output_dir=records")
     described = spec.load(extended / "records")
     assert described.name == "toy"
     assert described.pixel_counts == {"train": (800, 800, 800), "val": (400, 400, 400)}

@@ -1,5 +1,7 @@
 """The newcomer's page, followed to the letter on twenty small pictures."""
 
+import configparser
+import importlib
 import json
 import re
 import runpy
@@ -14,23 +16,29 @@ from deeplab_tf.checkpoints import reader
 from deeplab_tf.data import image_files
 from deeplab_tf.data import spec as specs
 from tests.recorded import ROOT, SHARED
+from tests.serving import Server, tar
 
-CHECKPOINT = "deeplabv3_mnv2_pascal_train_aug"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "own_data.md"
+ARCHIVE = "deeplabv3_mnv2_pascal_train_aug_2018_01_29.tar.gz"
 # What makes minutes of hours: added to what the page says, and nothing else is changed.
 SMALLER = {
-    "train.py": (
+    "deeplab-train": (
         "--training_number_of_steps=4 --train_batch_size=2 --train_crop_size=65 "
         "--min_resize_value=64 --max_resize_value=96 --log_steps=2"
     )
 }
-NARROWER = {"train.py": f"{SMALLER['train.py']} --depth_multiplier=0.25"}
+NARROWER = {"deeplab-train": f"{SMALLER['deeplab-train']} --depth_multiplier=0.25"}
 
 
-def commands():
-    """Those of the page, in order, as lists of words."""
-    text = (ROOT / "docs" / "own_data.md").read_text().replace("\\\n", " ")
-    lines = re.findall(r"^    (python .*)$", text, re.MULTILINE)
-    return [shlex.split(line)[1:] for line in lines]
+def commands(page=PAGE, section=""):
+    """Those of a page, or of a section of it, in order, as lists of words."""
+    text = page.read_text().replace("\\\n", " ")
+    if section:
+        text = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = re.findall(
+        r"^    ((?:python|deeplab-[\w-]+) .*?)(?: +#.*)?$", text, re.MULTILINE
+    )
+    return [shlex.split(line.removeprefix("python ")) for line in lines]
 
 
 def draw(folder):
@@ -54,32 +62,35 @@ def draw(folder):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A checkout with photographs and masks in it, as the current folder."""
-    for name in ("datasets", "examples"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    for name in ("train", "eval", "vis", "export"):
-        (tmp_path / f"{name}.py").symlink_to(ROOT / f"{name}.py")
+    """A folder with photographs and masks in it, as the current one."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     draw(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def entry_points():
+    """Command -> module and function."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = setup["options.entry_points"]["console_scripts"].strip().splitlines()
+    return dict(line.split(" = ") for line in lines)
+
+
 def follow(command, monkeypatch, more):
-    """Runs a command as `python` would; it may not fail."""
+    """Runs a command as a shell would; it may not fail."""
     script, *arguments = command
     arguments += shlex.split(more.get(script, ""))
-    is_module = script == "-m"
-    if is_module:
-        script, *arguments = arguments
     monkeypatch.setattr(sys, "argv", [script, *arguments])
-    # Another test may have imported it, which `runpy` warns of.
-    monkeypatch.delitem(sys.modules, "deeplab_tf.data.__main__", raising=False)
-    run = runpy.run_module if is_module else runpy.run_path
-    run(script, run_name="__main__")
+    if script.endswith(".py"):
+        runpy.run_path(script, run_name="__main__")
+        return
+    module, function = entry_points()[script].split(":")
+    getattr(importlib.import_module(module), function)()
 
 
 def of(script):
-    return [command for command in commands() if script in command[:2]]
+    return [command for command in commands() if command[0] == script]
 
 
 def test_the_page_has_five_steps_with_the_commands_of_each():
@@ -87,27 +98,31 @@ def test_the_page_has_five_steps_with_the_commands_of_each():
     assert [int(n) for n in re.findall(r"^## (\d)\. ", page, re.MULTILINE)] == [
         *range(1, 6)
     ]
-    assert [name_of(command) for command in commands()] == [
-        "datasets/build_folder_data.py",
-        "deeplab_tf.data",
-        "train.py",
-        "train.py",
-        "eval.py",
-        "vis.py",
-        "export.py",
+    assert [name for name, *_ in commands()] == [
+        "deeplab-build-folder",
+        "deeplab-data",
+        "deeplab-train",
+        "deeplab-train",
+        "deeplab-eval",
+        "deeplab-vis",
+        "deeplab-export",
         "examples/predict.py",
     ]
 
 
-def name_of(command):
-    return command[1] if command[0] == "-m" else command[0]
+def test_readme_and_page_have_the_same_commands():
+    of_page = [c for c in commands() if c[0].startswith("deeplab-")]
+    from_nothing = of("deeplab-train")[1]
+    of_page.remove(from_nothing)
+    assert commands(README, "Your own photographs: fine-tuning") == of_page
+    assert {c[0] for c in of_page} <= entry_points().keys()
 
 
 @pytest.mark.nightly
 def test_the_page_leads_from_a_folder_to_a_model_without_a_checkpoint(
     place, monkeypatch
 ):
-    with_checkpoint, _ = of("train.py")
+    with_checkpoint, _ = of("deeplab-train")
     for command in commands():
         if command != with_checkpoint:
             follow(command, monkeypatch, NARROWER)
@@ -131,9 +146,16 @@ def test_training_starts_from_the_checkpoint_of_the_page(place, monkeypatch, cap
     weights = SHARED / "weights" / "mobilenet_v2_voc"
     if not weights.is_dir():
         pytest.skip("../shared, with Google's checkpoint, is not on this machine")
-    (place / CHECKPOINT).symlink_to(weights)
-    with_checkpoint, _ = of("train.py")
+    files = [(f"voc/{path.name}", path.read_bytes()) for path in weights.iterdir()]
+    server = Server()
+    server.files[f"/{ARCHIVE}"] = tar("w:gz", *files)
+    monkeypatch.setenv("DEEPLAB_TF_ZOO_URL", server.url)
+    monkeypatch.setenv("DEEPLAB_TF_CACHE", str(place / "cache"))
+    with_checkpoint, _ = of("deeplab-train")
     follow(commands()[0], monkeypatch, SMALLER)
-    follow(with_checkpoint, monkeypatch, SMALLER)
+    try:
+        follow(with_checkpoint, monkeypatch, SMALLER)
+    finally:
+        server.close()
     assert re.search(r"Restored \d{3}/\d{3} weights", caplog.text)
     assert reader.newest("run").endswith("model.ckpt-4")

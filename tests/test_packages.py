@@ -1,6 +1,8 @@
 """What is handed on: wheel and sdist hold the package, and nobody's photographs."""
 
 import io
+import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -65,6 +67,29 @@ def test_packages_hold_license_notice_and_what_modules_read(packages, kind):
         if path.is_file() and path.suffix not in {".py", ".pyc"}
     }
     assert data <= names
+
+
+@pytest.mark.nightly
+def test_the_description_is_that_of_an_index_page(packages):
+    (metadata,) = (
+        content.decode()
+        for name, content in packages["wheel"].items()
+        if name.endswith(".dist-info/METADATA")
+    )
+    head, _, text = metadata.partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in head
+    assert not re.search("^(Home-page|Project-URL|Author-email): ", head, re.MULTILINE)
+    assert text.startswith("# deeplab_tf")
+    assert {"docs/own_data.md", "examples/predict.py"} <= packages["sdist"].keys()
+
+
+def test_the_description_points_at_nothing_that_an_index_has_not():
+    text = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["description"]()
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(target.startswith("https://") for target in targets)
+    for path in re.findall(r"`((?:docs|examples)/[^`]+)`", text):
+        assert (ROOT / path).exists(), path
+    assert "deeplab-build-folder --image_dir=photos" in text
 
 
 def test_the_picture_of_the_package_is_drawn_by_us(builder):

@@ -1,10 +1,16 @@
 """The files that users call, as processes; and the wheel, away from the checkout."""
 
+import configparser
+import importlib
 import json
 import os
 import platform
+import runpy
+import shlex
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 
 import pytest
@@ -12,11 +18,17 @@ import tensorflow as tf
 
 import deeplab_tf
 from deeplab_tf import __main__ as command
+from deeplab_tf.config import ModelConfig
+from deeplab_tf.models.build import build
+from tests import test_own_data
+from tests.checkpoints.test_restore import tf1_arrays, write_tf1
 from tests.recorded import ROOT
+from tests.serving import Server, tar
 
+PACKAGE = ROOT / "deeplab_tf" / "datasets"
 SCRIPTS = [
     *("train.py", "eval.py", "vis.py", "export.py"),
-    *sorted(f"datasets/{p.name}" for p in (ROOT / "datasets").glob("*.py")),
+    *sorted(p.name for p in PACKAGE.glob("[!_]*.py")),
 ]
 
 
@@ -32,14 +44,16 @@ def call(*command, **options):
 
 
 HELP = """
-import contextlib, io, json, runpy, sys
+import contextlib, importlib, io, json, runpy, sys
 texts, loaded = {}, {}
 for script in sys.argv[1:]:
     sys.argv = [script, "--help"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         try:
-            runpy.run_path(script, run_name="__main__")
+            if script in ("train.py", "eval.py", "vis.py", "export.py"):
+                runpy.run_path(script, run_name="__main__")
+            importlib.import_module("deeplab_tf.datasets." + script[:-3]).main()
         except SystemExit as end:
             assert not end.code, (script, end.code)
     texts[script] = out.getvalue()
@@ -70,6 +84,21 @@ def test_help_does_not_load_tensorflow(script, helps):
     loaded = set(helps[1][script])
     assert not loaded & {"tensorflow", "keras"}
     assert script in SCRIPTS[4:] or not loaded
+
+
+@pytest.mark.parametrize("path", SCRIPTS[4:])
+def test_builders_are_commands_of_the_package(path):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    commands = setup["options.entry_points"]["console_scripts"]
+    listed = f" = deeplab_tf.datasets.{path.removesuffix('.py')}:main" in commands
+    assert listed == path.startswith("build_")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "datasets").glob("*.py")))
+def test_official_paths_of_builders_call_the_package(path):
+    module = importlib.import_module(f"deeplab_tf.datasets.{path.stem}")
+    assert runpy.run_path(str(path), run_name=path.stem)["main"] is module.main
 
 
 def test_the_package_lists_its_commands_and_versions(capsys):
@@ -131,31 +160,71 @@ def test_the_wheel_holds_the_package_alone(wheel):
     assert data <= set(names)
 
 
+@pytest.fixture(scope="module")
+def fresh(wheel, tmp_path_factory):
+    """Folder of the commands of an environment with the wheel, and what it needs."""
+    folder = tmp_path_factory.mktemp("fresh") / "env"
+    venv.create(folder, with_pip=False)
+    install = ["install", "--no-deps", "--no-index", "--quiet", str(wheel)]
+    python, nothing = str(folder / "bin" / "python"), {"PYTHONPATH": ""}
+    done = call("-m", "pip", "--python", python, *install, env=nothing)
+    assert done.returncode == 0, done.stderr
+    # Nothing is downloaded: dependencies are those of this environment, without what
+    # its own .pth files name, the checkout.
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
+
+
+@pytest.fixture
+def at_home(fresh, tmp_path, monkeypatch):
+    """Runs a command line of the wheel's environment in an empty folder."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("PATH", f"{fresh}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    return run
+
+
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_the_wheel_trains_and_exports_outside_the_checkout(wheel, tmp_path, shapes):
-    site = tmp_path / "site"
-    done = call("-m", "pip", "install", "--no-deps", "-q", "--target", site, str(wheel))
-    assert done.returncode == 0, done.stderr
-    console = {name: site / "bin" / f"deeplab-{name}" for name in ("train", "export")}
-    options = {"cwd": tmp_path, "env": {"PYTHONPATH": str(site)}}
-    where = call("-c", "import deeplab_tf; print(deeplab_tf.__file__)", **options)
-    assert where.stdout.startswith(str(site))
-    done = call(
-        console["train"],
-        "--recipe=shapes",
-        f"--dataset_dir={shapes}",
-        "--train_logdir=run",
-        "--depth_multiplier=0.25",
-        "--train_crop_size=33",
-        "--train_batch_size=2",
-        "--training_number_of_steps=2",
-        **options,
+def test_every_command_of_the_wheel_helps(at_home, fresh):
+    where = at_home("python", "-c", "import deeplab_tf; print(deeplab_tf.__file__)")
+    assert where.startswith(str(fresh.parent))
+    assert "deeplab-build-folder" in at_home("python", "-m", "deeplab_tf")
+    for name in test_own_data.entry_points():
+        assert "--recipe" in at_home(name, "--help")
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_the_chain_of_the_readme_needs_the_wheel_alone(at_home, tmp_path, monkeypatch):
+    """Own photographs, from masks to an export; the zoo is on this machine."""
+    write_tf1(tmp_path / "zoo" / "model.ckpt", tf1_arrays(build(ModelConfig(), 21)))
+    files = [(p.name, p.read_bytes()) for p in (tmp_path / "zoo").iterdir()]
+    server = Server()
+    server.files[f"/{test_own_data.ARCHIVE}"] = tar("w:gz", *files)
+    monkeypatch.setenv("DEEPLAB_TF_ZOO_URL", server.url)
+    monkeypatch.setenv("DEEPLAB_TF_CACHE", str(tmp_path / "cache"))
+    test_own_data.draw(tmp_path)
+    commands = test_own_data.commands(
+        ROOT / "README.md", "Your own photographs: fine-tuning"
     )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "model.ckpt-2.index").exists()
-    done = call(
-        console["export"], "--checkpoint_path=run", "--export_path=model", **options
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "model" / "saved_model.pb").exists()
+    try:
+        for name, *arguments in commands:
+            smaller = shlex.split(test_own_data.SMALLER.get(name, ""))
+            at_home(name, *arguments, *smaller)
+    finally:
+        server.close()
+    assert len(commands) == 6
+    assert (tmp_path / "records" / "check.html").exists()
+    assert (tmp_path / "run" / "model.ckpt-4.index").exists()
+    assert (tmp_path / "run" / "eval" / "metrics.json").exists()
+    assert len([*(tmp_path / "pictures").rglob("*_overlay.png")]) == 4
+    assert (tmp_path / "exported" / "saved_model.pb").exists()

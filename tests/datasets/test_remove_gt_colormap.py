@@ -1,35 +1,24 @@
 """Palette masks, written again as gray ones."""
 
-import importlib.util
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_tf.datasets import remove_gt_colormap
 from deeplab_tf.errors import InputError
 from tests.datasets import trees
-from tests.recorded import ROOT
-
-
-@pytest.fixture(scope="module")
-def script():
-    path = ROOT / "datasets" / "remove_gt_colormap.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
-def convert(script, tmp_path):
+def convert(tmp_path):
     def run(**settings):
         folders = {
             "original_gt_folder": str(tmp_path / "SegmentationClass"),
             "output_dir": str(tmp_path / "SegmentationClassRaw"),
         }
-        script.convert(script.ColormapConfig(**(folders | settings)))
+        remove_gt_colormap.convert(
+            remove_gt_colormap.ColormapConfig(**(folders | settings))
+        )
         return tmp_path / "SegmentationClassRaw"
 
     return run

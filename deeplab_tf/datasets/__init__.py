@@ -1,0 +1,1 @@
+"""Commands that write data sets as records: `deeplab-build-folder` and others."""
