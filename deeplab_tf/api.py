@@ -356,7 +356,8 @@ def _parse(record: type, settings: Mapping[str, Any], recipe: str | None = None)
             close = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise TypeError(f"{name}: there is no such setting{hint}")
-    command_line = [f"--recipe={recipe}"] if recipe else []
+    command_line = ["--validate_flags=warn"]
+    command_line += [f"--recipe={recipe}"] if recipe else []
     for name, value in settings.items():
         if value is not None:
             value = tuple(value) if isinstance(value, list) else value

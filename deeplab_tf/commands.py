@@ -7,7 +7,7 @@ from deeplab_tf import cli, compat, flags, noise
 from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
-_RETIRED: flags.Retired = {
+RETIRED: flags.Retired = {
     "clone_on_cpu": (bool, "without a GPU, the CPU is used"),
     "num_clones": (int, "all GPUs are used; CUDA_VISIBLE_DEVICES chooses among them"),
     "num_replicas": (int, "TF_CONFIG or Slurm names the hosts; --strategy"),
@@ -16,7 +16,7 @@ _RETIRED: flags.Retired = {
     "task": (int, "TF_CONFIG or Slurm tells which host this is"),
     "startup_delay_steps": (int, "replicas start together"),
 }
-_RETIRED_AFTER_TRAINING: flags.Retired = {
+RETIRED_AFTER_TRAINING: flags.Retired = {
     "master": (str, "it runs on this machine"),
     "label_weights": (str, "it weighs the loss of train.py"),
 }
@@ -24,22 +24,22 @@ _RETIRED_AFTER_TRAINING: flags.Retired = {
 
 def train() -> None:
     """`deeplab-train`, `python train.py`."""
-    cli.run(TrainConfig, _train, retired=_RETIRED)
+    cli.run(TrainConfig, _train, retired=RETIRED)
 
 
 def evaluate() -> None:
     """`deeplab-eval`, `python eval.py`."""
-    cli.run(EvalConfig, _evaluate, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(EvalConfig, _evaluate, retired=RETIRED_AFTER_TRAINING)
 
 
 def export() -> None:
     """`deeplab-export`, `python export.py`."""
-    cli.run(ExportConfig, _export, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(ExportConfig, _export, retired=RETIRED_AFTER_TRAINING)
 
 
 def visualize() -> None:
     """`deeplab-vis`, `python vis.py`."""
-    cli.run(VisConfig, _visualize, retired=_RETIRED_AFTER_TRAINING)
+    cli.run(VisConfig, _visualize, retired=RETIRED_AFTER_TRAINING)
 
 
 def _train(config: TrainConfig) -> None:

@@ -1,22 +1,23 @@
 """Record -> absl flags -> record; the only importer of `absl.flags`."""
 
 import dataclasses
-import inspect
+import difflib
+import functools
 import math
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags, logging
 
-from deeplab_tf.config.fields import text, with_settings
+from deeplab_tf import flag_help, flag_slips, flagfile
+from deeplab_tf.config import effects
+from deeplab_tf.config.effects import Given
+from deeplab_tf.config.fields import check_ranges, text, with_settings
 from deeplab_tf.errors import FlagError
-from deeplab_tf.files import RECIPES, find_recipe_file
-from deeplab_tf.text_files import read_lines
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -29,8 +30,8 @@ def parse(
 
     Every field with help is a flag of its name; records inside the record are flat. A
     later flag wins over an earlier one and over what a `--flagfile` or a `--recipe`
-    before it holds. Lists are written `6,12,18` or by repetition; a value with a comma
-    starts the list anew.
+    before it holds. Lists are written `6,12,18` or by repetition; of both, the later
+    wins.
 
     Args:
         record: A dataclass made with `fields.flag`.
@@ -41,22 +42,29 @@ def parse(
         FlagError: Unknown, malformed or contradicting flags, or leftover arguments.
     """
     values = _define(record, retired or {})
-    if any(re.fullmatch("--?(h|help|helpfull|helpshort)", arg) for arg in argv[1:]):
-        sys.stdout.write(f"{inspect.getdoc(record)}\n{values.get_help()}\n")
-        sys.exit(0)
-    _parse_layers(values, argv)
+    for word in argv[1:]:
+        if re.fullmatch("--?(h|help|helpshort|helpfull)", word):
+            is_full = word.endswith("full")
+            sys.stdout.write(flag_help.page(record, retired or {}, is_full=is_full))
+            sys.exit(0)
+    given = _parse_layers(values, argv)
     flags.FLAGS.mark_as_parsed()  # Or absl's logging complains.
     for name, (_, reason) in (retired or {}).items():
         if not values[name].using_default_value:
             logging.warning("--%s does nothing here: %s.", name, reason)
-    return record(**_settings(record, values))
+    _refuse_empty(record, values, given)
+    config = record(**_settings(record, values, given))
+    for part in effects.parts(config):
+        check_ranges(part)
+    effects.check(config, given)
+    return config
 
 
 def names(record: type) -> list[str]:
     """Names of a record's flags, and of those of the records inside it."""
     return [
         field.name
-        for group, _ in _groups(record)
+        for group, _ in flag_help.groups(record)
         for field in dataclasses.fields(group)
         if "help" in field.metadata
     ]
@@ -67,40 +75,35 @@ def _define(record: type, retired: Retired) -> flags.FlagValues:
     values = flags.FlagValues()
     for flag in flags.FLAGS.flags_by_module_dict()[logging.__name__]:
         values[flag.name] = flag
-    for group, default in _groups(record):
+    for group, default in flag_help.groups(record):
         hints = typing.get_type_hints(group)
         for field in dataclasses.fields(group):
             if "help" in field.metadata:
-                shown = field.metadata["shown"]
-                if shown is field.default:
-                    shown = getattr(default, field.name)
-                flag = _flag(
-                    field.name, hints[field.name], shown, field.metadata["help"]
-                )
-                flags.DEFINE_flag(flag, values, module_name=group.__name__)
-    flags.DEFINE_string(
-        "recipe",
-        None,
-        "A packaged flagfile: short for --flagfile=recipes/NAME.flags.",
-        values,
-        module_name="Recipes",
-    )
-    for name, (kind, reason) in retired.items():
-        flag = _flag(name, kind, None, f"Does nothing here: {reason}.")
-        flags.DEFINE_flag(flag, values, module_name="Retired")
+                shown = flag_help.shown_default(default, field)
+                flags.DEFINE_flag(_flag(field.name, hints[field.name], shown), values)
+    policy = _flag("validate_flags", effects.Policy, "error")
+    flags.DEFINE_flag(policy, values)
+    for name, (kind, _) in retired.items():
+        flags.DEFINE_flag(_flag(name, kind, None), values)
+    values.set_gnu_getopt()  # What stands behind a stray word is read, too.
     return values
 
 
-def _groups(record: type) -> Iterator[tuple[type, Any]]:
-    """Yields the record and those inside it, each with the instance of its defaults."""
-    yield record, record
-    for field in dataclasses.fields(record):
-        if dataclasses.is_dataclass(field.default):
-            default = getattr(field.default, "defaults", field.default)
-            yield type(default), default
+def _refuse_empty(record: type, values: flags.FlagValues, given: Given) -> None:
+    """Raises where a flag was given without a value, and its default is another."""
+    names = given.by_hand | given.from_files
+    for part, _ in flag_help.groups(record):
+        for field in dataclasses.fields(part):
+            if field.name in names:
+                value = values[field.name].value
+                if value in ("", ()) and value != field.default:
+                    raise FlagError(
+                        f"--{field.name}=: a value is needed after =; or leave the "
+                        "flag out"
+                    )
 
 
-def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
+def _settings(record: type, values: flags.FlagValues, how: Given) -> dict[str, Any]:
     """Arguments of the record: flags given by hand, and the records inside it."""
     settings = _given_settings(record, values)
     for field in dataclasses.fields(record):
@@ -109,7 +112,10 @@ def _settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
         default: Any = field.default
         if hasattr(default, "defaults"):  # Overrides: keep what was given apart.
             given = _given_settings(type(default.defaults), values)
-            settings[field.name] = dataclasses.replace(default, given=given)
+            check = functools.partial(effects.check, given=how, is_trained=True)
+            settings[field.name] = dataclasses.replace(
+                default, given=given, check=check
+            )
         else:
             given = _given_settings(type(default), values)
             settings[field.name] = with_settings(default, given)
@@ -127,77 +133,46 @@ def _given_settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
     }
 
 
-def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> None:
-    """Sets the values from a command line, flagfile by flagfile."""
-    leftover: list[str] = []
-    for layer in _layers(argv[1:]):
+def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> Given:
+    """Sets the values from a command line, flagfile by flagfile; says who gave them."""
+    by_hand: dict[str, bool] = {}
+    for layer in flagfile.layers(argv[1:]):
         for name in values:
             values[name].present = 0  # What a flagfile listed, a later list replaces.
+        flag_slips.check_words(layer.words)
         try:
-            leftover += values([argv[0], *layer])[1:]
+            leftover = values([argv[0], *layer.words])[1:]
         except flags.UnrecognizedFlagError as error:
-            raise FlagError(str(error).replace(" ?", "?")) from None
+            raise FlagError(_unknown(error.flagname, values)) from None
         except (flags.Error, ValueError) as error:
             raise FlagError(re.sub("^(ERROR::? *|flag )", "", str(error))) from None
-    if leftover:
-        hint = "; remove the spaces around =" if "=" in leftover[0] else ""
-        raise FlagError(f"arguments that belong to no flag: {' '.join(leftover)}{hint}")
+        flag_slips.check_leftover(leftover, layer.words, list(values))
+        by_hand |= {name: layer.by_hand for name in values if values[name].present}
+    return Given(
+        by_hand=frozenset(name for name, hand in by_hand.items() if hand),
+        from_files=frozenset(name for name, hand in by_hand.items() if not hand),
+        policy=values["validate_flags"].value,
+    )
 
 
-def _layers(args: Sequence[str], opened: tuple[Path, ...] = ()) -> Iterator[list[str]]:
-    """Splits a command line into what stands before, in and after each flagfile.
-
-    Args:
-        args: Of a command line or a flagfile.
-        opened: The flagfiles that these stand in, outermost first.
-    """
-    layer: list[str] = []
-    rest = list(args)
-    while rest:
-        arg = rest.pop(0)
-        if match := re.fullmatch("--?(flagfile|recipe)(=.*)?", arg):
-            name, value = match[1], match[2]
-            given = value[1:] if value else rest.pop(0) if rest else ""
-            path = _find_recipe(given) if name == "recipe" else find_recipe_file(given)
-            yield layer
-            if path in opened:
-                raise FlagError(f"--{name}={given}: the file reads itself")
-            yield from _layers(
-                _read_flagfile(path, f"--{name}={given}"), (*opened, path)
-            )
-            layer = []
-        else:
-            layer.append(arg)
-    yield layer
+def _unknown(name: str, values: flags.FlagValues) -> str:
+    """The line on a flag that there is not, with the one whose name is nearest."""
+    near = difflib.get_close_matches(name.replace("-", "_"), list(values), 1)
+    hint = f". Did you mean: {near[0]}?" if near else ""
+    return f"Unknown command line flag '{name}'{hint}"
 
 
-def _find_recipe(name: str) -> Path:
-    """The flagfile of a packaged recipe."""
-    names = sorted(path.stem for path in RECIPES.glob("*.flags"))
-    if name not in names:
-        raise FlagError(f"--recipe={name}: one of {', '.join(names)} is needed")
-    return RECIPES / f"{name}.flags"
-
-
-def _read_flagfile(path: Path, given: str) -> list[str]:
-    """The lines of a flagfile, but for comments."""
-    if not path.is_file():
-        raise FlagError(f"{given}: no such file")
-    lines = read_lines(path)
-    return [line for line in lines if line and not line.startswith(("#", "//"))]
-
-
-def _flag(name: str, hint: Any, default: Any, help: str) -> flags.Flag:
+def _flag(name: str, hint: Any, default: Any) -> flags.Flag:
     if types.NoneType in typing.get_args(hint):
         (hint,) = (kind for kind in typing.get_args(hint) if kind is not types.NoneType)
     if hint is bool:
-        return flags.Flag(_YesNo(), None, name, default, help, boolean=True)
+        return flags.Flag(_YesNo(), None, name, default, "", boolean=True)
     if typing.get_origin(hint) is tuple:
         items = typing.get_args(hint)
         parser = _Parser(_item(items[0]), many=True)
         make = _PairFlag if len(items) == 2 and items[1] is items[0] else _ListFlag
-        return make(parser, _Serializer(), name, default, help)
-    return flags.Flag(_Parser(_item(hint)), _Serializer(), name, default, help)
+        return make(parser, _Serializer(), name, default, "")
+    return flags.Flag(_Parser(_item(hint)), _Serializer(), name, default, "")
 
 
 def _item(hint: Any) -> Callable[[str], Any]:
@@ -258,14 +233,16 @@ class _YesNo(flags.BooleanParser):
 
 
 class _ListFlag(flags.Flag):
-    """A list, `6,12,18`, or one item a flag."""
+    """A list, `6,12,18`, or one item a flag; the later of both forms wins."""
 
     value: Any
+    _is_repeated = False
 
     def parse(self, argument: str) -> None:
-        items = self._parse(argument)
-        goes_on = self.present and "," not in argument
+        items, is_item = self._parse(argument), "," not in argument
+        goes_on = self.present and is_item and self._is_repeated
         self.value = (*self.value, *items) if goes_on else items
+        self._is_repeated = is_item
         self.present += 1
 
 

@@ -56,8 +56,9 @@ def evaluate(*args):
 
 
 def build(*args):
-    required = ["--image_dir=photos", "--label_dir=masks", "--output_dir=built"]
-    required.append("--class_names=background,cat")
+    required = ["--image_dir=photos", "--output_dir=built"]
+    if not any("--coco_annotations" in arg for arg in args):
+        required += ["--label_dir=masks", "--class_names=background,cat"]
     given = {arg.split("=")[0] for arg in args}
     kept = [arg for arg in required if arg.split("=")[0] not in given]
     return build_folder_data.main, [*kept, *args]
@@ -111,6 +112,82 @@ def _(folder):
     return train("--fine_tune_batch_norm", "=", "false")
 
 
+@case("Spaces behind `=`")
+def _(folder):
+    return train("--train_split=", "val")
+
+
+@case("Missing dashes")
+def _(folder):
+    return train("train_crop_size=321")
+
+
+@case("Missing dashes of a flag that there is not")
+def _(folder):
+    return train("crop=321")
+
+
+@case("A dash of a web page")
+def _(folder):
+    return train("\u2013train_split=val")
+
+
+@case("Quotes of a web page")
+def _(folder):
+    return train("--train_split=\u201cval\u201d")
+
+
+@case("A flag without a value")
+def _(folder):
+    return train("--tf_initial_checkpoint=")
+
+
+@case("No photograph's name")
+def _(folder):
+    required = ["--checkpoint_dir=run", "--vis_logdir=pictures"]
+    return commands.visualize, [*required, "--image="]
+
+
+@case("A setting of another learning policy")
+def _(folder):
+    return train("--learning_rate_gamma=0.1")
+
+
+@case("A setting of another optimizer, and one of another loss")
+def _(folder):
+    return train("--optimizer=adam", "--learning_rate_steps=9", "--focal_gamma=1")
+
+
+@case("A setting of another network")
+def _(folder):
+    return train("--auxiliary_loss_weight=1")
+
+
+@case("Augmentation of the one batch that is overfitted")
+def _(folder):
+    return train("--overfit_one_batch", "--blur_sigma=1", "--rotation_degrees=9")
+
+
+@case("Numbers of a CRF without a CRF")
+def _(folder):
+    return evaluate("--crf_iterations=5")
+
+
+@case("A negative learning rate")
+def _(folder):
+    return train("--base_learning_rate=-0.1")
+
+
+@case("A seed that is too great")
+def _(folder):
+    return train("--seed=10000000000")
+
+
+@case("A rate that float32 has not")
+def _(folder):
+    return train("--base_learning_rate=1e39")
+
+
 @case("A word where a number is needed")
 def _(folder):
     return train("--train_batch_size=eight")
@@ -134,6 +211,46 @@ def _(folder):
 @case("A flagfile that is not there")
 def _(folder):
     return train("--flagfile=recipe.flags")
+
+
+def flagfile(folder, text):
+    (folder / "mine.flags").write_text(text)
+    return train("--flagfile=mine.flags")
+
+
+@case("A flagfile that is a folder")
+def _(folder):
+    return train("--flagfile=photos")
+
+
+@case("A flagfile without a name")
+def _(folder):
+    return train("--flagfile=")
+
+
+@case("A flagfile that reads itself")
+def _(folder):
+    return flagfile(folder, "--seed=3 --flagfile=mine.flags")
+
+
+@case("A flagfile with an open quote")
+def _(folder):
+    return flagfile(folder, "--seed=3\n--train_split='val\n")
+
+
+@case("A flagfile with a variable of the shell")
+def _(folder):
+    return flagfile(folder, "--dataset_dir=$HOME/data")
+
+
+@case("A flagfile with a backslash")
+def _(folder):
+    return flagfile(folder, "--dataset_dir=C:\\data")
+
+
+@case("A flagfile that is a script")
+def _(folder):
+    return flagfile(folder, "cd data && python train.py --seed=3")
 
 
 @case("A CRF that nobody has published")
@@ -439,7 +556,7 @@ def annotate(folder, segmentation, file_name="photo_0.jpg"):
     }
     (folder / "instances.json").write_text(json.dumps(facts))
     coco.read_annotations.cache_clear()
-    return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
+    return build("--coco_annotations=instances.json")
 
 
 @case("An object of COCO with a coordinate that is no number")
@@ -464,7 +581,7 @@ def _(folder):
         "annotations": [box],
     }
     (folder / "instances.json").write_text(json.dumps(facts))
-    return build("--coco_annotations=instances.json", "--label_dir=", "--class_names=")
+    return build("--coco_annotations=instances.json")
 
 
 def labelme(folder, label="cat", name="photo_0", **changes):

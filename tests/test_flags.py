@@ -153,7 +153,22 @@ def test_booleans_take_words_and_numbers(text):
         (["--initialize_last_layer", "=", "False"], "remove the spaces around ="),
         (["--model_variant", "=", "xception_65"], "remove the spaces around ="),
         (["--model_variant", "=xception_65"], "remove the spaces around ="),
+        (["--train_split=", "val"], "remove the spaces around ="),
+        (["--train_split", "=val"], "remove the spaces around ="),
         (["train"], "belong to no flag: train"),
+        (["train_crop_size=321"], "train_crop_size=321; write --train_crop_size=321"),
+        (["check", "--seed=3"], "belong to no flag: check; write --check"),
+        (["crop=321"], "two dashes, and there is none called crop"),
+        (
+            ["\u2013train_split=val"],
+            "web page or a text program; write --train_split=val",
+        ),
+        (["\u2014\u2014seed=3"], "web page or a text program; write --seed=3"),
+        (["-\u2212seed=3"], "web page or a text program; write --seed=3"),
+        (["--train_split=\u201cval\u201d"], 'program; write --train_split="val"'),
+        (["--train-split=val"], "'train-split'. Did you mean: train_split?"),
+        (["--learnrate_policy=step"], "Did you mean: learning_policy?"),
+        (["--validate_flags=no"], "--validate_flags=no: one of error, warn is needed"),
         (["--train_crop_size=1,2,3"], "--train_crop_size=1,2,3: one size, or height"),
         (["--train_crop_size=big"], "--train_crop_size=big: a whole number is needed"),
         (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
@@ -198,13 +213,47 @@ def test_retired_flags_are_accepted_with_a_line_that_says_what_replaces_them(cap
 
 
 @pytest.mark.parametrize("record", [TrainConfig, EvalConfig, VisConfig, ExportConfig])
-def test_help_lists_every_flag_with_its_default_and_exits_with_0(record, capsys):
+def test_help_lists_flags_with_their_defaults_and_exits_with_0(record, capsys):
     with pytest.raises(SystemExit) as exit_:
         flags.parse(record, ["program", "--help"])
     assert exit_.value.code == 0
     text = capsys.readouterr().out
     assert "--model_variant" in text
-    assert "'mobilenet_v2'" in text
+    assert "default: mobilenet_v2" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "sizes"),
+    [
+        (["--train_crop_size=321,321", "--train_crop_size=97"], (97, 97)),
+        (["--train_crop_size=97", "--train_crop_size=321,321"], (321, 321)),
+        (["--train_crop_size=321,321", "--train_crop_size=97"] * 2, (97, 97)),
+    ],
+)
+def test_of_both_ways_to_write_a_list_the_later_wins(args, sizes):
+    assert parse(*args).augment.train_crop_size == sizes
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["train_split", "tf_initial_checkpoint", "dataset", "profile_logdir", "losses"],
+)
+def test_a_flag_without_a_value_is_told(flag):
+    with pytest.raises(FlagError, match=f"--{flag}=: a value is needed after ="):
+        parse(f"--{flag}=")
+
+
+def test_an_image_without_a_name_is_no_folder_of_none():
+    required = ("--checkpoint_dir=a", "--vis_logdir=b")
+    with pytest.raises(FlagError, match="--image=: a value is needed after ="):
+        parse("--image=", record=VisConfig, required=required)
+
+
+@pytest.mark.parametrize(
+    "flag", ["architecture", "class_weights", "decoder_output_stride"]
+)
+def test_without_a_value_a_flag_whose_default_is_none_is_that_again(flag):
+    assert parse(f"--{flag}=") == parse()
 
 
 def test_two_commands_fit_in_one_process():

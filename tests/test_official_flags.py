@@ -156,7 +156,7 @@ def shown_defaults(record):
 @pytest.mark.parametrize(("record", "name", "default"), CASES)
 def test_the_official_flag_has_its_official_default(record, name, default):
     if name == "label_weights" and record is not TrainConfig:
-        assert name in commands._RETIRED_AFTER_TRAINING
+        assert name in commands.RETIRED_AFTER_TRAINING
         return
     assert shown_defaults(record)[name] == eval(default)
 
@@ -165,7 +165,7 @@ def test_the_official_flag_has_its_official_default(record, name, default):
     "name", ["clone_on_cpu", "master", "num_clones", "num_ps_tasks"]
 )
 def test_flags_of_distributed_tensorflow_1_are_accepted(name):
-    assert name in commands._RETIRED
+    assert name in commands.RETIRED
 
 
 @pytest.mark.parametrize("record", SCRIPTS)
@@ -244,11 +244,46 @@ COMMANDS = {
  --crop_size=513 --crop_size=513 --inference_scales=1.0""",
 }
 RECORDS = {
-    "train": (TrainConfig, commands._RETIRED),
-    "eval": (EvalConfig, commands._RETIRED_AFTER_TRAINING),
-    "vis": (VisConfig, commands._RETIRED_AFTER_TRAINING),
-    "export": (ExportConfig, commands._RETIRED_AFTER_TRAINING),
+    "train": (TrainConfig, commands.RETIRED),
+    "eval": (EvalConfig, commands.RETIRED_AFTER_TRAINING),
+    "vis": (VisConfig, commands.RETIRED_AFTER_TRAINING),
+    "export": (ExportConfig, commands.RETIRED_AFTER_TRAINING),
 }
+
+
+# Of local_test.sh and local_test_mobilenetv2.sh.
+LOCAL = {
+    f"{command} {name}": f"{command} --logtostderr {network} {rest}"
+    for name, network in {
+        "xception": NETWORK,
+        "mobilenet": '--model_variant="mobilenet_v2"',
+    }.items()
+    for command, rest in {
+        "train": """--train_split="trainval" --train_crop_size="513,513"
+ --train_batch_size=4 --training_number_of_steps="10" --fine_tune_batch_norm=true
+ --tf_initial_checkpoint="init/model.ckpt" --train_logdir="train"
+ --dataset_dir="tfrecord" """,
+        "eval": """--eval_split="val" --eval_crop_size="513,513"
+ --checkpoint_dir="train" --eval_logdir="eval" --dataset_dir="tfrecord"
+ --max_number_of_evaluations=1""",
+        "vis": """--vis_split="val" --vis_crop_size="513,513" --checkpoint_dir="train"
+ --vis_logdir="vis" --dataset_dir="tfrecord" --max_number_of_iterations=1""",
+        "export": """--checkpoint_path="train/model.ckpt-10"
+ --export_path="export/frozen_inference_graph.pb" --num_classes=21 --crop_size=513
+ --crop_size=513 --inference_scales=1.0""",
+    }.items()
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS | LOCAL)
+def test_official_commands_have_no_flag_without_effect(name, caplog):
+    """Not a warning either, but for what distributed TensorFlow 1 had."""
+    record, retired = RECORDS[name.split()[0]]
+    argv = shlex.split((COMMANDS | LOCAL)[name])
+    config = flags.parse(record, argv, retired=retired)
+    if name.split()[0] != "train":
+        config.model.onto(None)
+    assert "no effect" not in caplog.text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -29,13 +29,15 @@ def test_there_are_recipes():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_commands_of_a_recipe_are_understood(name, tmp_path, monkeypatch):
+def test_the_commands_of_a_recipe_are_understood(name, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     found = commands(name)
     assert f"--recipe={name}" in found["train.py"]
-    assert flags.parse(TrainConfig, ["train", *found["train.py"]])
+    config = flags.parse(TrainConfig, ["train", *found["train.py"]])
     if "eval.py" in found:
-        assert flags.parse(EvalConfig, ["eval", *found["eval.py"]])
+        given = flags.parse(EvalConfig, ["eval", *found["eval.py"]])
+        given.model.onto(config.model)
+    assert "no effect" not in caplog.text
 
 
 OWN = {"shapes", "mobilenet_v2_finetune"}

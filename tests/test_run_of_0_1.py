@@ -57,7 +57,7 @@ def test_it_has_the_scores_it_had(command):
     assert scores["iou"] == pytest.approx(before["iou"], abs=1e-4)
 
 
-def test_training_goes_on_as_it_would_have(command):
+def test_training_goes_on_as_it_would_have(command, caplog):
     folder = command(
         commands.train,
         "--dataset_dir=records",
@@ -66,6 +66,7 @@ def test_training_goes_on_as_it_would_have(command):
         "--training_number_of_steps=205",
         "--log_steps=1",
     )
+    assert "no effect" not in caplog.text
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     steps = {line["step"]: line for line in map(json.loads, lines)}
     assert len(steps) == 10 + 5  # Every twentieth of 200, and each further one.

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Collection
-from typing import Literal
+from typing import ClassVar, Literal
 
-from deeplab_tf.config.fields import flag, require_given, require_positive, text
+from deeplab_tf.config.effects import where
+from deeplab_tf.config.fields import POSITIVE, check_ranges, flag, require_given, text
 from deeplab_tf.errors import FlagError
 
 TFDS = "tfds:"  # Begins the names of data sets of tensorflow_datasets.
@@ -15,13 +16,32 @@ ValidateLabels = Literal["off", "sample", "full"]
 class ResizeConfig:
     """Bringing images into a range of sizes before anything else."""
 
-    min_resize_value: int | None = flag("Wanted size of the smaller side.", None)
-    max_resize_value: int | None = flag("Greatest size of the larger side.", None)
-    resize_factor: int | None = flag("Sizes become a multiple of it plus one.", None)
-    keep_aspect_ratio: bool = flag("Keep the shape, or make both sides equal.", True)
+    topic: ClassVar = "Sizes of images"
+    rules: ClassVar = (where("min_resize_value", "resize_factor", "keep_aspect_ratio"),)
+    min_resize_value: int | None = flag(
+        "Resize images before anything else, to this size of the smaller side.",
+        None,
+        within=POSITIVE,
+        common=True,
+    )
+    max_resize_value: int | None = flag(
+        "With --min_resize_value: greatest size of the larger side.",
+        None,
+        within=POSITIVE,
+        common=True,
+    )
+    resize_factor: int | None = flag(
+        "With --min_resize_value: sizes become a multiple of this number plus one.",
+        None,
+        within=POSITIVE,
+    )
+    keep_aspect_ratio: bool = flag(
+        "With --min_resize_value: keep the shape of images, or make both sides equal.",
+        True,
+    )
 
     def __post_init__(self) -> None:
-        require_positive(self, "min_resize_value", "max_resize_value", "resize_factor")
+        check_ranges(self)
         if self.min_resize_value is None and self.max_resize_value is not None:
             raise FlagError(
                 f"--max_resize_value={self.max_resize_value} needs --min_resize_value; "
@@ -33,6 +53,7 @@ class ResizeConfig:
 class CompatibilityConfig:
     """What is done as research/deeplab does it, though it is wrong."""
 
+    topic: ClassVar = "Compatibility"
     official_bugs: bool = flag(
         "Numbers and names as research/deeplab has them where they are wrong: softmax "
         "twice with several scales, no keep_aspect_ratio, files called b'...'.",
@@ -50,14 +71,18 @@ class CompatibilityConfig:
 class DataConfig:
     """Where the records lie and what they mean."""
 
+    topic: ClassVar = "Data"
     dataset: str | None = flag(
         "Data set by name, or tfds:NAME of tensorflow_datasets; by default the "
-        "dataset.json of dataset_dir, or of the run.",
+        "dataset.json of --dataset_dir, or of the run.",
         None,
         official="pascal_voc_seg",
+        common=True,
     )
     dataset_dir: str | None = flag(
-        "Folder of the TFRecord shards, or data_dir of tensorflow_datasets.", None
+        "Folder of the TFRecord shards, or data_dir of tensorflow_datasets.",
+        None,
+        required=True,
     )
     classes_renamed: bool = flag(
         "The classes are those of the run, id by id, under other names.", False
@@ -77,8 +102,12 @@ class DataConfig:
         """
         if self.tfds:
             return
-        require_given(self, "dataset_dir")
-        if for_tfds:
+        require_given(self)
+        self.check_tfds(for_tfds)
+
+    def check_tfds(self, for_tfds: Collection[str]) -> None:
+        """Raises where a setting of `TfdsConfig` is of another data set than there."""
+        if for_tfds and not self.tfds:
             raise FlagError(
                 f"--{next(iter(for_tfds))} is for --dataset={TFDS}NAME; of records, "
                 "dataset.json tells it"
@@ -89,6 +118,7 @@ class DataConfig:
 class TfdsConfig:
     """What is what in a data set of tensorflow_datasets."""
 
+    topic: ClassVar = "Data sets of tensorflow_datasets"
     class_names: tuple[str, ...] = flag(
         "Names of the classes of a tfds: data set from id 0, if it has none.", ()
     )
@@ -98,7 +128,9 @@ class TfdsConfig:
     tfds_label_feature: str | None = flag(
         "Feature that holds the masks, where there are several.", None
     )
-    tfds_label_map: tuple[str, ...] = flag("Ids to change, as 1:0,2:1,3:255.", ())
+    tfds_label_map: tuple[str, ...] = flag(
+        "Ids of the masks to change, as 1:0,2:1,3:255.", ()
+    )
 
     def __post_init__(self) -> None:
         _ = self.changes  # Raises where it cannot be understood.

@@ -1,11 +1,142 @@
 """Settings of the network."""
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
-from deeplab_tf.config.architectures import ARCHITECTURES, Architecture
-from deeplab_tf.config.fields import flag, require_positive, text
+from deeplab_tf.config.architectures import (
+    ARCHITECTURES,
+    FEATURE_EXTRACTORS,
+    Architecture,
+    FeatureExtractor,
+)
+from deeplab_tf.config.effects import Rule, unless, where
+from deeplab_tf.config.fields import POSITIVE, Range, check_ranges, flag, text
 from deeplab_tf.errors import FlagError
+
+_ROWS: tuple[Architecture | FeatureExtractor, ...] = (
+    *ARCHITECTURES.values(),
+    *FEATURE_EXTRACTORS.values(),
+)
+
+
+def _network_rule() -> Rule:
+    """Settings that architecture or feature extractor read, by the tables of both."""
+    governed = frozenset(name for row in _ROWS for name in row.reads)
+
+    def read(config: "ModelConfig") -> Collection[str]:
+        extractor = FEATURE_EXTRACTORS.get(config.model_variant)
+        if extractor is None:  # Not known: `build` refuses it.
+            return governed
+        own = set(extractor.reads) - set(config.facts.decides)
+        return {*config.facts.reads, *own}
+
+    return Rule(
+        "architecture",
+        governed,
+        read,
+        lambda config: (
+            f"with --architecture={config.head} --model_variant={config.model_variant}"
+        ),
+        _company,
+    )
+
+
+def _company(name: str) -> str:
+    """Networks that read a setting."""
+    tables: dict[str, Mapping[str, Architecture | FeatureExtractor]] = {
+        "architecture": ARCHITECTURES,
+        "model_variant": FEATURE_EXTRACTORS,
+    }
+    readers = [
+        f"--{setting}={', '.join(rows)}"
+        for setting, table in tables.items()
+        if (rows := [row for row, facts in table.items() if name in facts.reads])
+    ]
+    return f"with {' or '.join(readers)}"
+
+
+def _stride_rule() -> Rule:
+    """Settings that some feature extractors read at output stride 32 alone."""
+    rows = FEATURE_EXTRACTORS
+    governed = frozenset().union(*(row.reads_at_32 for row in rows.values()))
+
+    def read(config: "ModelConfig") -> Collection[str]:
+        row = rows.get(config.model_variant)
+        return governed - set(
+            row.reads_at_32 if row and config.output_stride < 32 else ()
+        )
+
+    return Rule(
+        "output_stride",
+        governed,
+        read,
+        lambda config: (
+            f"with --model_variant={config.model_variant} "
+            f"--output_stride={config.output_stride}"
+        ),
+        lambda name: (
+            "of "
+            + ", ".join(v for v, row in rows.items() if name in row.reads_at_32)
+            + " with --output_stride=32"
+        ),
+    )
+
+
+def _rates_rule() -> Rule:
+    """The rates of an ASPP or, where it has no batch norm, of a sum of logits."""
+
+    def read(config: "ModelConfig") -> Collection[str]:
+        has_cell = "aspp_convs_filters" in config.facts.reads and (
+            config.dense_prediction_cell_json
+        )
+        replaced = config.head == _CASCADE or has_cell
+        return () if replaced and config.aspp_with_batch_norm else ("atrous_rates",)
+
+    return Rule(
+        "aspp_with_batch_norm",
+        frozenset({"atrous_rates"}),
+        read,
+        lambda config: (
+            "with --dense_prediction_cell_json"
+            if config.dense_prediction_cell_json
+            else f"with --architecture={config.head} --aspp_with_batch_norm"
+        ),
+        lambda _: (
+            f"without --dense_prediction_cell_json and --architecture={_CASCADE}, or "
+            "with --aspp_with_batch_norm=false"
+        ),
+    )
+
+
+_CASCADE = "deeplab_v3_cascade"
+_IMAGE_POOLING = (
+    *("image_pooling_crop_size", "image_pooling_stride"),
+    *("aspp_with_squeeze_and_excitation", "image_se_uses_qsigmoid"),
+)
+_BRANCHES = (
+    *("add_image_level_feature", *_IMAGE_POOLING),
+    *("aspp_with_separable_conv", "aspp_with_concat_projection"),
+)
+_RULES = (
+    _network_rule(),
+    _stride_rule(),
+    unless("dense_prediction_cell_json", *_BRANCHES),
+    _rates_rule(),
+    where("aspp_with_batch_norm", *_BRANCHES),
+    where("has_encoder", "aspp_convs_filters", shown="aspp_with_batch_norm"),
+    where("atrous_rates", "aspp_with_separable_conv"),
+    where("add_image_level_feature", *_IMAGE_POOLING),
+    where("image_pooling_crop_size", "image_pooling_stride"),
+    where("aspp_with_squeeze_and_excitation", "image_se_uses_qsigmoid"),
+    unless("decoder_output_is_logits", "decoder_use_separable_conv"),
+    where(
+        "image_pyramid",
+        "merge_method",
+        when=lambda scales: len(scales) > 1,
+        company="with two scales or more in --image_pyramid",
+    ),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,32 +147,51 @@ class ModelConfig:
         "model_variant": "architecture",
         "output_stride": "architecture",
     }
+    topic: ClassVar = "Network"
+    rules: ClassVar = _RULES
+    of_training: ClassVar = ("batch_norm_decay",)
+    choices: ClassVar = {
+        "architecture": tuple(ARCHITECTURES),
+        "model_variant": tuple(FEATURE_EXTRACTORS),
+        "output_stride": sorted(
+            {each for row in ARCHITECTURES.values() for each in row.output_strides}
+        ),
+    }
     architecture: str = flag(
-        "Network, as listed by python -m deeplab_tf.models; by default DeepLab v3, or "
-        "v3+ where decoder_output_stride is given.",
+        "Network; by default deeplab_v3, or deeplab_v3plus where "
+        "--decoder_output_stride is given. python -m deeplab_tf.models lists sizes.",
         "",
+        common=True,
     )
     model_variant: str = flag(
-        "Feature extractor; by default the architecture's own.",
+        "Feature extractor (backbone); by default the architecture's own.",
         "",
         official="mobilenet_v2",
+        common=True,
     )
     output_stride: int = flag(
-        "Input size over feature size; by default the architecture's own. 8 or 16 in "
-        "evaluation of DeepLab v3, whatever was trained.",
+        "Input size over feature size; by default the architecture's own. Of DeepLab "
+        "v3, evaluation at 8 or 16 is possible, whatever was trained.",
         0,
         official=16,
+        common=True,
     )
     atrous_rates: tuple[int, ...] = flag(
         "Dilations of the ASPP's 3x3 branches: 6,12,18 at output stride 16, 12,24,36 "
         "at 8; without any, the 1x1 branch and the image pooling remain.",
         (),
+        within=POSITIVE,
+        common=True,
     )
     multi_grid: tuple[int, ...] = flag(
-        "Dilations within the last block of a ResNet or Xception, as 1,2,4.", ()
+        "Dilations within the last block of a ResNet v1 or an Xception, as 1,2,4.",
+        (),
+        within=POSITIVE,
     )
     depth_multiplier: float = flag(
-        "Width of a MobileNet, VGG or Caffe ResNet, as a factor.", 1.0
+        "Width of the network, as a factor; not of ResNet v1, Xception and NAS.",
+        1.0,
+        within=POSITIVE,
     )
     cascaded_blocks: int | None = flag(
         "Copies of the last block of a ResNet v1 behind it, 0 to 3, of "
@@ -49,46 +199,80 @@ class ModelConfig:
         None,
     )
     divisible_by: int | None = flag(
-        "Channels of a MobileNet are multiples of it; by default as published.", None
+        "Channels of a MobileNet are multiples of this number; by default as "
+        "published.",
+        None,
+        within=POSITIVE,
     )
     add_image_level_feature: bool = flag("Pool the whole image into the ASPP.", True)
     image_pooling_crop_size: tuple[int, int] | None = flag(
-        "Height,width that the image pooling averages; by default the whole image.",
+        "Height,width that the image pooling of the ASPP averages; by default the "
+        "whole image.",
         None,
+        within=POSITIVE,
     )
     image_pooling_stride: tuple[int, int] = flag(
-        "Stride of the image pooling, with image_pooling_crop_size.", (1, 1)
+        "Stride of the image pooling, with --image_pooling_crop_size.",
+        (1, 1),
+        within=POSITIVE,
     )
-    aspp_convs_filters: int = flag("Channels of each ASPP branch.", 256)
+    aspp_convs_filters: int = flag(
+        "Channels of each ASPP branch.", 256, within=POSITIVE
+    )
     aspp_with_batch_norm: bool = flag(
         "ASPP with batch norm; without it, one logits layer a rate, summed.", True
     )
     aspp_with_separable_conv: bool = flag("Separable convolutions in the ASPP.", True)
     aspp_with_concat_projection: bool = flag("Project the ASPP's branches.", True)
-    aspp_with_squeeze_and_excitation: bool = flag("Gate ASPP by its pooling.", False)
-    image_se_uses_qsigmoid: bool = flag("Gate by a hard sigmoid.", False)
-    decoder_output_stride: tuple[int, ...] = flag(
-        "Input size over decoder size, as 4: makes the network DeepLab v3+.", ()
+    aspp_with_squeeze_and_excitation: bool = flag(
+        "Gate the ASPP's branches by the image pooling.", False
     )
-    decoder_filters: int = flag("Channels of the decoder.", 256)
-    decoder_use_separable_conv: bool = flag("Separable convolutions in it.", True)
-    decoder_use_sum_merge: bool = flag("Sum instead of concatenating.", False)
+    image_se_uses_qsigmoid: bool = flag(
+        "Let the gate of --aspp_with_squeeze_and_excitation be a hard sigmoid.", False
+    )
+    decoder_output_stride: tuple[int, ...] = flag(
+        "Input size over decoder size, as 4: makes the network DeepLab v3+.",
+        (),
+        common=True,
+    )
+    decoder_filters: int = flag("Channels of the decoder.", 256, within=POSITIVE)
+    decoder_use_separable_conv: bool = flag(
+        "Separable convolutions in the decoder.", True
+    )
+    decoder_use_sum_merge: bool = flag(
+        "Let the decoder sum its inputs, instead of concatenating them.", False
+    )
     decoder_output_is_logits: bool = flag("The decoder gives the logits.", False)
     logits_kernel_size: int = flag(
-        "Kernel of the logits layers where the ASPP has no batch norm.", 1
+        "Kernel of the logits layers where the ASPP has no batch norm.",
+        1,
+        within=POSITIVE,
     )
-    image_pyramid: tuple[float, ...] = flag("Input scales, features merged.", ())
-    merge_method: Literal["max", "avg"] = flag("Merges an image pyramid.", "max")
+    image_pyramid: tuple[float, ...] = flag(
+        "Scales at which the network sees its input, the logits merged by "
+        "--merge_method.",
+        (),
+        within=POSITIVE,
+    )
+    merge_method: Literal["max", "avg"] = flag(
+        "Merges the logits of an image pyramid: by their greatest, or their mean.",
+        "max",
+    )
     prediction_with_upsampled_logits: bool = flag(
-        "Upsample logits, then classify; or classify first.", True
+        "Predict by upsampling logits, then classifying; or classify first.", True
     )
     use_bounded_activation: bool = flag("ReLU6 throughout, for quantization.", False)
-    dense_prediction_cell_json: str = flag("A searched cell in place of the ASPP.", "")
+    dense_prediction_cell_json: str = flag(
+        "JSON file of a searched cell, which takes the place of the ASPP.", ""
+    )
     nas_stem_output_num_conv_filters: int = flag(
         "Channels of a NAS cell's sums at stride 4; twice as many at each half size.",
         20,
+        within=POSITIVE,
     )
-    nas_use_classification_head: bool = flag("Image classifier of a NAS net.", False)
+    nas_use_classification_head: bool = flag(
+        "End a NAS network with the layers of its image classifier.", False
+    )
     nas_remove_os32_stride: bool = flag(
         "Cells of a NAS network that lie at stride 32 keep the stride 16.", False
     )
@@ -97,6 +281,7 @@ class ModelConfig:
         "published (head and Xception 0.9997, MobileNet 0.997, ResNet 0.95).",
         None,
         official=0.9997,
+        within=Range(minimum=0, below=1, words="between 0 and 1, as 0.99"),
     )
 
     def __post_init__(self) -> None:
@@ -111,19 +296,7 @@ class ModelConfig:
                 f"--decoder_output_stride={text(strides)}: 4, 8 or 16 are possible, "
                 "several from large to small"
             )
-        require_positive(
-            self, "atrous_rates", "multi_grid", "depth_multiplier", "divisible_by"
-        )
-        require_positive(self, "aspp_convs_filters", "decoder_filters", "image_pyramid")
-        require_positive(
-            self,
-            "nas_stem_output_num_conv_filters",
-            "image_pooling_crop_size",
-            "image_pooling_stride",
-            "logits_kernel_size",
-        )
-        if (decay := self.batch_norm_decay) is not None and not 0 <= decay < 1:
-            raise FlagError(f"--batch_norm_decay={decay}: between 0 and 1, as 0.99")
+        check_ranges(self)
 
     def _take_defaults(self) -> None:
         """Fills what was not given with what the architecture has."""
@@ -176,9 +349,14 @@ class ModelConfig:
     @property
     def cascade(self) -> int | None:
         """Copies of a ResNet's last block; None where the network is no cascade."""
-        if self.head != "deeplab_v3_cascade":
+        if self.head != _CASCADE:
             return None
         return 3 if self.cascaded_blocks is None else self.cascaded_blocks
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether an ASPP, where there may be one, or a searched cell is built."""
+        return self.aspp_with_batch_norm or bool(self.dense_prediction_cell_json)
 
     @property
     def logits_stride(self) -> int:

@@ -3,13 +3,17 @@
 import dataclasses
 import math
 import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
+from deeplab_tf.config.effects import by_table, where
 from deeplab_tf.config.fields import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    Range,
+    check_ranges,
     flag,
     require_given,
-    require_not_negative,
-    require_positive,
     text,
 )
 from deeplab_tf.errors import FlagError
@@ -44,60 +48,133 @@ def _factor(given: str) -> tuple[re.Pattern[str], float]:
     return multiplier
 
 
+# Settings that each policy reads, and each update rule.
+POLICIES: Mapping[str, tuple[str, ...]] = {
+    "poly": ("learning_power", "end_learning_rate", "decay_steps"),
+    "step": ("learning_rate_decay_factor", "learning_rate_decay_step"),
+    "fixed": (),
+    "inv": ("learning_power", "learning_rate_gamma"),
+    "multistep": ("learning_rate_decay_factor", "learning_rate_steps"),
+    "cosine": ("end_learning_rate", "decay_steps"),
+}
+_RATE = (
+    *("learning_policy", "base_learning_rate"),
+    *("slow_start_step", "slow_start_learning_rate"),
+    *dict.fromkeys(name for names in POLICIES.values() for name in names),
+)
+OPTIMIZERS: Mapping[str, tuple[str, ...]] = {
+    "momentum": ("momentum", *_RATE),
+    "sgd": ("momentum", *_RATE),
+    "adam": ("adam_learning_rate", "adam_epsilon"),
+    "adamw": ("adam_epsilon", *_RATE),
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Steps, rates and what is updated how fast."""
 
-    training_number_of_steps: int = flag("Steps to train.", 30000)
+    topic: ClassVar = "Optimizer and learning rate"
+    rules: ClassVar = (
+        by_table("optimizer", OPTIMIZERS),
+        by_table("learning_policy", POLICIES),
+        where("slow_start_step", "slow_start_learning_rate"),
+    )
+    training_number_of_steps: int = flag(
+        "Steps to train.", 30000, within=POSITIVE, common=True
+    )
     optimizer: Literal["momentum", "sgd", "adam", "adamw"] = flag(
         "Update rule: momentum with the rate outside the velocity, as TensorFlow 1 has "
-        "it; with the rate inside, as Caffe's SGD; Adam at its own, constant rate; or "
-        "AdamW at the rate of the policy, whose weight decay is no part of the loss.",
+        "it; sgd, with the rate inside, as Caffe has it; Adam at its own, constant "
+        "rate; or AdamW at the rate of the policy, whose weight decay is no part of "
+        "the loss.",
         "momentum",
+        common=True,
     )
-    momentum: float = flag("Of the first two rules.", 0.9)
-    adam_learning_rate: float = flag("Rate of Adam, constant.", 0.001)
-    adam_epsilon: float = flag("Epsilon of Adam.", 1e-8)
+    momentum: float = flag(
+        "Momentum of the optimizers momentum and sgd.",
+        0.9,
+        within=Range(minimum=0, below=1, words="between 0 and 1, as 0.9"),
+    )
+    adam_learning_rate: float = flag(
+        "Learning rate of --optimizer=adam, constant.", 0.001, within=NOT_NEGATIVE
+    )
+    adam_epsilon: float = flag(
+        "Epsilon of the optimizers adam and adamw.", 1e-8, within=POSITIVE
+    )
     learning_policy: Literal["poly", "step", "fixed", "inv", "multistep", "cosine"] = (
         flag(
-            "How the rate falls: by a power of the steps left; by a factor at an "
-            "interval; not at all; as base * (1 + gamma * step) ** -power; by a factor "
-            "at given steps; along half a cosine.",
+            "How the learning rate falls: by a power of the steps left (poly); by a "
+            "factor at an interval (step) or at given steps (multistep); not at all "
+            "(fixed); as base * (1 + gamma * step) ** -power (inv); along half a "
+            "cosine.",
             "poly",
+            common=True,
         )
     )
-    base_learning_rate: float = flag("Rate at the start.", 0.0001)
-    learning_power: float = flag("Exponent of the policies poly and inv.", 0.9)
+    base_learning_rate: float = flag(
+        "Learning rate at the start.", 0.0001, within=NOT_NEGATIVE, common=True
+    )
+    learning_power: float = flag(
+        "Exponent of the policies poly and inv.", 0.9, within=NOT_NEGATIVE
+    )
     end_learning_rate: float = flag(
-        "Rate at the end of the policies poly and cosine.", 0.0
+        "Learning rate at the end of the policies poly and cosine.",
+        0.0,
+        within=NOT_NEGATIVE,
     )
     decay_steps: float = flag(
-        "Steps of the policies poly and cosine; 0 for all after the slow start.", 0.0
+        "Steps of the policies poly and cosine; 0 for all after the slow start.",
+        0.0,
+        within=NOT_NEGATIVE,
     )
     learning_rate_decay_factor: float = flag(
-        "Factor of the policies step and multistep.", 0.1
+        "Factor of the policies step and multistep.", 0.1, within=NOT_NEGATIVE
     )
-    learning_rate_decay_step: int = flag("Interval of the step policy.", 2000)
+    learning_rate_decay_step: int = flag(
+        "Interval of the step policy, in steps.", 2000, within=POSITIVE
+    )
     learning_rate_steps: tuple[int, ...] = flag(
-        "Steps of the multistep policy, after the slow start, as 20000,40000.", ()
+        "Steps of the multistep policy, after the slow start, as 20000,40000.",
+        (),
+        within=POSITIVE,
     )
-    learning_rate_gamma: float = flag("Gamma of the inv policy.", 0.0001)
-    slow_start_step: int = flag("Steps at slow_start_learning_rate, first.", 0)
-    slow_start_learning_rate: float = flag("Rate of the slow start.", 0.0001)
-    weight_decay: float = flag("L2 decay of convolutions; 1e-4 for ResNet.", 0.00004)
+    learning_rate_gamma: float = flag(
+        "Gamma of the inv policy.", 0.0001, within=NOT_NEGATIVE
+    )
+    slow_start_step: int = flag(
+        "Steps at --slow_start_learning_rate, before the policy begins.",
+        0,
+        within=NOT_NEGATIVE,
+    )
+    slow_start_learning_rate: float = flag(
+        "Learning rate of the slow start.", 0.0001, within=NOT_NEGATIVE
+    )
+    weight_decay: float = flag(
+        "L2 weight decay of convolutions; 1e-4 for ResNet.",
+        0.00004,
+        within=NOT_NEGATIVE,
+        common=True,
+    )
     last_layer_gradient_multiplier: float = flag(
-        "Factor of the gradients of the last layers; biases get twice as much.", 1.0
+        "Factor of the gradients of the last layers; biases get twice as much.",
+        1.0,
+        within=NOT_NEGATIVE,
     )
     last_layers_contain_logits_only: bool = flag(
         "The last layers are the logits alone, not ASPP and decoder too.", False
     )
     gradient_clip_norm: float = flag(
-        "Greatest norm of the gradients of all weights together; 0: any.", 0.0
+        "Gradient clipping: greatest norm of the gradients of all weights together; 0: "
+        "any.",
+        0.0,
+        within=NOT_NEGATIVE,
     )
     ema_decay: float = flag(
-        "Keep a moving average of the weights, as 0.9999, with which the run is "
+        "Keep a moving average (EMA) of the weights, as 0.9999, with which the run is "
         "evaluated, drawn and exported; 0: none.",
         0.0,
+        within=Range(minimum=0, below=1, words="between 0 and 1, as 0.9999"),
     )
     gradient_multipliers: tuple[str, ...] = flag(
         "Further factors of gradients, PATTERN=FACTOR,...: of a weight in whose name, "
@@ -107,16 +184,9 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        require_positive(self, "training_number_of_steps", "learning_rate_decay_step")
-        require_positive(self, "learning_rate_steps")
-        require_not_negative(self, "decay_steps", "slow_start_step", "weight_decay")
-        require_not_negative(self, "learning_rate_gamma", "gradient_clip_norm")
+        check_ranges(self)
         self._check_steps()
         _ = self.factors  # Raises where a multiplier cannot be understood.
-        if not 0 <= self.momentum < 1:
-            raise FlagError(f"--momentum={self.momentum}: between 0 and 1, as 0.9")
-        if not 0 <= self.ema_decay < 1:
-            raise FlagError(f"--ema_decay={self.ema_decay}: between 0 and 1, as 0.9999")
         if self.slow_start_step >= self.training_number_of_steps:
             raise FlagError(
                 f"--slow_start_step={self.slow_start_step} is not below "
@@ -141,7 +211,17 @@ class OptimizerConfig:
             )
 
 
-_LOSSES = ("cross_entropy", "focal", "dice", "lovasz")
+_OF_PIXELS = (
+    *("label_weights", "class_weights", "loss_normalization"),
+    *("top_k_percent_pixels", "hard_example_mining_step"),
+)
+# Settings that each loss reads.
+LOSSES: Mapping[str, tuple[str, ...]] = {
+    "cross_entropy": ("label_smoothing", *_OF_PIXELS),
+    "focal": ("focal_gamma", *_OF_PIXELS),
+    "dice": (),
+    "lovasz": (),
+}
 
 
 def _term(given: str) -> tuple[str, float]:
@@ -151,9 +231,9 @@ def _term(given: str) -> tuple[str, float]:
         weight = float(factor or 1)
     except ValueError:
         weight = 0.0
-    if name not in _LOSSES or not 0 < weight < math.inf:
+    if name not in LOSSES or not 0 < weight < math.inf:
         raise FlagError(
-            f"--losses={given}: one of {', '.join(_LOSSES)} is needed, or NAME=FACTOR, "
+            f"--losses={given}: one of {', '.join(LOSSES)} is needed, or NAME=FACTOR, "
             "the factor more than 0"
         )
     return name, weight
@@ -163,70 +243,98 @@ def _term(given: str) -> tuple[str, float]:
 class LossConfig:
     """Losses, class weights, label smoothing and hard example mining."""
 
-    upsample_logits: bool = flag("Compare at label size, or at logits size.", True)
+    topic: ClassVar = "Loss"
+    rules: ClassVar = (
+        by_table("loss_names", LOSSES, shown="losses"),
+        where(
+            "top_k_percent_pixels",
+            "hard_example_mining_step",
+            when=lambda share: share < 1,
+            company="with --top_k_percent_pixels below 1",
+        ),
+    )
+    upsample_logits: bool = flag(
+        "Compare logits and labels at the size of the labels; or at that of the "
+        "logits.",
+        True,
+    )
     loss_normalization: Literal["pixels", "images"] = flag(
         "Mean over the pixels that count, or FCN's sum over those of an image, which "
         "wants rates like 1e-10.",
         "pixels",
     )
     losses: tuple[str, ...] = flag(
-        "Of cross_entropy, focal, dice and lovasz, those that are added up, each as "
+        "Losses that are added up, of cross_entropy, focal, dice and lovasz, each as "
         "NAME or NAME=FACTOR: cross_entropy,dice=0.5.",
         ("cross_entropy",),
+        common=True,
     )
     label_smoothing: float = flag(
-        "Share of a label that is spread over all classes, as 0.1.", 0.0
+        "Share of a label that is spread over all classes, as 0.1.",
+        0.0,
+        within=Range(minimum=0, below=1, words="a share, as 0.1"),
     )
-    focal_gamma: float = flag("How much focal neglects what is easy.", 2.0)
-    label_weights: tuple[float, ...] = flag("Weight of each class, or of all.", ())
+    focal_gamma: float = flag(
+        "How much the focal loss neglects what is easy.", 2.0, within=NOT_NEGATIVE
+    )
+    label_weights: tuple[float, ...] = flag(
+        "Weight of each class in the loss, or one of all.", (), within=NOT_NEGATIVE
+    )
     class_weights: str = flag(
-        "Weights by how often the classes occur in the records, median_frequency or "
-        "inverse_log; or a file of them, one a line, with or without a name before it.",
+        "Class weights against class imbalance, by how often the classes occur in the "
+        "records: median_frequency or inverse_log; or a file of them, one a line, with "
+        "or without a name before it.",
         "",
+        common=True,
     )
-    top_k_percent_pixels: float = flag("Share of the hardest pixels that count.", 1.0)
-    hard_example_mining_step: int = flag("Step at which that share is reached.", 0)
+    top_k_percent_pixels: float = flag(
+        "Hard example mining: share of the hardest pixels that count.",
+        1.0,
+        within=Range(above=0, maximum=1, words="a share, as 0.25"),
+    )
+    hard_example_mining_step: int = flag(
+        "Step at which the share of --top_k_percent_pixels is reached.",
+        0,
+        within=NOT_NEGATIVE,
+    )
     auxiliary_loss_weight: float = flag(
         "What the loss of auxiliary logits counts, beside 1 of the last; of PSPNet.",
         0.4,
+        within=NOT_NEGATIVE,
     )
 
     def __post_init__(self) -> None:
-        require_not_negative(self, "hard_example_mining_step", "auxiliary_loss_weight")
-        require_not_negative(self, "focal_gamma")
+        check_ranges(self)
         require_given(self, "losses")
         _ = self.terms  # Raises where one is unknown.
-        if not 0 <= self.label_smoothing < 1:
-            raise FlagError(
-                f"--label_smoothing={self.label_smoothing}: a share, as 0.1"
-            )
         self._check_use()
         if self.class_weights and self.label_weights:
             raise FlagError(
                 f"--class_weights={self.class_weights} and --label_weights="
                 f"{text(self.label_weights)}: one of them"
             )
-        if not 0 < self.top_k_percent_pixels <= 1:
-            raise FlagError(
-                f"--top_k_percent_pixels={self.top_k_percent_pixels}: a share, as 0.25"
-            )
 
     def _check_use(self) -> None:
         """Raises where a setting is of a loss that is not there."""
-        names = {name for name, _ in self.terms}
-        of_pixels = names & {"cross_entropy", "focal"}
-        wanted = {
-            "label_smoothing": self.label_smoothing and "cross_entropy" not in names,
-            "label_weights": self.label_weights and not of_pixels,
-            "class_weights": self.class_weights and not of_pixels,
-            "top_k_percent_pixels": self.top_k_percent_pixels < 1 and not of_pixels,
+        used = {
+            "label_smoothing": self.label_smoothing,
+            "label_weights": self.label_weights,
+            "class_weights": self.class_weights,
+            "top_k_percent_pixels": self.top_k_percent_pixels < 1,
         }
-        for name in (name for name, unused in wanted.items() if unused):
-            raise FlagError(
-                f"--{name}={text(getattr(self, name))} is of cross_entropy"
-                f"{'' if name == 'label_smoothing' else ' and focal'}, which "
-                f"--losses={text(self.losses)} has not"
-            )
+        for name in (name for name, is_used in used.items() if is_used):
+            readers = [loss for loss, reads in LOSSES.items() if name in reads]
+            if not set(readers) & set(self.loss_names):
+                raise FlagError(
+                    f"--{name}={text(getattr(self, name))} is of "
+                    f"{' and '.join(readers)}, which --losses={text(self.losses)} has "
+                    "not"
+                )
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of the losses."""
+        return tuple(name for name, _ in self.terms)
 
     @property
     def terms(self) -> tuple[tuple[str, float], ...]:

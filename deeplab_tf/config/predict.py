@@ -1,7 +1,7 @@
 """Settings of eval.py, vis.py and export.py."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from deeplab_tf.config.data import (
     CompatibilityConfig,
@@ -10,12 +10,14 @@ from deeplab_tf.config.data import (
     TfdsConfig,
     ValidateLabels,
 )
+from deeplab_tf.config.effects import unless, where
 from deeplab_tf.config.fields import (
+    NOT_NEGATIVE,
+    POSITIVE,
     Overrides,
+    check_ranges,
     flag,
     require_given,
-    require_not_negative,
-    require_positive,
     text,
 )
 from deeplab_tf.config.model import ModelConfig
@@ -27,42 +29,79 @@ from deeplab_tf.errors import FlagError
 class InferenceConfig:
     """Test-time augmentation: scales and flips whose predictions are averaged."""
 
-    eval_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
-    add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+    topic: ClassVar = "Test-time augmentation"
+    eval_scales: tuple[float, ...] = flag(
+        "Scales of the image whose predictions are averaged, as 0.5,1,1.5.",
+        (1.0,),
+        within=POSITIVE,
+        common=True,
+    )
+    add_flipped_images: bool = flag(
+        "Average with the mirrored image, too.", False, common=True
+    )
 
     def __post_init__(self) -> None:
         require_given(self, "eval_scales")
-        require_positive(self, "eval_scales")
+        check_ranges(self)
+
+
+# Settings that no CRF begins with.
+_OF_A_CRF = (
+    *("crf_w2", "crf_sigma_gamma", "crf_iterations", "crf_normalization"),
+    "crf_engine",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CrfConfig:
     """A fully connected CRF behind the network: a preset, numbers by hand, or both."""
 
+    topic: ClassVar = "CRF"
     crf: str | None = flag(
         "Refine by a fully connected CRF with published numbers, as voc_v2_resnet101; "
         "numbers given by hand win.",
         None,
+        common=True,
     )
-    crf_w1: float | None = flag("Weight of its bilateral kernel.", None)
-    crf_sigma_alpha: float | None = flag("Its range in pixels.", None)
-    crf_sigma_beta: float | None = flag("Its range in colors of 0...255.", None)
-    crf_w2: float | None = flag("Weight of its Gaussian kernel; by default 3.", None)
-    crf_sigma_gamma: float | None = flag("Its range in pixels; by default 3.", None)
-    crf_iterations: int | None = flag("Steps of the mean field; by default 10.", None)
+    crf_w1: float | None = flag(
+        "Weight of the CRF's bilateral kernel.", None, within=NOT_NEGATIVE
+    )
+    crf_sigma_alpha: float | None = flag(
+        "Range of the CRF's bilateral kernel in pixels.", None, within=POSITIVE
+    )
+    crf_sigma_beta: float | None = flag(
+        "Range of the CRF's bilateral kernel in colors of 0...255.",
+        None,
+        within=POSITIVE,
+    )
+    crf_w2: float | None = flag(
+        "Weight of the CRF's Gaussian kernel; by default 3.", None, within=NOT_NEGATIVE
+    )
+    crf_sigma_gamma: float | None = flag(
+        "Range of the CRF's Gaussian kernel in pixels; by default 3.",
+        None,
+        within=POSITIVE,
+    )
+    crf_iterations: int | None = flag(
+        "Steps of the CRF's mean field; by default 10.", None, within=POSITIVE
+    )
     crf_normalization: Literal["after", "symmetric"] | None = flag(
-        "Kernels divided by their sum after filtering, as DeepLab does and by default, "
-        "or by its root before and after, as pydensecrf does unless told.",
+        "Kernels of the CRF divided by their sum after filtering, as DeepLab does and "
+        "by default, or by its root before and after, as pydensecrf does unless told.",
         None,
     )
     crf_engine: Literal["auto", "numba", "tensorflow", "pydensecrf"] = flag(
-        "What computes it; by default numba if installed, else TensorFlow.", "auto"
+        "What computes the CRF; by default numba if installed, else TensorFlow.", "auto"
     )
 
     def __post_init__(self) -> None:
-        require_not_negative(self, "crf_w1", "crf_w2")
-        require_positive(self, "crf_sigma_alpha", "crf_sigma_beta", "crf_sigma_gamma")
-        require_positive(self, "crf_iterations")
+        check_ranges(self)
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether there is a preset, or a number that each CRF needs."""
+        needed = (self.crf, self.crf_w1, self.crf_sigma_alpha, self.crf_sigma_beta)
+        return any(number is not None for number in needed)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -74,36 +113,65 @@ class CrfConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """`eval.py`."""
+    """Evaluates a trained network on a split of the records: mIoU and more.
 
+        python eval.py --checkpoint_dir=run --eval_logdir=eval --dataset_dir=records
+
+    The network is that of the training folder; metrics.json has the scores.
+    """
+
+    topic: ClassVar = "Evaluation"
+    rules: ClassVar = (
+        where(
+            "max_number_of_evaluations",
+            "eval_interval_secs",
+            when=lambda number: number != 1,
+            company="with another --max_number_of_evaluations than 1",
+        ),
+        where("has_crf", *_OF_A_CRF, shown="crf"),
+        unless("crf_search", "eval_batch_size"),
+    )
     checkpoint_dir: str | None = flag(
         "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
         None,
+        required=True,
     )
-    eval_logdir: str | None = flag("Folder of metrics.json and event files.", None)
-    eval_split: str = flag("Split to evaluate.", "val")
-    eval_batch_size: int = flag("Images at a time.", 1)
+    eval_logdir: str | None = flag(
+        "Folder of metrics.json and event files.", None, required=True
+    )
+    eval_split: str = flag("Split to evaluate.", "val", common=True)
+    eval_batch_size: int = flag("Images at a time.", 1, within=POSITIVE, common=True)
     eval_crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,
         official=(513, 513),
+        within=POSITIVE,
+        common=True,
     )
-    eval_interval_secs: int = flag("Seconds between two evaluations.", 300)
+    eval_interval_secs: int = flag(
+        "Seconds between two evaluations.", 300, within=NOT_NEGATIVE
+    )
     validate_labels: ValidateLabels = flag(
-        "Read labels before starting: none, 200 of the split, or all.", "sample"
+        "Read labels before starting: none, 200 of the split, or all.",
+        "sample",
+        common=True,
     )
     max_number_of_evaluations: int = flag(
         "Evaluations to make; the official default, 0, waits for ever.", 1
     )
     trimap_widths: tuple[int, ...] = flag(
-        "Score pixels within so many of a boundary, too, as 2,4,8,16,32.", ()
+        "Score pixels within so many of a boundary, too, as 2,4,8,16,32.",
+        (),
+        within=POSITIVE,
     )
     crf_search: bool = flag(
         "Instead of an evaluation, search for crf_w1, crf_sigma_alpha and "
         "crf_sigma_beta on the first 100 images of the split.",
         False,
     )
-    quantize_delay_step: int = flag("As in training.", -1)
+    quantize_delay_step: int = flag(
+        "Step of quantized training, which is refused; leave it at -1.", -1
+    )
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
     tfds: Overrides[TfdsConfig] = Overrides(TfdsConfig())
@@ -113,9 +181,9 @@ class EvalConfig:
     refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
-        require_given(self, "checkpoint_dir", "eval_logdir")
+        require_given(self)
         self.data.check(self.tfds.given)
-        require_positive(self, "eval_batch_size", "eval_crop_size", "trimap_widths")
+        check_ranges(self)
         if self.crf_search and self.trimap_widths:
             raise FlagError(
                 f"--trimap_widths={text(self.trimap_widths)}: --crf_search does not "
@@ -123,31 +191,64 @@ class EvalConfig:
             )
         refuse_quantization(self)
 
+    @property
+    def has_crf(self) -> bool:
+        """Whether a CRF is asked for, or searched."""
+        return self.crf_search or self.refinement.is_asked_for
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VisConfig:
-    """`vis.py`."""
+    """Draws predictions of a trained network, on records or on your own images.
 
+        python vis.py --checkpoint_dir=run --vis_logdir=pictures --image=photos
+
+    Without --image, it draws the records of --dataset_dir.
+    """
+
+    topic: ClassVar = "Pictures"
+    rules: ClassVar = (
+        where("refinement.is_asked_for", *_OF_A_CRF, shown="crf"),
+        unless("image", "vis_split", "vis_batch_size"),
+        where(
+            "max_number_of_iterations",
+            "eval_interval_secs",
+            when=lambda number: number != 1,
+            company="with another --max_number_of_iterations than 1",
+        ),
+    )
     checkpoint_dir: str | None = flag(
         "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
         None,
+        required=True,
     )
-    vis_logdir: str | None = flag("Folder of the pictures.", None)
-    image: str | None = flag("An image, or a folder of them, instead of records.", None)
-    vis_split: str = flag("Split to draw.", "val")
-    vis_batch_size: int = flag("Images at a time.", 1)
+    vis_logdir: str | None = flag("Folder of the pictures.", None, required=True)
+    image: str | None = flag(
+        "An image, or a folder of them, instead of records.", None, common=True
+    )
+    vis_split: str = flag("Split to draw.", "val", common=True)
+    vis_batch_size: int = flag("Images at a time.", 1, within=POSITIVE)
     vis_crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,
         official=(513, 513),
+        within=POSITIVE,
+        common=True,
     )
-    eval_interval_secs: int = flag("Seconds between two rounds.", 300)
+    eval_interval_secs: int = flag(
+        "Seconds between two rounds.", 300, within=NOT_NEGATIVE
+    )
     max_number_of_iterations: int = flag(
         "Rounds to make; the official default, 0, waits for ever.", 1
     )
-    also_save_raw_predictions: bool = flag("Write class ids as PNG, too.", False)
+    also_save_raw_predictions: bool = flag(
+        "Write class ids as PNG, too.", False, common=True
+    )
     colormap_type: Literal["pascal", "cityscapes", "ade20k"] | None = flag(
-        "Colors, when given; by default the data set's own.", None, official="pascal"
+        "Colors of the classes; by default the data set's own.",
+        None,
+        official="pascal",
+        common=True,
     )
     palette: Literal["dataset", "contrast"] = flag(
         "Colors of the overlays: the data set's, or these with those moved that look "
@@ -158,8 +259,11 @@ class VisConfig:
         "Panels of the overlays, as original,prediction,truth,errors; by default the "
         "prediction and, where there is one, the truth.",
         (),
+        common=True,
     )
-    quantize_delay_step: int = flag("As in training.", -1)
+    quantize_delay_step: int = flag(
+        "Step of quantized training, which is refused; leave it at -1.", -1
+    )
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
     data: DataConfig = DataConfig()
     tfds: Overrides[TfdsConfig] = Overrides(TfdsConfig())
@@ -169,10 +273,12 @@ class VisConfig:
     refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
-        require_given(self, "checkpoint_dir", "vis_logdir")
+        require_given(self)
         if self.image is None:
             self.data.check(self.tfds.given)
-        require_positive(self, "vis_batch_size", "vis_crop_size")
+        else:
+            self.data.check_tfds(self.tfds.given)
+        check_ranges(self)
         of_truth = [name for name in self.panels if name in ("truth", "errors")]
         if self.image is not None and of_truth:
             raise FlagError(
@@ -184,47 +290,76 @@ class VisConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """`export.py`."""
+    """Exports a trained network, with all preprocessing inside, for deployment.
 
+        python export.py --checkpoint_path=run --export_path=exported
+
+    What is written is read again and compared with the network.
+    """
+
+    topic: ClassVar = "Export"
     checkpoint_path: str | None = flag(
         "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
         None,
+        required=True,
     )
     export_path: str | None = flag(
-        "Folder of the SavedModel, or name of the frozen graph; new.", None
+        "Folder of the SavedModel, or name of the frozen graph; new.",
+        None,
+        required=True,
     )
     num_classes: int | None = flag(
-        "Classes of a checkpoint without dataset.json.", None, official=21
+        "Number of classes of a checkpoint without dataset.json.",
+        None,
+        official=21,
+        within=POSITIVE,
+        common=True,
     )
     crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,
         official=(513, 513),
+        within=POSITIVE,
+        common=True,
     )
-    inference_scales: tuple[float, ...] = flag("Scales of which to average.", (1.0,))
-    add_flipped_images: bool = flag("Average with the mirrored image too.", False)
+    inference_scales: tuple[float, ...] = flag(
+        "Scales of the image whose predictions are averaged, as 0.5,1,1.5.",
+        (1.0,),
+        within=POSITIVE,
+        common=True,
+    )
+    add_flipped_images: bool = flag(
+        "Average with the mirrored image, too.", False, common=True
+    )
     format: Literal["saved_model", "frozen_graph"] | None = flag(
         "A SavedModel, or a TensorFlow 1 GraphDef; by default the latter where "
-        "export_path ends in .pb.",
+        "--export_path ends in .pb.",
         None,
+        common=True,
     )
     save_inference_graph: bool = flag("Write the graph as text, too.", False)
     dataset: str | None = flag(
-        "Data set that names the classes of a checkpoint without dataset.json.", None
+        "Data set that names the classes of a checkpoint without dataset.json.",
+        None,
+        common=True,
     )
     check_image: str | None = flag(
         "Photograph on which export and network are compared; by default one of the "
         "training, or a packaged picture.",
         None,
+        common=True,
     )
-    quantize_delay_step: int = flag("As in training.", -1)
+    quantize_delay_step: int = flag(
+        "Step of quantized training, which is refused; leave it at -1.", -1
+    )
     model: Overrides[ModelConfig] = Overrides(ModelConfig(output_stride=8))
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
 
     def __post_init__(self) -> None:
-        require_given(self, "checkpoint_path", "export_path", "inference_scales")
-        require_positive(self, "crop_size", "inference_scales", "num_classes")
+        require_given(self)
+        require_given(self, "inference_scales")
+        check_ranges(self)
         refuse_quantization(self)
 
     @property

@@ -1,9 +1,9 @@
 """Settings of what annotation tools export."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from deeplab_tf.config.fields import flag, require_positive
+from deeplab_tf.config.fields import POSITIVE, check_ranges, flag
 from deeplab_tf.errors import FlagError
 
 
@@ -11,9 +11,10 @@ from deeplab_tf.errors import FlagError
 class AnnotationsConfig:
     """What an annotation tool exported."""
 
+    topic: ClassVar = "Exports of annotation tools"
     annotation_dir: str | None = flag(
         "Folder that an annotation tool exported, instead of images and masks; "
-        "--image_dir says where the photographs are, if not in it.",
+        "--image_dir says where the photographs are, if elsewhere.",
         None,
     )
     annotation_tool: Literal[
@@ -26,11 +27,12 @@ class AnnotationsConfig:
         "voc",
         "coco",
         "cityscapes",
-    ] = flag("Which tool exported it; auto: as the files look.", "auto")
+    ] = flag("Tool that exported --annotation_dir; auto: as the files look.", "auto")
     line_width: float | None = flag(
         "Width of labelme's lines and diameter of its points, in pixels.",
         None,
         official=5.0,
+        within=POSITIVE,
     )
     transparent: Literal["background", "ignore"] | None = flag(
         "What transparent pixels of SuperAnnotate's masks are.",
@@ -39,7 +41,7 @@ class AnnotationsConfig:
     )
 
     def __post_init__(self) -> None:
-        require_positive(self, "line_width")
+        check_ranges(self)
         if self.annotation_dir:
             return
         for name in ("annotation_tool", "line_width", "transparent"):

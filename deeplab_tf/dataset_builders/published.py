@@ -38,9 +38,13 @@ _VOC_2010 = "./VOCdevkit/VOC2010"
 class Voc2010Config:
     """Settings of builders whose annotations are of photographs of VOC 2010."""
 
-    image_folder: str = flag("Images of VOC 2010.", f"{_VOC_2010}/JPEGImages")
-    semantic_segmentation_folder: str = flag("Masks.", "")
-    list_folder: str = flag("Of train.txt and val.txt.", f"{_VOC_2010}/ImageSets/Main")
+    image_folder: str = flag(
+        "Folder of the images of VOC 2010.", f"{_VOC_2010}/JPEGImages"
+    )
+    semantic_segmentation_folder: str = flag("Folder of the masks.", "")
+    list_folder: str = flag(
+        "Folder of train.txt and val.txt.", f"{_VOC_2010}/ImageSets/Main"
+    )
     download: bool = flag("Fetch VOC 2010 and the annotations, where absent.", False)
     output_dir: str = flag("Where the records go.", "./tfrecord")
     parallel: ParallelConfig = ParallelConfig()

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 from deeplab_tf import cli, noise
-from deeplab_tf.config.fields import flag, require_given, require_not_negative
+from deeplab_tf.config.fields import NOT_NEGATIVE, check_ranges, flag, require_given
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,16 +15,20 @@ class CheckConfig:
     and pictures of masks. Ends with 1 where something is wrong.
     """
 
-    dataset_dir: str | None = flag("Folder of the records: DIR.", None)
+    dataset_dir: str | None = flag("Folder of the records: DIR.", None, required=True)
     dataset: str | None = flag(
-        "What their ids mean, where there is no dataset.json: as pascal_voc_seg.", None
+        "Data set that tells what the ids mean, where there is no dataset.json: as "
+        "pascal_voc_seg.",
+        None,
     )
-    page: str | None = flag("The page; by default check.html in DIR.", None)
-    images: int = flag("How many of each split the page shows.", 24)
+    page: str | None = flag("File of the page; by default check.html in DIR.", None)
+    images: int = flag(
+        "How many images of each split the page shows.", 24, within=NOT_NEGATIVE
+    )
 
     def __post_init__(self) -> None:
-        require_given(self, "dataset_dir")
-        require_not_negative(self, "images")
+        require_given(self)
+        check_ranges(self)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ with ./ADE20K/ADEChallengeData2016 as it comes out of ADEChallengeData2016.zip. 
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 from deeplab_tf import cli, dataset_builders, download
 from deeplab_tf.config.fields import flag
@@ -21,17 +22,22 @@ _ROOT = "./ADE20K/ADEChallengeData2016"
 class Ade20kConfig:
     """Writes ADE20K as records: train and val."""
 
-    train_image_folder: str = flag("Images to train on.", f"{_ROOT}/images/training")
-    train_image_label_folder: str = flag(
-        "Their masks.", f"{_ROOT}/annotations/training"
+    topic: ClassVar = "Data set"
+    train_image_folder: str = flag(
+        "Folder of the images to train on.", f"{_ROOT}/images/training"
     )
-    val_image_folder: str = flag("Images to test on.", f"{_ROOT}/images/validation")
+    train_image_label_folder: str = flag(
+        "Folder of the masks to train on.", f"{_ROOT}/annotations/training"
+    )
+    val_image_folder: str = flag(
+        "Folder of the images to test on.", f"{_ROOT}/images/validation"
+    )
     val_image_label_folder: str = flag(
-        "Their masks.", f"{_ROOT}/annotations/validation"
+        "Folder of the masks to test on.", f"{_ROOT}/annotations/validation"
     )
     reduce_zero_label: bool = flag(
-        "150 classes from 0, and 255 for the rest (ade20k_150); or else 151 ids, of "
-        "which 0 is ignored, as the official DeepLab has them (ade20k).",
+        "Write 150 classes from 0, and 255 for the rest (ade20k_150); or else "
+        "151 ids, of which 0 is ignored, as the official DeepLab has them (ade20k).",
         False,
     )
     download: bool = flag("Fetch ADEChallengeData2016.zip, where absent.", False)

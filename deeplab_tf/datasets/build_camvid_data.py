@@ -11,6 +11,7 @@ test.txt. What is void becomes the ignore label.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag
@@ -27,6 +28,7 @@ _STILLS, _COLORED = "701_StillsRaw_full", "LabeledApproved_full"
 class CamvidConfig:
     """Writes CamVid as records: the splits that are there."""
 
+    topic: ClassVar = "Data set"
     camvid_root: str = flag("Folder of CamVid.", "./CamVid")
     list_folder: str | None = flag(
         "Lists train.txt, val.txt and test.txt; by default those in camvid_root.", None

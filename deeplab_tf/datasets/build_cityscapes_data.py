@@ -11,7 +11,7 @@ fine annotations of train and the coarse ones of train_extra.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag, require_given
@@ -51,9 +51,10 @@ _ARCHIVES = {
 class CityscapesConfig:
     """Writes Cityscapes as records: train_fine and val_fine, and what else is asked."""
 
+    topic: ClassVar = "Data set"
     cityscapes_root: str = flag("Folder of leftImg8bit and gtFine.", "./cityscapes")
     splits: tuple[str, ...] = flag(
-        f"Which of {', '.join(_FOLDERS)}.", ("train_fine", "val_fine")
+        f"Splits to write, of {', '.join(_FOLDERS)}.", ("train_fine", "val_fine")
     )
     label_ids: Literal["make", "read"] = flag(
         "Make training ids of the labelIds files, or read the labelTrainIds files of "

@@ -20,6 +20,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from absl import logging
@@ -46,9 +47,12 @@ from deeplab_tf.errors import FlagError, InputError
 class FolderConfig:
     """Writes your own photographs and masks as records, and dataset.json."""
 
-    image_dir: str | None = flag("Folder of the images.", None)
+    topic: ClassVar = "Photographs and masks"
+    image_dir: str | None = flag(
+        "Folder of the images; needed without --annotation_dir.", None
+    )
     label_dir: str | None = flag("Folder of the masks, named as the images.", None)
-    output_dir: str | None = flag("Where the records go.", None)
+    output_dir: str | None = flag("Where the records go.", None, required=True)
     name: str = flag("Name of the data set.", "own")
     class_names: tuple[str, ...] = flag(
         "Names of the classes, from id 0; or a file of them, one a line.", ()
@@ -59,7 +63,8 @@ class FolderConfig:
         "Images, below --image_dir, as */*_photo.jpg; with --label_glob.", None
     )
     label_glob: str | None = flag(
-        "Their masks, below --label_dir, as */*_mask.png: each * stands for the same.",
+        "Masks of --image_glob, below --label_dir, as */*_mask.png: each * stands for "
+        "the same.",
         None,
     )
     color_table: str | None = flag(
@@ -83,9 +88,11 @@ class FolderConfig:
     train_list: str | None = flag("File of the stems to train on, one a line.", None)
     val_list: str | None = flag("File of the stems to test on.", None)
     val_fraction: float = flag(
-        "Share to test on, without lists; 0 trains on everything.", 0.2
+        "Share of the photographs to test on, without lists or folders of splits; 0 "
+        "trains on everything.",
+        0.2,
     )
-    seed: int = flag("Of that choice.", 0)
+    seed: int = flag("Seed of the choice that --val_fraction makes.", 0)
     label_map: tuple[str, ...] = flag("Ids to change, as 255:1,7:0.", ())
     reduce_zero_label: bool = flag(
         "Ids 1, 2, ... become 0, 1, ..., and 0 the ignore label.", False

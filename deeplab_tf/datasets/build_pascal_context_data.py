@@ -11,6 +11,7 @@ background is ignored.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from deeplab_tf import cli, download
 from deeplab_tf.config.fields import flag
@@ -26,17 +27,18 @@ from deeplab_tf.errors import InputError
 class PascalContextConfig(published.Voc2010Config):
     """Writes PASCAL-Context as records: train and val."""
 
+    topic: ClassVar = "Data set"
     semantic_segmentation_folder: str = flag(
-        "Masks: .mat files of 459 labels, or PNG files of the 60.",
+        "Folder of the masks: .mat files of 459 labels, or PNG files of the 60.",
         "./pascal-context/trainval",
     )
     label_names: str = flag(
-        "Names of the 459 labels; a 59_labels.txt beside it is compared.",
+        "File of the names of the 459 labels; a 59_labels.txt beside it is compared.",
         "./pascal-context/labels.txt",
     )
     reduce_zero_label: bool = flag(
-        "59 classes from 0, and 255 for the rest (pascal_context_59); or else 60 with "
-        "the background (pascal_context).",
+        "Write 59 classes from 0, and 255 for the rest (pascal_context_59); "
+        "or else 60 with the background (pascal_context).",
         False,
     )
 

@@ -9,6 +9,7 @@ be PNG files of 0 to 6 and 255, too.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from deeplab_tf import cli, console, download
 from deeplab_tf.config.fields import flag
@@ -20,9 +21,11 @@ from deeplab_tf.dataset_builders import FileSource, Pair, archives, matlab, publ
 class PersonPartConfig(published.Voc2010Config):
     """Writes PASCAL-Person-Part as records: train and val."""
 
+    topic: ClassVar = "Data set"
     semantic_segmentation_folder: str = flag(
-        "Masks: .mat files of PASCAL-Part, or PNG files. Of .mat files those are taken "
-        "that show parts of a person; of PNG files all of the lists must be there.",
+        "Folder of the masks: .mat files of PASCAL-Part, or PNG files. Of .mat files "
+        "those are taken that show parts of a person; of PNG files all of the lists "
+        "must be there.",
         "./pascal-part/Annotations_Part",
     )
 

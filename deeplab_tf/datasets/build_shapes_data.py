@@ -11,12 +11,13 @@ scenes.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
 from deeplab_tf import cli, dataset_builders
-from deeplab_tf.config.fields import flag
+from deeplab_tf.config.fields import NOT_NEGATIVE, POSITIVE, flag
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.dataset_builders import FileSource, Pair
@@ -33,10 +34,11 @@ Field = np.ndarray  # Values at each pixel, `[H, W]`.
 class ShapesConfig:
     """Draws the embedded data set and writes it as files and as records."""
 
+    topic: ClassVar = "Scenes"
     output_dir: str = flag("Where images, labels and records go.", "./shapes")
-    train_size: int = flag("Scenes to train on.", _SIZES["train"])
-    val_size: int = flag("Scenes to test on.", _SIZES["val"])
-    seed: int = flag("Of the scenes.", 0)
+    train_size: int = flag("Scenes to train on.", _SIZES["train"], within=POSITIVE)
+    val_size: int = flag("Scenes to test on.", _SIZES["val"], within=POSITIVE)
+    seed: int = flag("Seed of the scenes.", 0, within=NOT_NEGATIVE)
     parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
 

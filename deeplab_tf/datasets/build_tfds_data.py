@@ -10,11 +10,12 @@ and `dataset.json` tells how often each class occurs.
 
 import dataclasses
 import re
+from typing import ClassVar
 
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config import TfdsConfig, remedies
 from deeplab_tf.config.data import TFDS
-from deeplab_tf.config.fields import flag, require_given, require_positive
+from deeplab_tf.config.fields import POSITIVE, check_ranges, flag, require_given
 from deeplab_tf.errors import FlagError
 
 
@@ -22,24 +23,31 @@ from deeplab_tf.errors import FlagError
 class BuildTfdsConfig:
     """Writes a prepared data set of tensorflow_datasets as records."""
 
-    dataset: str | None = flag("Its name, as oxford_iiit_pet.", None)
-    dataset_dir: str | None = flag(
-        "data_dir of tensorflow_datasets; by default its own.", None
+    topic: ClassVar = "Data set"
+    dataset: str | None = flag(
+        "Name of the data set, as oxford_iiit_pet.", None, required=True
     )
-    output_dir: str | None = flag("Where the records go.", None)
-    name: str | None = flag("Name of the records' data set; by default its own.", None)
+    dataset_dir: str | None = flag(
+        "Folder of prepared data sets (data_dir of tensorflow_datasets); by default "
+        "its own.",
+        None,
+    )
+    output_dir: str | None = flag("Where the records go.", None, required=True)
+    name: str | None = flag(
+        "Name of the data set in dataset.json; by default its own.", None
+    )
     splits: tuple[str, ...] = flag(
         "Splits to write, as train=train[:80%],val=train[80%:],test; by default all.",
         (),
     )
-    shards: int = flag("Files a split.", 4)
+    shards: int = flag("Files a split.", 4, within=POSITIVE)
     tfds: TfdsConfig = TfdsConfig()
     images: dataset_builders.ImagesConfig = dataset_builders.ImagesConfig()
     parallel: dataset_builders.ParallelConfig = dataset_builders.ParallelConfig()
 
     def __post_init__(self) -> None:
-        require_given(self, "dataset", "output_dir")
-        require_positive(self, "shards")
+        require_given(self)
+        check_ranges(self)
         _ = self.wanted  # Raises where a split cannot be named.
 
     @property

@@ -11,6 +11,7 @@ SegmentationClassAug, there are train_aug and trainval_aug, too.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from absl import logging
 
@@ -29,12 +30,15 @@ _SPLITS_OF_SBD = ("train", "val")
 class Voc2012Config:
     """Writes PASCAL VOC 2012 as records: one split for each list."""
 
-    image_folder: str = flag("Images.", f"{_ROOT}/JPEGImages")
+    topic: ClassVar = "Data set"
+    image_folder: str = flag("Folder of the images.", f"{_ROOT}/JPEGImages")
     semantic_segmentation_folder: str = flag(
-        "Masks; without the default one, SegmentationClass beside it.",
+        "Folder of the masks; without the default one, SegmentationClass beside it.",
         f"{_ROOT}/SegmentationClassRaw",
     )
-    list_folder: str = flag("Lists, one a split.", f"{_ROOT}/ImageSets/Segmentation")
+    list_folder: str = flag(
+        "Folder of the lists, one a split.", f"{_ROOT}/ImageSets/Segmentation"
+    )
     sbd_dir: str | None = flag(
         "SBD's dataset folder, or a SegmentationClassAug: adds train_aug and "
         "trainval_aug, by their lists or what makes them.",

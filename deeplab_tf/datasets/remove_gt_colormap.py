@@ -8,7 +8,7 @@ The builders read palettes themselves; this is for other programs.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from absl import logging
@@ -27,9 +27,12 @@ _ROOT = "./VOCdevkit/VOC2012"
 class ColormapConfig:
     """Writes palette masks again as gray ones, whose values are the class ids."""
 
-    original_gt_folder: str = flag("Palette masks.", f"{_ROOT}/SegmentationClass")
-    segmentation_format: Literal["png"] = flag("Their suffix.", "png")
-    output_dir: str = flag("Where gray ones go.", f"{_ROOT}/SegmentationClassRaw")
+    topic: ClassVar = "Masks"
+    original_gt_folder: str = flag(
+        "Folder of the palette masks.", f"{_ROOT}/SegmentationClass"
+    )
+    segmentation_format: Literal["png"] = flag("Suffix of the masks.", "png")
+    output_dir: str = flag("Folder of the gray masks.", f"{_ROOT}/SegmentationClassRaw")
 
 
 def convert(config: ColormapConfig) -> None:

@@ -12,7 +12,7 @@ from absl import logging
 from deeplab_tf import cli, noise
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.architectures import ARCHITECTURES
-from deeplab_tf.config.fields import Overrides, flag, require_positive
+from deeplab_tf.config.fields import POSITIVE, Overrides, check_ranges, flag
 from deeplab_tf.errors import FlagError
 
 Size = dict[str, Any]  # Of a network, by the names that the help explains.
@@ -38,19 +38,23 @@ class ListConfig:
     multiply_adds: of convolutions, for one image of input_size.
     """
 
-    num_classes: int = flag("Channels of the scores.", 21)
+    num_classes: int = flag("Channels of the scores.", 21, within=POSITIVE, common=True)
     input_size: tuple[int, int] = flag(
-        "Height,width of the image, or one number for both.", (513, 513)
+        "Height,width of the image, or one number for both.",
+        (513, 513),
+        within=POSITIVE,
+        common=True,
     )
     json: bool = flag(
         "Print JSON alone: a list of objects, or one object where --architecture or "
         "--model_variant is given.",
         False,
+        common=True,
     )
     model: Overrides[ModelConfig] = Overrides(ModelConfig())
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_classes", "input_size")
+        check_ranges(self)
 
 
 def main() -> None:
@@ -63,6 +67,8 @@ def run(config: ListConfig) -> None:
     if os.environ.get("KERAS_BACKEND") == "tensorflow":
         noise.load_tensorflow()
     is_one = bool({"architecture", "model_variant"} & config.model.given.keys())
+    if is_one:
+        config.model.onto(None)  # Tells of flags that do not change this network.
     sizes = [_size(config.model.given, config)] if is_one else list(_all(config))
     if config.json:
         text = json.dumps(sizes[0] if is_one else sizes, indent=2)

@@ -1,0 +1,41 @@
+"""Names of the flags of research/deeplab, whose command lines go on working."""
+
+_OF_THE_NETWORK = """
+add_image_level_feature aspp_convs_filters aspp_with_batch_norm
+aspp_with_concat_projection aspp_with_separable_conv aspp_with_squeeze_and_excitation
+atrous_rates batch_norm_decay decoder_filters decoder_output_is_logits
+decoder_output_stride decoder_use_separable_conv decoder_use_sum_merge
+dense_prediction_cell_json depth_multiplier divisible_by image_pooling_crop_size
+image_pooling_stride image_pyramid image_se_uses_qsigmoid keep_aspect_ratio
+label_weights logits_kernel_size max_resize_value merge_method min_resize_value
+model_variant multi_grid nas_remove_os32_stride nas_stem_output_num_conv_filters
+nas_use_classification_head output_stride prediction_with_upsampled_logits
+quantize_delay_step resize_factor use_bounded_activation
+"""
+_OF_TRAINING = """
+adam_epsilon adam_learning_rate base_learning_rate clone_on_cpu dataset dataset_dir
+decay_steps drop_path_keep_prob end_learning_rate fine_tune_batch_norm
+hard_example_mining_step initialize_last_layer last_layer_gradient_multiplier
+last_layers_contain_logits_only learning_policy learning_power
+learning_rate_decay_factor learning_rate_decay_step log_steps master max_scale_factor
+min_scale_factor momentum num_clones num_ps_tasks num_replicas optimizer profile_logdir
+save_interval_secs save_summaries_images save_summaries_secs scale_factor_step_size
+slow_start_learning_rate slow_start_step startup_delay_steps task tf_initial_checkpoint
+top_k_percent_pixels train_batch_size train_crop_size train_logdir train_split
+training_number_of_steps upsample_logits weight_decay
+"""
+_AFTER_TRAINING = """
+add_flipped_images also_save_raw_predictions checkpoint_dir checkpoint_path
+colormap_type crop_size eval_batch_size eval_crop_size eval_interval_secs eval_logdir
+eval_scales eval_split export_path inference_scales max_number_of_evaluations
+max_number_of_iterations num_classes save_inference_graph vis_batch_size vis_crop_size
+vis_logdir vis_split
+"""
+_OF_DATA = """
+cityscapes_root image_folder image_format label_format list_folder original_gt_folder
+output_dir segmentation_format semantic_segmentation_folder train_image_folder
+train_image_label_folder val_image_folder val_image_label_folder
+"""
+OFFICIAL = frozenset(
+    (_OF_THE_NETWORK + _OF_TRAINING + _AFTER_TRAINING + _OF_DATA).split()
+)
