@@ -77,6 +77,11 @@ class Export:
                     "already; leave it out"
                 )
             splits = dict(self.splits)
+            logging.info(
+                "%s: splits as exported, %s, whatever --val_fraction and --seed say",
+                folder,
+                ", ".join(splits),
+            )
         else:
             ((split, source),) = self.splits.items()
             if split:

@@ -146,9 +146,10 @@ def test_folders_of_an_undivided_export_are_splits_if_asked(build, tmp_path):
     )
 
 
-def test_an_export_that_is_divided_stays_so(build, tmp_path):
+def test_an_export_that_is_divided_stays_so(build, tmp_path, caplog):
     folder = of_roboflow(tmp_path / "export")
     assert described(build(folder))["split_sizes"] == {"train": 2, "val": 2}
+    assert "splits as exported, train, val, whatever --val_fraction" in caplog.text
     lists = {name: str(tmp_path / "list.txt") for name in LISTS}
     with pytest.raises(FlagError, match=r"has the splits train, val alr"):
         build(folder, **lists)
