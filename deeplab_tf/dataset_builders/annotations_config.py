@@ -29,15 +29,15 @@ class AnnotationsConfig:
         "cityscapes",
     ] = flag("Tool that exported --annotation_dir; auto: as the files look.", "auto")
     line_width: float | None = flag(
-        "Width of labelme's lines and diameter of its points, in pixels.",
+        "Width of labelme's lines and diameter of its points, in pixels: 5 if not "
+        "given.",
         None,
-        official=5.0,
         within=POSITIVE,
     )
     transparent: Literal["background", "ignore"] | None = flag(
-        "What transparent pixels of SuperAnnotate's masks are.",
+        "What transparent pixels of SuperAnnotate's masks are: background if not "
+        "given.",
         None,
-        official="background",
     )
 
     def __post_init__(self) -> None:
