@@ -77,7 +77,8 @@ def build(
         _write_missing(writer, staged, planned, parallel)
         summaries = dataset_json.load_summaries(writer, plan)
         left_out.check_damaged(summaries, skip=images.skip_damaged if images else None)
-        spec = dataset_json.describe(writer, plan, summaries)
+        whole = left_out.drop_empty_shards(staged.folder, plan, summaries)
+        spec = dataset_json.describe(writer, *whole)
         left_out.tell_remarks(folder, summaries)
         if others:
             spec = dataset_json.merge_splits(spec, others)

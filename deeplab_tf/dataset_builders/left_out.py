@@ -1,12 +1,13 @@
 """What a build leaves out: damaged files, named all at once, and parts of images."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
 
 from deeplab_tf.data.open_image import summarize_damage
-from deeplab_tf.dataset_builders.shard import ShardSummary
+from deeplab_tf.dataset_builders.shard import Shard, ShardSummary
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
 
@@ -34,6 +35,32 @@ def check_damaged(summaries: Summaries, *, skip: bool | None) -> None:
         if not any(one.names for one in some):
             raise InputError(f"split {split}: no image of it can be read; {line}")
     logging.warning("left out of %d images: %s", images + len(damaged), line)
+
+
+def drop_empty_shards(
+    folder: Path, plan: Mapping[str, Sequence[Shard]], summaries: Summaries
+) -> tuple[Mapping[str, Sequence[Shard]], Summaries]:
+    """Shards that have records, and their summaries; their files are renamed.
+
+    Args:
+        folder: Where the shards lie.
+        plan: All shards of each split.
+        summaries: Theirs.
+    """
+    every = _flat(summaries)
+    if all(one.names for one in every) or not all(one.sha256 for one in every):
+        return plan, summaries  # Or masks are wrong, which ends the build.
+    shards: dict[str, list[Shard]] = {}
+    kept: dict[str, list[ShardSummary]] = {}
+    for split, some in summaries.items():
+        shards[split], kept[split] = [], [one for one in some if one.names]
+        for shard, summary in zip(plan[split], some, strict=True):
+            if summary.names:
+                index, count = len(shards[split]), len(kept[split])
+                renamed = dataclasses.replace(shard, index=index, count=count)
+                (folder / shard.name).replace(folder / renamed.name)
+                shards[split].append(renamed)
+    return shards, kept
 
 
 def save_lists(folder: Path, summaries: Summaries) -> None:
