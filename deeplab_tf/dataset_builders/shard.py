@@ -22,7 +22,7 @@ from deeplab_tf.dataset_builders.images_config import ImagesConfig
 from deeplab_tf.dataset_builders.shrink import shrink
 from deeplab_tf.dataset_builders.sources import Sample, SampleSource
 from deeplab_tf.errors import DamagedFile, Remedies, tell_remedies
-from deeplab_tf.files import flush
+from deeplab_tf.files import flush, name_in_error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,10 +81,11 @@ class ShardSummary:
     def save(self, path: Path) -> None:
         """Writes the summary of the shard at `path`."""
         facts = dataclasses.asdict(self) | {"tally": self.tally.to_json()}
-        with _unique_name(_summary_path(path)) as unfinished:
+        target = _summary_path(path)
+        with _unique_name(target) as unfinished, name_in_error(target):
             unfinished.write_text(json.dumps(facts), "utf-8")
             flush(unfinished)
-            unfinished.replace(_summary_path(path))
+            unfinished.replace(target)
 
     @classmethod
     def load(cls, path: Path) -> "ShardSummary":
