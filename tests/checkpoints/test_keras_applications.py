@@ -126,6 +126,7 @@ def test_fcn_on_a_small_image_is_vgg_on_it_with_zeros_around(tmp_path, rng):
     assert_equal(found[:, 0, 0], expected)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "size"),

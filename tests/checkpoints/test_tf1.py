@@ -44,6 +44,7 @@ def test_an_official_checkpoint_is_written_back_bit_by_bit(shared, tmp_path):
     assert any(name.endswith("/Momentum") for name in written)
 
 
+@pytest.mark.nightly
 def test_a_run_of_ours_is_written_with_official_names(shapes, tmp_path):
     train(train_config(tmp_path / "run", shapes, 1, model=TINY))
     tf1.convert(str(tmp_path / "run"), str(tmp_path / "old" / "model.ckpt-1"))

@@ -280,6 +280,7 @@ def taken(records, count, **options):
     ]
 
 
+@pytest.mark.nightly
 def test_a_run_goes_on_and_is_shared_out_without_them(damaged):
     """Each start looks anew for what is damaged."""
     whole = taken(corrupt_records.skip_corrupt(damaged, 4), 9)

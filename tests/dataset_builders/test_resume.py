@@ -174,8 +174,9 @@ def test_no_moment_of_the_last_step_leaves_two_builds_mixed(
     # Old until the first old shard goes, new once the last new one came.
     runs = [name for i, name in enumerate(seen) if i == 0 or name != seen[i - 1]]
     assert runs == ["older", None, "newer"]
-    # 2 splits of so many old shards go, 6 shards and the description come.
-    assert seen.count(None) == 2 * shards + 6
+    # 2 splits of so many old shards go, and what lies where the description is written;
+    # it and 6 shards come.
+    assert seen.count(None) == 2 * shards + 7
 
 
 def stopping(function, folder, steps, moment):

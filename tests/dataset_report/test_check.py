@@ -421,6 +421,7 @@ def test_the_page_needs_nothing_else(tmp_path, records):
     assert not (tmp_path / "check.html").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_command_is_a_process_with_an_exit_code(tmp_path, records):
     write(tmp_path, records)

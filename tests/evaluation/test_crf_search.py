@@ -109,6 +109,7 @@ def by_hand(run, shapes, looks):
     return plain, refined
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("looks", "batch_size"),
     mark_nightly(

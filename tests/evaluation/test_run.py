@@ -118,6 +118,7 @@ def test_the_crop_is_that_of_the_run_unless_given(run, shapes, tmp_path):
     assert inherited["pixel_accuracy"] != padded["pixel_accuracy"]
 
 
+@pytest.mark.nightly
 def test_several_looks_have_the_official_tag(run, shapes, tmp_path):
     looks = InferenceConfig(eval_scales=(0.5, 1.0), add_flipped_images=True)
     evaluate(config(run, shapes, tmp_path, inference=looks))

@@ -160,6 +160,7 @@ def test_a_mistake_leaves_nothing_behind(run, tmp_path, monkeypatch, changes, me
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.nightly
 def test_a_bare_checkpoint_is_compared_on_the_packaged_picture(run, tmp_path, caplog):
     """Without config.json, flags describe the network, and classes have numbers."""
     bare = tmp_path / "bare"

@@ -32,7 +32,7 @@ AT_NIGHT = {
     *("resnet_v1_50_beta", "resnet_50", "resnet_101_deep", "xception_71"),
     *("fcn8s_at_once", "deeplab_v1", "deeplab_v1_msc_largefov", "deeplab_v3_cascade"),
     *("dilation8", "dilation10", "segnet", "rates", "bare", "plain sum"),
-    *("nas_hnasnet", "refinenet", "sum", "bounded"),
+    *("nas_hnasnet", "refinenet", "sum", "bounded", "gcn", "crf_rnn"),
 }
 # What a decoder may take, where it is not everything.
 TAPS = {

@@ -34,6 +34,7 @@ def test_features_of_513_pixels_have_the_published_size(output_stride, cells):
     assert model.output.shape == (None, cells, cells, 21)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("size", [(97, 65), (96, 70)], ids=["odd", "even"])
 def test_logits_of_doubled_rates_contain_those_at_stride_16(size, rng):
     """But for image pooling, whose mean is over other cells: section 6.7, item 2."""

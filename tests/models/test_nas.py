@@ -47,12 +47,14 @@ def test_without_the_last_stride_pnasnet_ends_at_stride_16():
     assert found["c5"].shape[1:] == (5, 7, 5 * 8 * 20)
 
 
+@pytest.mark.nightly
 def test_without_the_last_stride_hnasnet_ends_where_it_did():
     model = features("nas_hnasnet", (33, 49), nas_remove_os32_stride=True)
     assert model.output["c5"].shape[1:] == (5, 7, 5 * 2 * 20)
     assert model.get_layer("hnasnet.cell_8.concat").output.shape[1:] == (3, 4, 800)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("filters", [20, 32])
 def test_cells_have_their_width_from_the_flag(filters):
     model = features("nas_pnasnet", nas_stem_output_num_conv_filters=filters)
@@ -78,6 +80,7 @@ def test_a_nas_network_has_no_multi_grid():
         build(config, 3)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("output_stride", "strides", "rates"), [(8, (1, 1), (2, 4)), (32, (2, 2), (1, 1))]
 )

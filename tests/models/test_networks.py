@@ -94,6 +94,7 @@ def test_every_weight_learns(network, images):
     assert_all_learn(network.model, tape, cost)
 
 
+@pytest.mark.nightly
 def test_a_saved_network_is_the_network(network, images, tmp_path):
     network.model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -87,6 +87,7 @@ def test_the_mean_of_all_is_the_same_everywhere(rng):
     assert spreads[-1] < 1e-6 < 1e-2 < min(spreads[:-1])
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("size", "cells"), [(473, 60), (713, 90), (513, 65)])
 def test_maps_have_the_published_sizes(size, cells):
     model = build(NARROW, 21, input_size=(size, size), training_form=True)

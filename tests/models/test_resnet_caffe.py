@@ -60,6 +60,7 @@ def test_trunks_have_the_published_number_of_parameters(variant):
     assert counts == PARAMETERS[variant]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("variant", "convolution"),
     [("resnet_50", "conv1"), ("resnet_50_deep", "conv1"), ("resnet_101_deep", "conv2")],

@@ -9,6 +9,7 @@ import threading
 
 import keras
 import numpy as np
+import pytest
 from tensorflow.python.framework import func_graph
 
 from deeplab_tf import compat
@@ -37,6 +38,7 @@ def live_graphs():
     return sum(type(each) is func_graph.FuncGraph for each in objects)
 
 
+@pytest.mark.nightly
 def test_two_trainings_leave_nothing_behind_in_a_thread_too(
     tmp_path, shapes, monkeypatch
 ):

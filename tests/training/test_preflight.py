@@ -74,7 +74,7 @@ def test_other_classes_in_the_folder_and_in_the_checkpoint(
     model = build(SMALL, 3)
     CheckpointManager(tmp_path, {"weights": weights_by_name(model)}, keep=1).save(7)
     with_classes(3, shapes).save(tmp_path)
-    checked(tmp_path, shapes, tf_initial_checkpoint=str(tmp_path))
+    checked(tmp_path, shapes, model=SMALL, tf_initial_checkpoint=str(tmp_path))
     assert f"Wrong: {tmp_path}: holds a run on" in caplog.text
     assert "it has 3 classes, the data set 6" in caplog.text
     assert (

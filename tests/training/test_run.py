@@ -32,15 +32,15 @@ from deeplab_tf.training.run import train
 from tests.at_night import mark_nightly
 from tests.recorded import ROOT, SMALL
 
-OTHER = dataclasses.replace(SMALL, output_stride=8)
 TINY = ModelConfig(architecture="segnet_basic", depth_multiplier=1 / 16)  # Few layers.
+OTHER = dataclasses.replace(TINY, depth_multiplier=1 / 8)
 
 
 def config(folder, shapes, steps, **changes):
     settings = {
         "train_logdir": str(folder),
         "train_batch_size": 4,
-        "model": SMALL,
+        "model": TINY,
         "data": DataConfig(dataset_dir=str(shapes)),
         "augment": AugmentConfig(train_crop_size=(49, 49)),
         "optimizer": OptimizerConfig(
@@ -99,7 +99,7 @@ def test_a_run_leaves_its_checkpoint_settings_data_set_and_environment(trained):
         "train",
     } <= names
     settings = json.loads((trained / "config.json").read_text())
-    assert settings["model"]["decoder_output_stride"] == [4]
+    assert settings["model"]["depth_multiplier"] == 1 / 16
     assert settings["optimizer"]["base_learning_rate"] == 0.05
     assert "tensorflow: 2." in (trained / "environment.txt").read_text()
 
@@ -153,7 +153,9 @@ def test_a_run_that_is_done_is_left_alone(trained, shapes, caplog):
 
 
 def test_a_folder_of_another_network_is_not_trained_over(trained, shapes):
-    with pytest.raises(InputError, match="holds a run with --output_stride=16, not 8"):
+    with pytest.raises(
+        InputError, match=r"holds a run with --depth_multiplier=0\.0625, not 0\.125"
+    ):
         train(config(trained, shapes, 8, model=OTHER))
 
 
@@ -196,17 +198,17 @@ def test_class_weights_of_another_number_are_an_error(tmp_path, shapes):
 
 def test_class_weights_of_the_records_stay_when_a_run_goes_on(tmp_path, shapes):
     loss = LossConfig(class_weights="median_frequency")
-    train(config(tmp_path, shapes, 2, loss=loss, model=TINY))
+    train(config(tmp_path, shapes, 2, loss=loss))
     kept = (tmp_path / "class_weights.txt").read_text()
     assert kept.startswith("# --class_weights=median_frequency\n")
-    train(config(tmp_path, shapes, 4, loss=loss, model=TINY))
+    train(config(tmp_path, shapes, 4, loss=loss))
     assert (tmp_path / "class_weights.txt").read_text() == kept
 
 
 def test_a_loss_that_explodes_stops_the_run_before_it_is_saved(tmp_path, shapes):
     optimizer = OptimizerConfig(training_number_of_steps=50, base_learning_rate=1e12)
     with pytest.raises(InputError, match=r"the loss is (nan|inf); the last"):
-        train(config(tmp_path, shapes, 50, optimizer=optimizer, model=TINY))
+        train(config(tmp_path, shapes, 50, optimizer=optimizer))
     assert not list(tmp_path.glob("*.index"))
 
 
@@ -219,7 +221,7 @@ def test_an_update_that_breaks_the_weights_is_not_saved(tmp_path, shapes):
         last_layer_gradient_multiplier=1e9,
     )
     with pytest.raises(InputError, match="step 1: a weight is not finite; the last"):
-        train(config(tmp_path, shapes, 1, optimizer=optimizer, model=TINY))
+        train(config(tmp_path, shapes, 1, optimizer=optimizer))
     assert not list(tmp_path.glob("*.index"))
     # Nothing was begun in the folder.
     run_folder.check(tmp_path, config(tmp_path, shapes, 1), shapes_spec.SPEC)
@@ -228,7 +230,7 @@ def test_an_update_that_breaks_the_weights_is_not_saved(tmp_path, shapes):
 @pytest.mark.nightly
 def test_advice_on_batch_norm_can_be_followed_on_the_way(trained, tmp_path, shapes):
     shutil.copytree(trained, tmp_path / "run")
-    model = dataclasses.replace(SMALL, batch_norm_decay=0.9)
+    model = dataclasses.replace(TINY, batch_norm_decay=0.9)
     train(config(tmp_path / "run", shapes, 7, model=model))
     assert reader.newest(str(tmp_path / "run")).endswith("model.ckpt-7")
 
@@ -260,7 +262,6 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
         validate_labels="off",
         train_batch_size=1,
         log_steps=1,
-        model=TINY,
         save_summaries_images=pictures,
         save_summaries_secs=0,
     )
@@ -275,7 +276,7 @@ def test_a_record_that_cannot_be_read_ends_the_run_and_keeps_its_steps(
 def test_a_damaged_record_is_left_out_if_asked(tmp_path, shapes, caplog):
     records = damaged(shapes, tmp_path / "records")
     # Over an epoch.
-    train(config(tmp_path / "run", records, 7, max_bad_records=1, model=TINY))
+    train(config(tmp_path / "run", records, 7, max_bad_records=1))
     assert "record 11 is damaged, and left out" in caplog.text
     assert "1 of 24 records are left out" in caplog.text
 
@@ -302,7 +303,6 @@ def test_pictures_and_a_profile_are_written_when_asked(tmp_path, shapes):
         tmp_path / "run",
         shapes,
         6,
-        model=TINY,
         save_summaries_images=True,  # Each 600 seconds: in a short run, first and last.
         profile_logdir=str(tmp_path / "profile"),
     )

@@ -168,6 +168,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.nightly
 @pytest.mark.golden
 @pytest.mark.parametrize("name", RUNS)
 def test_the_first_loss_and_gradients_are_the_official_ones(name):

@@ -125,6 +125,7 @@ def looks(run, folder, output, name, **given):
     yield lambda: visualize(dataclasses.replace(drawn, image=str(folder / "photos")))
 
 
+@pytest.mark.nightly
 def test_the_run_tells_nothing_of_another_data_set(run, folder, tmp_path):
     """Neither its ids nor its names: 4 names, of the feature, are not the 2 of it."""
     message = r"tfds:tiny_pets \(2 classes\), not on tfds:named_pets \(4 classes\)"
@@ -156,6 +157,7 @@ def test_pictures_show_the_truth(run, folder, tmp_path):
     assert image_files.read_image(image).shape[:2] == pets.trimap(number).shape
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_an_export_knows_the_classes(run, tmp_path):
     export(ExportConfig(checkpoint_path=str(run), export_path=str(tmp_path / "model")))

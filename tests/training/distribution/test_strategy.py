@@ -149,6 +149,7 @@ def two_hosts(tmp_path_factory):
     return folder, answers, (processes[0].returncode, errors)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_hosts_train_as_one_device(two_hosts, alone):
     for number in range(2):
