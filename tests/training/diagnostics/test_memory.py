@@ -6,6 +6,7 @@ import pytest
 
 from deeplab_tf.config import AugmentConfig, DevicesConfig
 from deeplab_tf.training.diagnostics import memory
+from tests.recorded import SMALL
 from tests.training.test_run import config
 
 MB = 10**6
@@ -39,7 +40,7 @@ def test_the_estimate_is_near_what_was_measured():
 
 
 def test_the_smallest_number_of_parts_that_fits_is_advised(tmp_path, shapes):
-    settings = config(tmp_path, shapes, 1)
+    settings = config(tmp_path, shapes, 1, model=SMALL)
     room = memory.Room(free=1000 * MB, bound="a test")
     assert memory.too_little(needs(images=2), room, settings) is None
     sentence = memory.too_little(needs(), room, settings)

@@ -156,6 +156,7 @@ def test_two_hosts_train_as_one_device(two_hosts, alone):
         assert_same(two_hosts[0] / f"{number}.npz", alone)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_hosts_agree(two_hosts):
     """The second was asked to stop, and counts one more."""
@@ -167,6 +168,7 @@ def test_hosts_agree(two_hosts):
         assert "checkpoints of different steps, 0, 3;" in host["differ"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_what_the_chief_alone_has_saved_all_take_up(two_hosts):
     folder, answers, _ = two_hosts
