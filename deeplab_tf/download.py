@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import hashlib
 import http.client
 import lzma
 import shutil
@@ -21,7 +20,7 @@ from absl import logging
 
 from deeplab_tf import console
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import check_writable
+from deeplab_tf.files import check_writable, file_digest
 
 _PATIENCE = 20  # Seconds without a byte.
 _ATTEMPTS = 5  # In a row that bring nothing.
@@ -125,15 +124,6 @@ def fetch_file(archive: Archive, path: Path) -> str:
         except _CUT as error:
             reasons.append(f"{url}: {_reason(error)}")
     raise Unreachable("; ".join(reasons))
-
-
-def checksum(path: Path, kind: str = "sha256") -> str:
-    """Of a file, as hexadecimal digits; `kind` is sha256, sha1 or md5."""
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def is_unpacked(archive: Path, holds: str) -> bool:
@@ -293,7 +283,7 @@ def _check_space(archive: Archive, folder: Path, left: int) -> None:
 
 def _verify(archive: Archive, path: Path) -> None:
     kind, _, wanted = (archive.digest or "sha256:").partition(":")
-    digest = checksum(path, kind)
+    digest = file_digest(path, kind)
     if not wanted:
         logging.warning(
             "%s: SHA-256 %s; nobody published one to compare with", path, digest

@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from absl import logging
@@ -134,10 +134,12 @@ def cache_folder() -> Path | None:
         return None
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """Checksum of a file, in hexadecimal; `kind` is sha256, sha1 or md5."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(
+            file, lambda: hashlib.new(kind, usedforsecurity=False)
+        ).hexdigest()
 
 
 def flush(path: Path) -> None:
@@ -161,17 +163,30 @@ def lock_folder(folder: Path, *, flag: str, doing: str) -> Iterator[None]:
     host is warned of when it has not ended in order.
 
     Args:
-        folder: Left out again if nothing came to be in it.
+        folder: See `hold_folder`.
         flag: That named it.
         doing: What is done there, as "training".
 
     Raises:
         InputError: Another process is at work there; says which, and since when.
     """
+    given = f"--{flag}={folder}"
+    with hold_folder(folder, lambda path: _acquire(path, given, doing)):
+        yield
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path, acquire: Callable[[Path], FileLock]) -> Iterator[None]:
+    """Holds a folder, made if need be, and left out again if nothing came to be in it.
+
+    Args:
+        folder: What is held.
+        acquire: Path of the lock's file -> the lock, once it is held.
+    """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    lock = _acquire(path, f"--{flag}={folder}", doing)
+    lock = acquire(path)
     try:
         yield
     finally:

@@ -17,8 +17,9 @@ from deeplab_tf.checkpoints.zoo import CACHE, NOTE, Entry
 from deeplab_tf.config.fields import text
 from deeplab_tf.download import Archive
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import write_whole
+from deeplab_tf.files import file_digest, hold_folder, write_whole
 from deeplab_tf.models.build import build
+from deeplab_tf.text_files import read_json
 
 _UNPACKED, _UNFINISHED = "unpacked", ".unpacking"
 _PATIENCE = 0.3  # Seconds, before a wait for another process is told.
@@ -128,7 +129,7 @@ def _fetch(entry: Entry, archive: Path) -> str:
 
 def _pin(entry: Entry, archive: Path, source: str) -> str:
     """The archive's SHA-256, which is that of the first time, if there was one."""
-    digest, pinned = download.checksum(archive), _read_note(entry).get("sha256")
+    digest, pinned = file_digest(archive), _read_note(entry).get("sha256")
     if pinned and digest != pinned:
         raise InputError(
             f"{source}: its SHA-256 is {digest}, and was {pinned} at first; if that is "
@@ -196,10 +197,9 @@ def _reason(error: InputError, *paths: Path) -> str:
 
 def _read_note(entry: Entry) -> dict[str, str]:
     try:
-        note = json.loads((entry.folder / NOTE).read_text())
-    except (OSError, ValueError):
+        return read_json(entry.folder / NOTE, "a note of the zoo")
+    except (InputError, OSError):
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _take_note(entry: Entry, prefix: str, digest: str) -> str:
@@ -214,27 +214,22 @@ def _take_note(entry: Entry, prefix: str, digest: str) -> str:
 @contextlib.contextmanager
 def _lock(entry: Entry) -> Iterator[None]:
     """Holds the folder of a network, which is made; a second process waits."""
-    folder = entry.folder
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def acquire(path: Path) -> FileLock:
+        lock = FileLock(path)
         try:
             lock.acquire(timeout=_PATIENCE)
         except Timeout:
             logging.info("another process fetches %s; waiting for it", entry.name)
             lock.acquire()
-    except OSError as error:
-        raise InputError(
-            f"{folder}: {error.strerror or error}; {CACHE}=FOLDER keeps the zoo "
-            "elsewhere"
-        ) from None
-    try:
+        return lock
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_folder(entry.folder, acquire))
+        except OSError as error:
+            raise InputError(
+                f"{entry.folder}: {error.strerror or error}; {CACHE}=FOLDER keeps the "
+                "zoo elsewhere"
+            ) from None
         yield
-    finally:
-        with contextlib.suppress(OSError):  # While it is held: see `files`.
-            (folder / ".lock").unlink()
-        lock.release()
-        with contextlib.suppress(OSError):  # There is something in it.
-            for each in created:
-                each.rmdir()

@@ -171,14 +171,6 @@ def require_positive(record: Any, *names: str) -> None:
             raise FlagError(f"--{name}={text(value)}: more than 0 is needed")
 
 
-def require_not_negative(record: Any, *names: str) -> None:
-    """Raises where a setting is below zero."""
-    for name in names:
-        value = getattr(record, name)
-        if value is not None and value < 0:
-            raise FlagError(f"--{name}={value}: 0 or more is needed")
-
-
 def require_given(record: Any, *names: str) -> None:
     """Raises where one of these settings, or of those that are required, is empty."""
     for field in dataclasses.fields(record):

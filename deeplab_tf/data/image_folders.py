@@ -21,7 +21,8 @@ _SYSTEM = {
     *("#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recycle", "@tmp"),
     *("__macosx", "lost+found", "recycler", "system volume information"),
 }
-DRAWN = ("segmentation_results", "raw_segmentation_results")  # Folders of `vis.py`.
+PREDICTIONS, RAW = "segmentation_results", "raw_segmentation_results"
+DRAWN = (PREDICTIONS, RAW)  # Folders of `vis.py`.
 _LEGEND = "legend.png"  # That it puts beside them.
 _WILD = re.compile(r"\*\*/|\*|\?")
 _MEANING = {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}

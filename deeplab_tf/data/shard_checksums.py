@@ -16,7 +16,7 @@ from absl import logging
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
 from deeplab_tf.errors import InputError
-from deeplab_tf.files import cache_folder, file_sha256
+from deeplab_tf.files import cache_folder, file_digest
 
 _QUIET = 3.0  # Seconds of waiting that need no word.
 _REMEDY = "it was changed, or is of another build; build the records again"
@@ -107,7 +107,7 @@ def _verify_shard(path: Path, sha256: str) -> None:
     mark = _mark(path, sha256)
     if mark and mark.exists():
         return
-    if file_sha256(path) != sha256:
+    if file_digest(path) != sha256:
         for _ in tfrecord.read(str(path)):
             pass  # Raises where a record is damaged.
         raise InputError(f"{path}: not the shard that {FILE_NAME} describes: {_REMEDY}")

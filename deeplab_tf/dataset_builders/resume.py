@@ -23,7 +23,7 @@ from deeplab_tf.dataset_builders.shard import Shard, ShardSummary
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import (
     LOCK,
-    file_sha256,
+    file_digest,
     flush,
     lock_folder,
     remove,
@@ -70,7 +70,7 @@ class StagedBuild:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
         paths = (self.folder / name, self.output / name)
-        return any(path.exists() and file_sha256(path) == wanted for path in paths)
+        return any(path.exists() and file_digest(path) == wanted for path in paths)
 
     def publish(self, spec: DatasetSpec) -> None:
         """Puts `dataset.json` and the shards that it lists in the place of the old."""

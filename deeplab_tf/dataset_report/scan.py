@@ -12,7 +12,7 @@ from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.dataset_report import thumbnails
 from deeplab_tf.dataset_report.record import InspectedRecord, inspect_record
-from deeplab_tf.files import file_sha256
+from deeplab_tf.files import file_digest
 
 _RECORDS = 100  # Of a range: some seconds of work.
 _PICTURES = 60  # Of a range.
@@ -113,7 +113,7 @@ def scan_range(records: RecordRange) -> RangeScan:
     """Inspects each record of a range."""
     scanned = RangeScan()
     if not records.first:
-        scanned.sha256 = file_sha256(Path(records.path))
+        scanned.sha256 = file_digest(Path(records.path))
     for index, serialized in enumerate(_read_serialized(records), records.first):
         if serialized is None:
             entry = _entry(records, index, InspectedRecord())

@@ -75,18 +75,18 @@ def _visualize(config: VisConfig, path: str) -> None:
     drawing.legend(spec.classes, palette).save(folder / "legend.png")
     with console.bar(total=total, unit="image") as bar:
         for prediction in drawn:
-            _draw(folder / "segmentation_results", prediction, spec, palette, config)
+            _draw(folder / image_folders.PREDICTIONS, prediction, spec, palette, config)
             if config.also_save_raw_predictions:
                 raw = prediction
                 if config.compatibility.official_bugs:
                     raw = dataclasses.replace(raw, name=str(raw.name.encode()))
-                _write_raw(folder / "raw_segmentation_results", raw, spec)
+                _write_raw(folder / image_folders.RAW, raw, spec)
             bar.update()
     logging.info(
         "Drew %d image%s in %s (*_overlay.png); colors: %s",
         total,
         "" if total == 1 else "s",
-        folder / "segmentation_results",
+        folder / image_folders.PREDICTIONS,
         folder / "legend.png",
     )
 

@@ -123,10 +123,10 @@ def test_shards_that_are_not_listed_beside_others_are_warned_of(folder, caplog):
 @pytest.fixture
 def computed(monkeypatch):
     """Names of shards whose SHA-256 was computed."""
-    names, compute = [], files.file_sha256
+    names, compute = [], files.file_digest
     monkeypatch.setattr(
         shard_checksums,
-        "file_sha256",
+        "file_digest",
         lambda path: names.append(path.name) or compute(path),
     )
     return names

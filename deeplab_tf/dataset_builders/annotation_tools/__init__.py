@@ -5,9 +5,9 @@ A module a tool, and a row in `TOOLS`.
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from absl import logging
 
@@ -33,66 +33,42 @@ from deeplab_tf.errors import FlagError, InputError
 __all__ = ["TOOLS", "Export", "Options", "read_export", "recognize", "suggest"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reader(Protocol):
+    """What the module of a tool has."""
+
+    def is_export(self, folder: ExportFolder) -> bool:
+        """Whether a folder has the tool's signs."""
+
+    def read(self, folder: ExportFolder, options: Options) -> Export:
+        """Reads an export."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Tool:
     """How an annotation tool's export is read.
 
     Attributes:
-        signs: What it is recognized by, in words.
-        is_export: Whether a folder has these.
-        read: Reads it.
+        reader: The module of the tool.
+        signs: What an export is recognized by, in words.
         settings: Flags that are for this tool alone.
     """
 
+    reader: Reader
     signs: str
-    is_export: Callable[[ExportFolder], bool]
-    read: Callable[[ExportFolder, Options], Export]
     settings: tuple[str, ...] = ()
 
 
 TOOLS: Mapping[str, Tool] = {
-    "labelme": Tool(
-        signs="JSON with shapes and imagePath",
-        is_export=labelme.is_export,
-        read=labelme.read,
-        settings=("line_width",),
-    ),
-    "cvat": Tool(
-        signs="SegmentationClass and labelmap.txt",
-        is_export=cvat.is_export,
-        read=cvat.read,
-    ),
-    "roboflow": Tool(
-        signs="*_mask.png and _classes.csv",
-        is_export=roboflow.is_export,
-        read=roboflow.read,
-    ),
+    "labelme": Tool(labelme, "JSON with shapes and imagePath", ("line_width",)),
+    "cvat": Tool(cvat, "SegmentationClass and labelmap.txt"),
+    "roboflow": Tool(roboflow, "*_mask.png and _classes.csv"),
     "label_studio": Tool(
-        signs="task-*-annotation-*-tag-*.png, or JSON of tasks",
-        is_export=label_studio.is_export,
-        read=label_studio.read,
+        label_studio, "task-*-annotation-*-tag-*.png, or JSON of tasks"
     ),
-    "superannotate": Tool(
-        signs="*___fuse.png",
-        is_export=superannotate.is_export,
-        read=superannotate.read,
-        settings=("transparent",),
-    ),
-    "voc": Tool(
-        signs="SegmentationClass without labelmap.txt",
-        is_export=voc.is_export,
-        read=voc.read,
-    ),
-    "coco": Tool(
-        signs="JSON with images, annotations and categories",
-        is_export=coco.is_export,
-        read=coco.read,
-    ),
-    "cityscapes": Tool(
-        signs="*_gtFine_polygons.json or *_gtFine_labelIds.png",
-        is_export=cityscapes.is_export,
-        read=cityscapes.read,
-    ),
+    "superannotate": Tool(superannotate, "*___fuse.png", ("transparent",)),
+    "voc": Tool(voc, "SegmentationClass without labelmap.txt"),
+    "coco": Tool(coco, "JSON with images, annotations and categories"),
+    "cityscapes": Tool(cityscapes, "*_gtFine_polygons.json or *_gtFine_labelIds.png"),
 }
 
 
@@ -115,7 +91,7 @@ def read_export(
     """
     folder = _open(path, photos)
     name = _recognize(folder) if tool == "auto" else tool
-    if not TOOLS[name].is_export(folder):
+    if not TOOLS[name].reader.is_export(folder):
         others = recognize(path)
         hint = f"; it looks like an export of {' or '.join(others)}" if others else ""
         raise InputError(
@@ -129,7 +105,7 @@ def read_export(
                 f"--{misplaced[0]} is for {other}, and {path} is an export of {name}; "
                 "leave it out"
             )
-    export = TOOLS[name].read(folder, Options(**settings))
+    export = TOOLS[name].reader.read(folder, Options(**settings))
     logging.info(
         "%s: an export of %s%s; %d photographs, classes %s",
         path,
@@ -143,8 +119,7 @@ def read_export(
 
 def recognize(path: Path) -> list[str]:
     """The tools whose exports a folder looks like."""
-    folder = ExportFolder(path)
-    return [name for name, tool in TOOLS.items() if tool.is_export(folder)]
+    return _fitting_tools(ExportFolder(path))
 
 
 def suggest(folders: Iterable[Path], files: Iterable[Path] = ()) -> str:
@@ -180,8 +155,12 @@ def _open(path: Path, photos: Path | None) -> ExportFolder:
     return ExportFolder(path, photos)
 
 
+def _fitting_tools(folder: ExportFolder) -> list[str]:
+    return [name for name, tool in TOOLS.items() if tool.reader.is_export(folder)]
+
+
 def _recognize(folder: ExportFolder) -> str:
-    names = [name for name, tool in TOOLS.items() if tool.is_export(folder)]
+    names = _fitting_tools(folder)
     if not names:
         for path in folder.ending(".json"):
             read_json(path)  # If one is damaged, that is why.
