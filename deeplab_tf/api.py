@@ -5,12 +5,10 @@ have the names of their flags (`python train.py --help`), without the dashes; so
 error messages.
 """
 
-import contextlib
 import dataclasses
 import difflib
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,6 +19,7 @@ from PIL import Image
 from deeplab_tf import compat, flags
 from deeplab_tf.config import (
     DataConfig,
+    ExportConfig,
     InferenceConfig,
     ModelConfig,
     ResizeConfig,
@@ -28,14 +27,14 @@ from deeplab_tf.config import (
     TrainConfig,
 )
 from deeplab_tf.config.architectures import ARCHITECTURES
+from deeplab_tf.config.export import OF_A_FILE
 from deeplab_tf.config.fields import Overrides, flag, text
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, open_split, specs
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, flags_as_arguments
 from deeplab_tf.evaluation.run import Evaluation, evaluate_split
-from deeplab_tf.exporting.run import export_predictor
-from deeplab_tf.files import check_writable
+from deeplab_tf.exporting.run import export_network
 from deeplab_tf.models import build as models
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.prediction import load as loading
@@ -170,7 +169,7 @@ class Network:
             InputError: There are no such records, or they are of other classes.
         """
         inference, parameters = _inference(scales, flip), _crf(crf)
-        with _flags_as_arguments():
+        with flags_as_arguments():
             data = DataConfig(
                 dataset=dataset,
                 dataset_dir=None if dataset_dir is None else os.fspath(dataset_dir),
@@ -190,28 +189,40 @@ class Network:
         *,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
+        **settings: Any,
     ) -> Path:
-        """Writes a SavedModel, or a frozen graph where the path ends in `.pb`.
+        """Writes a SavedModel, or what the end of the path tells: `model.onnx`.
 
         It is read again and compared with the network first, as by `export.py`.
+
+        Args:
+            path: Of a folder, or of a file; new.
+            scales: See `predict`.
+            flip: See `predict`.
+            **settings: Of the file, by the names of their flags: `quantize="int8"`.
 
         Returns:
             The path.
 
         Raises:
-            InputError: The path is taken, or the export differs from the network.
+            InputError: The path is taken, a setting is not usable, or the export
+                differs from the network.
+            TypeError: There is no such setting.
         """
-        target = Path(path)
+        target, inference = Path(path), _inference(scales, flip)
+        if unknown := settings.keys() - OF_A_FILE:
+            raise TypeError(f"{min(unknown)}: there is no such setting of an export")
         if target.exists():
             raise InputError(f"path={target}: is there already; take another")
-        with _flags_as_arguments():
-            check_writable("path", os.fspath(path))
-            export_predictor(
-                self.predictor,
-                target,
-                inference=_inference(scales, flip),
-                as_frozen_graph=target.suffix == ".pb",
-            )
+        settings |= {
+            "checkpoint_path": self.predictor.checkpoint or "-",
+            "export_path": target,
+            "inference_scales": inference.eval_scales,
+            "add_flipped_images": flip,
+        }
+        config = _parse(ExportConfig, settings)
+        with flags_as_arguments():
+            export_network(self.predictor, config)
         return target
 
 
@@ -247,7 +258,7 @@ def load(path: str | os.PathLike[str], **settings: Any) -> Network:
     config = _parse(_LoadConfig, settings)
     source, is_file = os.fspath(path), Path(path).suffix == ".keras"
     open_network = loading.load_keras if is_file else loading.load
-    with _flags_as_arguments():
+    with flags_as_arguments():
         predictor = open_network(
             source,
             spec=_named_spec(source, config),
@@ -304,7 +315,7 @@ def build(
         raise InputError(f"num_classes={num_classes}: 1 or more is needed")
     chosen = {"architecture": architecture, "model_variant": backbone}
     config = _parse(ModelConfig, chosen | settings)
-    with _flags_as_arguments():
+    with flags_as_arguments():
         return models.build(config, num_classes, input_size=input_size)
 
 
@@ -328,7 +339,7 @@ def train(*, recipe: str | None = None, **settings: Any) -> Network:
     config = _parse(TrainConfig, settings, recipe=recipe)
     if config.check:
         raise TypeError("check: python train.py --check looks at a set-up")
-    with _flags_as_arguments():
+    with flags_as_arguments():
         training.train(config)
     return load(str(config.train_logdir))
 
@@ -362,19 +373,8 @@ def _parse(record: type, settings: Mapping[str, Any], recipe: str | None = None)
         if value is not None:
             value = tuple(value) if isinstance(value, list) else value
             command_line.append(f"--{name}={text(value)}")
-    with _flags_as_arguments():
+    with flags_as_arguments():
         return flags.parse(record, ["deeplab_tf", *command_line])
-
-
-@contextlib.contextmanager
-def _flags_as_arguments() -> Iterator[None]:
-    """Errors name arguments: these have the names of the flags, without dashes."""
-    try:
-        yield
-    except InputError as error:
-        dashes = r"(?<![^\s(])--(?=[a-z])"
-        error.args = tuple(re.sub(dashes, "", str(line)) for line in error.args)
-        raise
 
 
 def _inference(scales: Sequence[float], flip: bool) -> InferenceConfig:

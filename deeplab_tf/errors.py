@@ -121,3 +121,14 @@ def tell_remedies(remedies: Remedies) -> Iterator[None]:
         yield
     except LabelError as error:
         raise InputError(error.with_remedy(remedies)) from None
+
+
+@contextlib.contextmanager
+def flags_as_arguments() -> Iterator[None]:
+    """Errors name arguments: these have the names of the flags, without dashes."""
+    try:
+        yield
+    except InputError as error:
+        dashes = r"(?<![^\s(])--(?=[a-z])"
+        error.args = tuple(re.sub(dashes, "", str(line)) for line in error.args)
+        raise

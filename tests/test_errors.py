@@ -994,6 +994,46 @@ def _(folder):
     return commands.export, ["--checkpoint_path=run", "--export_path=photos"]
 
 
+@case("A format that the name of the file contradicts")
+def _(folder):
+    return commands.export, [
+        "--checkpoint_path=run",
+        "--export_path=model.onnx",
+        "--format=litert",
+    ]
+
+
+@case("A precision that a format does not have")
+def _(folder):
+    return commands.export, [
+        "--checkpoint_path=run",
+        "--export_path=model.onnx",
+        "--quantize=dynamic",
+    ]
+
+
+@case("A setting of a file that a SavedModel does not have")
+def _(folder):
+    return commands.export, [
+        "--checkpoint_path=run",
+        "--export_path=exported",
+        "--quantize=int8",
+    ]
+
+
+@case("A split of a checkpoint that does not tell where its records are")
+def _(folder):
+    (folder / "bare").mkdir()
+    for path in (folder / "run").glob("model.ckpt*"):
+        shutil.copy(path, folder / "bare")
+    return commands.export, [
+        "--checkpoint_path=bare",
+        "--export_path=model.keras",
+        "--num_classes=6",
+        "--check_split=val",
+    ]
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, rng, shapes, run):
     """Photographs, masks, records and a run, in the current folder."""

@@ -10,12 +10,12 @@ from deeplab_tf.config.data import (
     ResizeConfig,
     TfdsConfig,
 )
+from deeplab_tf.config.export import ExportConfig
 from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import LossConfig, OptimizerConfig
 from deeplab_tf.config.predict import (
     CrfConfig,
     EvalConfig,
-    ExportConfig,
     InferenceConfig,
     VisConfig,
 )

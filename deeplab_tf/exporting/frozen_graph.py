@@ -1,9 +1,9 @@
 """Frozen graph: a TensorFlow 1 GraphDef with the official names of its ends."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from deeplab_tf.exporting.saved_model import CLASSES, IMAGES, PROBABILITIES
@@ -12,32 +12,36 @@ RAW_CLASSES, RAW_PROBABILITIES = "RawSemanticPredictions", "RawSemanticProbabili
 OUTPUTS = (CLASSES, PROBABILITIES, RAW_CLASSES, RAW_PROBABILITIES)
 
 
-def graph_def(frozen: Any) -> Any:
+def graph_def(frozen: Any, names: Sequence[str] = OUTPUTS) -> Any:
     """A GraphDef from `ImageTensor:0` to `SemanticPredictions:0` and so on.
 
     Args:
-        frozen: Of `compat.variables_to_constants`; its
-            outputs are those of `OUTPUTS`, in order.
+        frozen: Of `compat.variables_to_constants`.
+        names: Of its outputs, in order.
     """
     (source,) = frozen.inputs
     with tf.Graph().as_default() as graph:
-        images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3), IMAGES)
+        images = tf.compat.v1.placeholder(tf.uint8, source.shape, IMAGES)
         outputs = tf.graph_util.import_graph_def(
             frozen.graph.as_graph_def(),
             input_map={source.name: images},
             return_elements=[output.name for output in frozen.outputs],
             name="network",
         )
-        for name, tensor in zip(OUTPUTS, outputs, strict=True):
+        for name, tensor in zip(names, outputs, strict=True):
             if name == RAW_CLASSES:
                 tensor = tf.cast(tensor, tf.float32)  # As the official ones are.
             tf.identity(tensor, name)
-    return graph.as_graph_def()
+    content = graph.as_graph_def()
+    unread = f"network/{source.op.name}"  # In whose place `images` is read.
+    (place,) = (i for i, node in enumerate(content.node) if node.name == unread)
+    del content.node[place]
+    return content
 
 
-def save(frozen: Any, path: Path) -> None:
-    """Writes the GraphDef."""
-    path.write_bytes(graph_def(frozen).SerializeToString())
+def save(frozen: Any, path: Path, names: Sequence[str] = OUTPUTS) -> None:
+    """Writes the GraphDef; see `graph_def`."""
+    path.write_bytes(graph_def(frozen, names).SerializeToString())
 
 
 def load(path: Path) -> Any:
@@ -47,13 +51,8 @@ def load(path: Path) -> Any:
         ValueError: It is not such a file.
     """
     content = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(content, name="")
-        with tf.compat.v1.Session(graph=graph) as session:
-            fed = {f"{IMAGES}:0": images}
-            wanted = {name: f"{name}:0" for name in (CLASSES, PROBABILITIES)}
-            return session.run(wanted, fed)
-
-    return run
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(content, name="")
+    session = tf.compat.v1.Session(graph=graph)
+    outputs = {name: f"{name}:0" for name in (CLASSES, PROBABILITIES)}
+    return lambda images: session.run(outputs, {f"{IMAGES}:0": images})

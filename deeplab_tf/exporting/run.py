@@ -1,36 +1,30 @@
 """Export: a trained network in another form, compared with the network first."""
 
-import contextlib
-import json
-import tempfile
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-import deeplab_tf
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import ExportConfig, InferenceConfig
-from deeplab_tf.data import image_files, spec_compatibility, specs, tfrecord
+from deeplab_tf.config.export import FORMATS
+from deeplab_tf.data import spec_compatibility, specs
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.exporting import frozen_graph, saved_model
-from deeplab_tf.exporting.saved_model import CLASSES, PROBABILITIES
+from deeplab_tf.exporting import pictures, report
+from deeplab_tf.exporting.benchmark import benchmark
+from deeplab_tf.exporting.check import Plan
+from deeplab_tf.exporting.function import Ends
+from deeplab_tf.exporting.pictures import Pictures
+from deeplab_tf.exporting.report import Report
+from deeplab_tf.exporting.write import refuse_taken, require, write
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load
-from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
-
-_AGREEMENT = 0.999  # Share of equal pixels below which an export has failed.
-_TEXT = "inference_graph.pbtxt"
 
 
 def export(config: ExportConfig) -> None:
-    """Exports a checkpoint as a command does; see `export_predictor`.
+    """Exports a checkpoint as a command does; see `write`.
 
     Raises:
         InputError: Something given is not usable, or the export does not agree with the
@@ -39,27 +33,42 @@ def export(config: ExportConfig) -> None:
     target = _new_target(config)
     path = config.checkpoint_path or ""
     run = load.read_run(path)
-    picture = _read_picture(config.check_image, run)
+    spec = _find_spec(config, run)
+    samples = pictures.to_check(config, run, spec)
+    calibration = _find_calibration(config, run, spec)
     predictor = load.load(
         path,
         run=run,
-        spec=_find_spec(config, run),
+        spec=spec,
         model=config.model,
         resize=config.resize,
         crop_size=config.crop_size,
         compatibility=config.compatibility,
     )
-    export_predictor(
-        predictor,
-        target,
-        inference=InferenceConfig(
-            eval_scales=config.inference_scales,
-            add_flipped_images=config.add_flipped_images,
-        ),
-        as_frozen_graph=config.is_graph,
-        with_text=config.save_inference_graph,
-        picture=picture,
-    )
+    plan = _plan(config, predictor)
+    if config.benchmark:
+        reports = benchmark(predictor, target, plan, samples, calibration)
+    else:
+        reports = [write(predictor, target, plan, samples, calibration)]
+    _tell(target, reports)
+
+
+def export_network(predictor: Predictor, config: ExportConfig) -> None:
+    """Exports a network that is open, as `export` does.
+
+    Args:
+        predictor: The network; it wins over what the config says of one.
+        config: Of the export.
+
+    Raises:
+        InputError: See `export`.
+    """
+    target, path = _new_target(config), predictor.checkpoint
+    run = load.read_run(path) if path else run_folder.Run()
+    samples = pictures.to_check(config, run, predictor.spec)
+    calibration = _find_calibration(config, run, predictor.spec)
+    plan = _plan(config, predictor)
+    _tell(target, [write(predictor, target, plan, samples, calibration)])
 
 
 def export_predictor(
@@ -90,93 +99,69 @@ def export_predictor(
     Raises:
         InputError: The export does not agree with the network; nothing was written.
     """
-    picture = _packaged_picture() if picture is None else picture
-    function = saved_model.concrete_function(predictor, inference)
-    write = _write_frozen_graph if as_frozen_graph else _write_saved_model
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as made:
-        exported = write(variables_to_constants(function), predictor, Path(made))
-        expected = predictor.predict(
-            picture,
-            scales=inference.eval_scales,
-            flip=inference.add_flipped_images,
-        )
-        agreement = min(compare(predict, expected) for predict in exported)
-        if with_text:
-            graph = function.graph.as_graph_def()
-            tf.io.write_graph(graph, str(made), _TEXT)
-        (Path(made) / "model").rename(target)
-        if with_text:
-            beside = target if target.is_dir() else target.parent
-            (Path(made) / _TEXT).rename(beside / _TEXT)
-    logging.info(
-        "Wrote %s%s: %.2f %% of the pixels agree",
-        target,
-        "" if as_frozen_graph else " (names and colors in its assets)",
-        100 * agreement,
+    plan = Plan(
+        format="frozen_graph" if as_frozen_graph else "saved_model",
+        inference=inference,
+        with_text=with_text,
+    )
+    samples = pictures.packaged() if picture is None else pictures.of_array(picture)
+    _tell(target, [write(predictor, target, plan, samples)])
+
+
+def _plan(config: ExportConfig, predictor: Predictor) -> Plan:
+    size, batch = config.size, 1 if config.batch == "1" else None
+    if config.format and FORMATS[config.format].is_fixed:
+        size = size or (predictor.crop_size if config.input_size is None else None)
+        batch = None if config.batch == "any" else 1
+    return Plan(
+        format=config.format or "",
+        inference=InferenceConfig(
+            eval_scales=config.inference_scales,
+            add_flipped_images=config.add_flipped_images,
+        ),
+        ends=Ends(size=size, batch=batch, outputs=config.outputs),
+        quantize=config.quantize,
+        with_text=config.save_inference_graph,
+        min_agreement=config.min_agreement,
     )
 
 
-def _write_saved_model(
-    frozen: Any, predictor: Predictor, folder: Path
-) -> list[saved_model.Predict]:
-    """Writes `folder/model`; returns what it predicts, read again."""
-    assets = _write_assets(folder / "notes", predictor)
-    saved_model.save(saved_model.Serving(frozen, assets), folder / "model")
-    return saved_model.load(folder / "model")
-
-
-def _write_frozen_graph(
-    frozen: Any, predictor: Predictor, folder: Path
-) -> list[saved_model.Predict]:
-    """Writes `folder/model`; returns what it predicts, read again."""
-    frozen_graph.save(frozen, folder / "model")
-    return [frozen_graph.load(folder / "model")]
-
-
-def compare(predict: saved_model.Predict, expected: Prediction) -> float:
-    """Share of equal pixels between an export, read again, and its network.
-
-    Raises:
-        InputError: The two differ.
-    """
-    outputs = predict(expected.image[np.newaxis])
-    equal = float(np.mean(outputs[CLASSES] == expected.classes))
-    gap = float(np.max(np.abs(outputs[PROBABILITIES] - expected.probabilities)))
-    if equal < _AGREEMENT or gap > 0.01:
-        raise InputError(
-            f"the export differs from the network: {equal:.2%} of the pixels are "
-            f"equal, probabilities differ by up to {gap:.2g}; nothing was written"
-        )
-    return equal
-
-
 def _new_target(config: ExportConfig) -> Path:
-    path = config.export_path or ""
-    target = Path(path)
-    if target.exists():
-        raise InputError(
-            f"--export_path={path} is there already; remove it or take another"
-        )
-    return check_writable("export_path", path)
+    given, target = (
+        f"--export_path={config.export_path}",
+        Path(config.export_path or ""),
+    )
+    refuse_taken(target, config.format or "saved_model", given)
+    if config.format:
+        require(config.format)
+    return check_writable("export_path", config.export_path)
 
 
-def _read_picture(path: str | None, run: run_folder.Run) -> np.ndarray | None:
-    """The image on which to compare: as given, or of the training, if there is one."""
-    if path:
-        return image_files.read_image(Path(path))
-    if run.shards:
-        with contextlib.suppress(InputError):  # Records may have moved since.
-            first = tfrecord.find_shards(*run.shards)[0]
-            sample = tfrecord.parse_example(next(tfrecord.read(first)))
-            return tfrecord.decode_image(sample["image"]).numpy()
-    return None
+def _find_calibration(
+    config: ExportConfig, run: run_folder.Run, spec: DatasetSpec
+) -> Pictures | None:
+    """Pictures for int8; None where there is none to come, or no picture to be read."""
+    if config.quantize == "int8":
+        return pictures.to_calibrate(config, run, spec)
+    if not config.benchmark:
+        return None
+    try:
+        return pictures.to_calibrate(config, run, spec)
+    except InputError as error:
+        logging.warning("%s; int8 is left out", error)
+        return None
 
 
-def _packaged_picture() -> np.ndarray:
-    packaged = resources.files(deeplab_tf) / "exporting" / "picture.jpg"
-    with resources.as_file(packaged) as file:
-        return image_files.read_image(file)
+def _tell(target: Path, reports: list[Report]) -> None:
+    logging.info("%s", report.table(reports))
+    mean = min(each.agreement.mean for each in reports)
+    is_folder = reports[0].format == "saved_model" and len(reports) == 1
+    logging.info(
+        "Wrote %s%s: %.2f %% of the pixels agree",
+        target,
+        " (names and colors in its assets)" if is_folder else "",
+        100 * mean,
+    )
 
 
 def _find_spec(config: ExportConfig, run: run_folder.Run) -> DatasetSpec:
@@ -197,27 +182,3 @@ def _find_spec(config: ExportConfig, run: run_folder.Run) -> DatasetSpec:
             f"{spec.num_classes} classes; leave it out"
         )
     return spec
-
-
-def _write_assets(folder: Path, predictor: Predictor) -> list[Path]:
-    """Files for whoever uses the export: names, colors, and where it comes from."""
-    folder.mkdir()
-    spec = predictor.spec
-    rows = [",".join(map(str, (i, *color))) for i, color in enumerate(spec.palette)]
-    info = {
-        "checkpoint": predictor.checkpoint,
-        "dataset": spec.name,
-        "num_classes": spec.num_classes,
-        "model_variant": predictor.config.model_variant,
-        "output_stride": predictor.config.output_stride,
-        "crop_size": predictor.crop_size,
-        "deeplab_tf": deeplab_tf.__version__,
-    }
-    texts = {
-        "labels.txt": "\n".join(spec.classes),
-        "colormap.csv": "\n".join(["id,red,green,blue", *rows]),
-        "export_info.json": json.dumps(info, indent=1),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text + "\n", "utf-8")
-    return [folder / name for name in texts]

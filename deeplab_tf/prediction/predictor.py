@@ -134,6 +134,25 @@ class Predictor:
         cropped = self._crop(raw, inner, tf.shape(images)[1:3])
         return BatchPrediction(*cropped, *raw)
 
+    def predict_any_size(
+        self,
+        images: tf.Tensor,
+        *,
+        scales: tuple[float, ...] = (1.0,),
+        flip: bool = False,
+        output: Output = "probabilities",
+    ) -> tuple[tf.Tensor, ...]:
+        """Class ids `[N, H, W]` and `output` `[N, H, W, C]`: for graphs, as well.
+
+        Args:
+            images: RGB in 0...255, any type, `[N, H, W, 3]`.
+            scales: See `predict`.
+            flip: See `predict`.
+            output: See `predict`.
+        """
+        raw, inner = self._predict_with_padding(images, scales, flip, output)
+        return self._crop(raw, inner, tf.shape(images)[1:3])
+
     def predict_padded(
         self,
         images: tf.Tensor,
@@ -211,7 +230,7 @@ class Predictor:
         source = pipeline.InputData(
             records=records,
             ignore_label=self.spec.ignore_label,
-            mean_pixel=self._mean_pixel,
+            mean_pixel=self.mean_pixel,
             resize=self.resize,
         )
         return pipeline.evaluation_batches(
@@ -234,7 +253,7 @@ class Predictor:
         return reader.step_of(self.checkpoint)
 
     @property
-    def _mean_pixel(self) -> tuple[float, float, float]:
+    def mean_pixel(self) -> tuple[float, float, float]:
         """The color around smaller images."""
         return find_backbone(self.config).mean_pixel
 
@@ -263,17 +282,6 @@ class Predictor:
             longest,
         )
 
-    def _predict_any_size(
-        self,
-        images: tf.Tensor,
-        *,
-        scales: tuple[float, ...],
-        flip: bool,
-        output: Output,
-    ) -> tuple[tf.Tensor, ...]:
-        raw, inner = self._predict_with_padding(images, scales, flip, output)
-        return self._crop(raw, inner, tf.shape(images)[1:3])
-
     def _predict_with_padding(
         self,
         images: tf.Tensor,
@@ -287,7 +295,7 @@ class Predictor:
             resize=self.resize,
             crop_size=self.crop_size,
             multiple=multiple(self.config),
-            mean_pixel=self._mean_pixel,
+            mean_pixel=self.mean_pixel,
         )
         raw = self.predict_padded(pixels, scales=scales, flip=flip, output=output)
         return raw, inner
@@ -316,7 +324,7 @@ class Predictor:
     def _trace(
         self, is_padded: bool, scales: tuple[float, ...], flip: bool, output: Output
     ) -> Any:
-        predict = self.predict_padded if is_padded else self._predict_any_size
+        predict = self.predict_padded if is_padded else self.predict_any_size
         images = tf.TensorSpec(
             (None, None, None, 3), tf.float32 if is_padded else tf.uint8
         )

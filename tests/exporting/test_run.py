@@ -15,6 +15,7 @@ from deeplab_tf.config.fields import Overrides
 from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import run as exporting
+from deeplab_tf.exporting import write
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config
@@ -130,13 +131,13 @@ def test_a_range_of_sizes_is_inside(run, tmp_path, batch):
 def test_an_export_that_differs_from_its_network_is_not_written(
     run, tmp_path, monkeypatch
 ):
-    real = exporting.variables_to_constants
+    real = write.variables_to_constants
 
     def wrong(function):
         frozen = real(function)
         return lambda pixels: [(frozen(pixels)[0] + 1) % 6, frozen(pixels)[1]]
 
-    monkeypatch.setattr(exporting, "variables_to_constants", wrong)
+    monkeypatch.setattr(write, "variables_to_constants", wrong)
     with pytest.raises(InputError, match=r"differs from the network: 0\.00% of the"):
         exporting.export(config(run, tmp_path / "m"))
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,38 @@
+"""What converters print about themselves, left out unless they fail."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+_LOGGERS = ("tensorflow", "tf2onnx", "nncf", "root")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, nothing comes through the descriptors 1 and 2; after an error, all."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    with tempfile.TemporaryFile() as kept, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        before = os.dup(1), os.dup(2)
+        for descriptor in (1, 2):
+            os.dup2(kept.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(before[1], kept.read())
+            raise
+        finally:
+            for descriptor, place in zip((1, 2), before, strict=True):
+                os.dup2(place, descriptor)
+                os.close(place)
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
