@@ -10,6 +10,7 @@ _COMMANDS = {
     "python eval.py, deeplab-eval": "scores a network on the records of a split",
     "python vis.py, deeplab-vis": "draws what a network predicts",
     "python export.py, deeplab-export": "writes a SavedModel or a frozen graph",
+    "deeplab-web --model=run": "opens a page: drop a photograph, see its classes",
     "deeplab-data check DIR": "reads all records, and tells what is wrong",
     "python -m deeplab_tf.models": "lists networks, with their sizes",
     "python -m deeplab_tf.checkpoints": "inspects and converts checkpoints; the zoo",

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_tf import commands, flag_help
-from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig, effects
+from deeplab_tf.config import (
+    EvalConfig,
+    ExportConfig,
+    TrainConfig,
+    VisConfig,
+    WebConfig,
+    effects,
+)
 from deeplab_tf.config.official import OFFICIAL
 from deeplab_tf.dataset_report.__main__ import CheckConfig
 from deeplab_tf.models.__main__ import ListConfig
@@ -88,6 +95,7 @@ def _commands() -> dict[str, tuple[type, dict[str, Any]]]:
         "python eval.py": (EvalConfig, commands.RETIRED_AFTER_TRAINING),
         "python vis.py": (VisConfig, commands.RETIRED_AFTER_TRAINING),
         "python export.py": (ExportConfig, commands.RETIRED_AFTER_TRAINING),
+        "deeplab-web": (WebConfig, {}),
         "python -m deeplab_tf.models": (ListConfig, {}),
         "python -m deeplab_tf.data check DIR": (CheckConfig, {}),
     }

@@ -25,6 +25,7 @@ from deeplab_tf.config.train import (
     TrainConfig,
     WatchConfig,
 )
+from deeplab_tf.config.web import WebConfig
 
 __all__ = [
     "AugmentConfig",
@@ -43,4 +44,5 @@ __all__ = [
     "TrainConfig",
     "VisConfig",
     "WatchConfig",
+    "WebConfig",
 ]

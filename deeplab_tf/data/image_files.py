@@ -28,16 +28,25 @@ def read_image(path: Path) -> np.ndarray:
     return to_array(open_image(path), path)
 
 
-def to_array(image: Image.Image, path: Path = Path("image")) -> np.ndarray:
+def to_array(
+    image: Image.Image,
+    path: Path = Path("image"),
+    *,
+    tell: Callable[[str], object] | None = None,
+) -> np.ndarray:
     """A Pillow image as RGB, uint8 `[H, W, 3]`, turned as its EXIF orientation says.
 
-    Warns of what is not taken of it, as transparency.
+    Args:
+        image: Of Pillow.
+        path: Its name, for errors.
+        tell: Called with what is not taken of it, as transparency; by default a warning
+            tells it.
 
     Raises:
         InputError: Its values have no meaning as colors; names `path`.
     """
     for what in list_left_out(path, image):
-        _warn_once(path, what)
+        (tell or functools.partial(_warn_once, path))(what)
     return np.asarray(_rgb(path, ImageOps.exif_transpose(image)))
 
 

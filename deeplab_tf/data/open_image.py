@@ -32,15 +32,7 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     try:
         with path.open("rb") as file:
-            _check_chunks(path, file)
-            with any_size():
-                image = Image.open(file)
-                pages = _count_pages(image)
-            _check_pages(path, pages)
-            _check_size(path, image.size, max_pixels)
-            if isinstance(image, TiffImagePlugin.TiffImageFile):
-                tiff_bands.check_bands(path, image.tag_v2)
-            image.load()
+            return load_image(file, path, max_pixels=max_pixels)
     except FileNotFoundError:
         link = path.is_symlink()
         what = f"a link to {path.readlink()}, which is not there" if link else None
@@ -50,11 +42,49 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
             raise InputError(f"{path}: {unread}") from None
         what = "not an image" if path.stat().st_size else "an empty file"
         raise DamagedFile(f"{path}: {what}") from None
-    except InputError:
+    except OSError as error:
+        raise _damaged(path, error) from None
+
+
+def load_image(
+    file: BinaryIO,
+    path: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    formats: tuple[str, ...] | None = None,
+) -> Image.Image:
+    """As `open_image`, of a file that is open.
+
+    Args:
+        file: At its beginning.
+        path: Its name, for errors.
+        max_pixels: Larger ones are refused.
+        formats: Those of Pillow that are tried; by default all.
+
+    Raises:
+        DamagedFile: It is damaged.
+        InputError: See `open_image`.
+        UnidentifiedImageError: It is no image of these formats.
+    """
+    try:
+        _check_chunks(path, file)
+        with any_size():
+            image = Image.open(file, formats=formats)
+            pages = _count_pages(image)
+        _check_pages(path, pages)
+        _check_size(path, image.size, max_pixels)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            tiff_bands.check_bands(path, image.tag_v2)
+        image.load()
+    except (UnidentifiedImageError, InputError):
         raise
     except _DAMAGE as error:
-        raise DamagedFile(f"{path}: a damaged image ({error})") from None
+        raise _damaged(path, error) from None
     return image
+
+
+def _damaged(path: Path, error: Exception) -> DamagedFile:
+    return DamagedFile(f"{path}: a damaged image ({error})")
 
 
 def list_left_out(path: Path, image: Image.Image) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""A page for people: a photograph in, its classes laid over it."""

@@ -1,0 +1,34 @@
+"""The page: `deeplab-web`, `python -m deeplab_tf.web`."""
+
+import importlib.util
+
+from deeplab_tf import cli, compat, noise
+from deeplab_tf.config import WebConfig
+from deeplab_tf.errors import InputError
+
+
+def main() -> None:
+    """`deeplab-web --model=run`."""
+    cli.run(WebConfig, run)
+
+
+def run(config: WebConfig) -> None:
+    """Serves the page until Ctrl-C.
+
+    Raises:
+        InputError: The extra is not installed, the port is taken, or there is no model.
+    """
+    for package in ("starlette", "uvicorn", "python_multipart"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"deeplab-web needs {package}: pip install 'deeplab-tf[web]'"
+            )
+    compat.require_tensorflow_backend("the page")
+    noise.load_tensorflow()
+    from deeplab_tf.web.server import serve  # TensorFlow: `--help` does not need it.
+
+    serve(config)
+
+
+if __name__ == "__main__":
+    main()

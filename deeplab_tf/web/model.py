@@ -1,0 +1,120 @@
+"""What the page looks with: a network, and how its answers may be had."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from deeplab_tf import noise
+from deeplab_tf.config import CrfConfig, WebConfig
+from deeplab_tf.crf import engines
+from deeplab_tf.data.spec import Color
+from deeplab_tf.web import photograph
+from deeplab_tf.web.refusal import Refusal
+
+if TYPE_CHECKING:
+    from deeplab_tf.prediction.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """How to look at a photograph.
+
+    Attributes:
+        scales: Factors of its size whose probabilities are averaged.
+        flip: Average with the mirror image, too.
+        crf: Refine by the fully connected CRF.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    crf: bool = False
+
+
+class Model(Protocol):
+    """A network, whatever runs it.
+
+    Attributes:
+        name: Of its classes: that of the data set.
+        classes: Names, by id.
+        palette: Colors, by id.
+        looks: What of a `Look` it can do: "scales", "flip", "crf".
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    looks: tuple[str, ...]
+
+    def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
+        """Class ids, int32 `[H, W]`, of RGB, uint8 `[H, W, 3]`."""
+
+
+def check_look(model: Model, look: Look) -> None:
+    """Raises a Refusal (400) where the model cannot look so."""
+    asked = {"scales": look.scales != (1.0,), "flip": look.flip, "crf": look.crf}
+    for name, is_asked in asked.items():
+        if is_asked and name not in model.looks:
+            raise Refusal(400, f"{name}: this model cannot do that")
+
+
+def segment(
+    model: Model, pixels: np.ndarray, look: Look, *, max_side: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Class ids of a photograph, uint8 `[H, W]`, and the size that the network saw.
+
+    Raises:
+        Refusal: There is not enough memory (413).
+    """
+    small = photograph.shrink(pixels, max_side)
+    try:
+        classes = model.predict(small, look)
+    except Exception as error:
+        # TensorFlow's own, by name: exported models need no TensorFlow.
+        if isinstance(error, MemoryError) or (
+            type(error).__name__ == "ResourceExhaustedError"
+        ):
+            raise Refusal(
+                413, "not enough memory for this photograph; save it smaller"
+            ) from None
+        raise
+    height, width = pixels.shape[:2]
+    seen = classes.shape[0], classes.shape[1]
+    return photograph.enlarge(classes.astype(np.uint8), (height, width)), seen
+
+
+def open_model(config: WebConfig) -> Model:
+    """Opens what `--model` names, and looks once, so that the first user need not wait.
+
+    Raises:
+        InputError: There is no such model, CRF or setting.
+    """
+    parameters = engines.parameters_of(CrfConfig(crf=config.crf))
+    assert parameters
+    noise.load_tensorflow()
+    from deeplab_tf import api
+
+    network = api.load(str(config.model), **config.settings)
+    model = NetworkModel(network.predictor, parameters)
+    model.predict(np.zeros((64, 64, 3), np.uint8), Look())
+    return model
+
+
+class NetworkModel:
+    """A network of ours, with its weights."""
+
+    looks: tuple[str, ...] = ("scales", "flip", "crf")
+
+    def __init__(self, predictor: "Predictor", crf: engines.Parameters) -> None:
+        spec = predictor.spec
+        self.name, self.classes, self.palette = spec.name, spec.classes, spec.palette
+        self._predictor, self._crf = predictor, crf
+
+    def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
+        return self._predictor.predict(
+            image,
+            scales=look.scales,
+            flip=look.flip,
+            output="classes",
+            crf=self._crf if look.crf else None,
+        ).classes
