@@ -3,12 +3,14 @@
 Each case is a row of docs/errors.md, which is compared with what is said here.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
 import math
 import re
 import shutil
+import socket
 import sys
 
 import numpy as np
@@ -21,6 +23,7 @@ from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.dataset_builders import coco
 from deeplab_tf.datasets import build_folder_data
+from deeplab_tf.web import __main__ as web
 from tests.data import pngs
 from tests.data.test_open_image import as_tiff
 from tests.evaluation.test_run import run
@@ -987,6 +990,23 @@ def _(folder):
         "--vis_logdir=pictures",
         "--image=notes.txt",
     ]
+
+
+@case("A port that is taken")
+def _(folder):
+    with contextlib.suppress(OSError):  # Or else another program listens there.
+        socket.create_server(("127.0.0.1", 8000)).detach()
+    return web.main, ["--model=run"]
+
+
+@case("A short token")
+def _(folder):
+    return web.main, ["--model=run", "--token=sesame"]
+
+
+@case("A page of a model that is not there")
+def _(folder):
+    return web.main, ["--model=run2", "--port=0"]
 
 
 @case("An export over something that is there")

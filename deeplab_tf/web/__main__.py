@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from deeplab_tf import cli, compat, noise
+from deeplab_tf import cli
 from deeplab_tf.config import WebConfig
 from deeplab_tf.errors import InputError
 
@@ -23,9 +23,7 @@ def run(config: WebConfig) -> None:
             raise InputError(
                 f"deeplab-web needs {package}: pip install 'deeplab-tf[web]'"
             )
-    compat.require_tensorflow_backend("the page")
-    noise.load_tensorflow()
-    from deeplab_tf.web.server import serve  # TensorFlow: `--help` does not need it.
+    from deeplab_tf.web.server import serve  # NumPy: `--help` does not need it.
 
     serve(config)
 

@@ -1,19 +1,25 @@
 """What the page looks with: a network, and how its answers may be had."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from deeplab_tf import noise
+from deeplab_tf import compat, noise
 from deeplab_tf.config import CrfConfig, WebConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.spec import Color
+from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.runtime import LOGITS, PROBABILITIES, Segmenter, SegmenterError
 from deeplab_tf.web import photograph
 from deeplab_tf.web.refusal import Refusal
 
 if TYPE_CHECKING:
     from deeplab_tf.prediction.predictor import Predictor
+
+_WITHOUT_TENSORFLOW = (".onnx", ".tflite", ".xml")  # Exports with another runtime.
+_LEAST = 1e-30  # Probability, where a logarithm is needed.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,15 +95,48 @@ def open_model(config: WebConfig) -> Model:
     Raises:
         InputError: There is no such model, CRF or setting.
     """
-    parameters = engines.parameters_of(CrfConfig(crf=config.crf))
-    assert parameters
+    crf = engines.parameters_of(CrfConfig(crf=config.crf))
+    assert crf
+    path = Path(str(config.model))
+    model = _open_export(path, config, crf) if _is_export(path) else None
+    model = model or _open_network(config, crf)
+    model.predict(np.zeros((64, 64, 3), np.uint8), Look())
+    return model
+
+
+def _is_export(path: Path) -> bool:
+    """Whether it is of deeplab-export, and not a run or a checkpoint."""
+    if path.is_dir():
+        folders = [path, *(each for each in path.iterdir() if each.name.isdecimal())]
+        return any((folder / "saved_model.pb").exists() for folder in folders)
+    return path.suffix.lower() in (*_WITHOUT_TENSORFLOW, ".pb")
+
+
+def _open_export(path: Path, config: WebConfig, crf: engines.Parameters) -> Model:
+    if config.settings:
+        names = " ".join(f"--{name}" for name in config.settings)
+        raise FlagError(f"{names}: an exported model has its own; leave it out")
+    if path.suffix.lower() not in _WITHOUT_TENSORFLOW:
+        noise.load_tensorflow()
+    try:
+        segmenter = Segmenter(path)
+    except SegmenterError as error:
+        raise InputError(f"--model={error}") from None
+    if not segmenter.info.classes:
+        raise InputError(
+            f"--model={path}: does not tell its classes; deeplab-export writes them "
+            "beside it, or into its assets"
+        )
+    return ExportedModel(segmenter, crf)
+
+
+def _open_network(config: WebConfig, crf: engines.Parameters) -> Model:
+    compat.require_tensorflow_backend("a network with its weights")
     noise.load_tensorflow()
     from deeplab_tf import api
 
     network = api.load(str(config.model), **config.settings)
-    model = NetworkModel(network.predictor, parameters)
-    model.predict(np.zeros((64, 64, 3), np.uint8), Look())
-    return model
+    return NetworkModel(network.predictor, crf)
 
 
 class NetworkModel:
@@ -118,3 +157,25 @@ class NetworkModel:
             output="classes",
             crf=self._crf if look.crf else None,
         ).classes
+
+
+class ExportedModel:
+    """An export, in its own runtime; scales and flips are what it was exported with."""
+
+    def __init__(self, segmenter: Segmenter, crf: engines.Parameters) -> None:
+        info = segmenter.info
+        self.name, self.classes, self.palette = (
+            Path(segmenter.path).name,
+            info.classes,
+            info.colors,
+        )
+        has_scores = {PROBABILITIES, LOGITS} & set(segmenter.outputs)
+        self.looks: tuple[str, ...] = ("crf",) if has_scores else ()
+        self._segmenter, self._crf = segmenter, crf
+
+    def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
+        result = self._segmenter.predict(image, probabilities=look.crf)
+        if not look.crf:
+            return result.classes
+        logits = np.log(np.maximum(result.probabilities, _LEAST))
+        return engines.classes(logits, image, self._crf, "auto")

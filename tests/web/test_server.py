@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -31,6 +32,7 @@ pytest.importorskip("starlette", reason="the extra [web] is not installed")
 
 from deeplab_tf.web import model as models
 from deeplab_tf.web import server
+from deeplab_tf.web.refusal import Refusal
 
 
 def test_help_names_the_flags_of_the_page(monkeypatch, capsys):
@@ -192,6 +194,77 @@ def test_a_look_is_what_the_network_is_asked_for(look, settings):
 
     model = models.NetworkModel(Predictor(), PRESETS["voc_v1"])
     assert model.predict(halves(), look)[0, 0] == 220
+
+
+@pytest.fixture
+def export(tmp_path):
+    """An ONNX file that knows red from the rest; `describe` writes what lies beside."""
+    onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+    kinds, make = onnx.TensorProto, onnx.helper
+    shape = ["N", "H", "W"]
+    # Scores of the two classes: 128 - red, and red - 128.
+    weights = np.array([[-1, 1], [0, 0], [0, 0]], np.float32)
+    graph = make.make_graph(
+        [
+            make.make_node("Cast", ["ImageTensor"], ["pixels"], to=kinds.FLOAT),
+            make.make_node("MatMul", ["pixels", "weights"], ["scores"]),
+            make.make_node("Add", ["scores", "bias"], ["Logits"]),
+            make.make_node("ArgMax", ["Logits"], ["ids"], axis=3, keepdims=0),
+            make.make_node("Cast", ["ids"], ["SemanticPredictions"], to=kinds.INT32),
+        ],
+        "red",
+        [make.make_tensor_value_info("ImageTensor", kinds.UINT8, [*shape, 3])],
+        [
+            make.make_tensor_value_info("SemanticPredictions", kinds.INT32, shape),
+            make.make_tensor_value_info("Logits", kinds.FLOAT, [*shape, 2]),
+        ],
+        [
+            onnx.numpy_helper.from_array(weights, "weights"),
+            onnx.numpy_helper.from_array(np.array([128, -128], np.float32), "bias"),
+        ],
+    )
+    opset = [make.make_opsetid("", 17)]
+    path = tmp_path / "red.onnx"
+    onnx.save(make.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+    def describe(**facts):
+        facts = {"classes": ["rest", "red"], "colors": [[0, 0, 0], [200, 0, 0]]} | facts
+        (tmp_path / "red.onnx.json").write_text(json.dumps(facts))
+        return path
+
+    return describe
+
+
+def test_an_exported_model_looks_in_its_own_runtime(export):
+    path = export(outputs=["classes", "logits"])
+    model = models.open_model(WebConfig(model=str(path)))
+    assert (model.name, model.classes) == ("red.onnx", ("rest", "red"))
+    assert model.looks == ("crf",)
+    expected = np.repeat([[1] * 15 + [0] * 15], 20, axis=0)
+    for look in (models.Look(), models.Look(crf=True)):
+        np.testing.assert_array_equal(model.predict(halves(), look), expected)
+    with pytest.raises(Refusal, match="flip: this model cannot do that"):
+        models.check_look(model, models.Look(flip=True))
+
+
+def test_an_export_that_does_not_tell_its_classes_is_told(export):
+    path = export(classes=[], colors=[])
+    with pytest.raises(InputError, match="does not tell its classes; deeplab-export"):
+        models.open_model(WebConfig(model=str(path)))
+
+
+def test_a_setting_of_the_network_beside_an_export_is_told(export):
+    with pytest.raises(FlagError, match=r"^--crop_size: an exported model has its own"):
+        models.open_model(WebConfig(model=str(export()), crop_size=(65, 65)))
+
+
+def test_an_export_that_cannot_be_opened_is_told(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+    (tmp_path / "no.onnx").write_text("text")
+    line = rf"^--model={tmp_path}/no.onnx: onnxruntime cannot open it \("
+    with pytest.raises(InputError, match=line):
+        models.open_model(WebConfig(model=str(tmp_path / "no.onnx")))
 
 
 def test_a_crf_that_nobody_has_published_is_told(run):
