@@ -368,11 +368,26 @@ class Segmenter:
         return None if fits else self.input_size
 
     def _bring_into_range(self, pixels: np.ndarray) -> np.ndarray:
-        """The image at the size in which the network learned, where tiles need that."""
-        if self._tile(pixels.shape[:2]) is None or self.info.min_resize_value is None:
+        """The image at a size at which the model sees things as it learned them.
+
+        The model brings what it is given into its range of sizes; but of a fixed size,
+        or in tiles, it is not given the photograph.
+        """
+        size, fixed = pixels.shape[:2], self.input_size
+        is_seen_whole = fixed is None and self._tile(size) is None
+        if is_seen_whole or self.info.min_resize_value is None:
             return pixels
-        size = self.info.size_in_range(pixels.shape[:2])
-        return np.floor(resize(pixels, size) + np.float32(0.5)).astype(np.uint8)
+        fitted = self.info.size_in_range(size)
+        if fixed is not None:  # It resizes by itself from its size to this one:
+            inner = self.info.size_in_range(fixed)
+            height, width = (
+                max(1, round(side * outside / inside))
+                for side, outside, inside in zip(fitted, fixed, inner, strict=True)
+            )
+            fitted = height, width
+        if fitted == size:
+            return pixels
+        return np.floor(resize(pixels, fitted) + np.float32(0.5)).astype(np.uint8)
 
     def _segment(
         self, images: Sequence[np.ndarray], with_values: bool

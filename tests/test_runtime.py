@@ -136,10 +136,14 @@ def test_a_huge_photograph_is_tiled_by_a_model_of_any_size(tmp_path, rng, monkey
     np.testing.assert_array_equal(ids, pixelwise.classes(large))
 
 
-def test_a_photograph_of_tiles_is_first_brought_into_the_range_of_sizes(tmp_path):
-    """A smooth one: what changes by the resizing is a line between the halves."""
-    columns = np.linspace(0, 255, 120)
-    large = np.stack([columns, columns[::-1], np.zeros(120)], axis=-1)
+def test_a_fixed_size_with_a_range_of_sizes_sees_things_as_they_were_learned(tmp_path):
+    """A smooth one: what changes by the resizing is a line between the halves.
+
+    Of 24x32 pixels, the model makes 30x40. Of 90x240, the network should see 30x80, so
+    that the model should be given 24x64.
+    """
+    columns = np.linspace(0, 255, 240)
+    large = np.stack([columns, columns[::-1], np.zeros(240)], axis=-1)
     large = np.repeat(large[np.newaxis], 90, axis=0).astype(np.uint8)
     segmenter = onnx(tmp_path, size=(24, 32), min_resize_value=30)
     seen = []
@@ -151,11 +155,14 @@ def test_a_photograph_of_tiles_is_first_brought_into_the_range_of_sizes(tmp_path
 
     segmenter._network = runtime._Network(network.shape, network.outputs, compute)
     result = segmenter.predict(large, probabilities=True)
-    assert len(seen) == 2 * 2  # Of 30x40 pixels, not of 90x120.
-    assert result.classes.shape == (90, 120)
+    assert len(seen) == 3  # 64 columns by 32, which overlap by 8.
+    assert result.classes.shape == (90, 240)
     assert np.mean(result.classes == pixelwise.classes(large)) > 0.98
     gap = np.abs(result.probabilities - pixelwise.probabilities(large))
     assert gap.max() < 0.02
+    seen.clear()
+    segmenter.predict(large[:24, :32])  # Of the model's own size, as it is.
+    np.testing.assert_array_equal(seen[0][0], large[:24, :32])
 
 
 @pytest.mark.parametrize(
