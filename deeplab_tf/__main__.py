@@ -11,6 +11,8 @@ _COMMANDS = {
     "python vis.py, deeplab-vis": "draws what a network predicts",
     "python export.py, deeplab-export": "writes a SavedModel or a frozen graph",
     "deeplab-web --model=run": "opens a page: drop a photograph, see its classes",
+    "deeplab-predict": "predicts any number of pictures, by an export or a network",
+    "python -m deeplab_tf.runtime": "predicts a picture by an export",
     "deeplab-data check DIR": "reads all records, and tells what is wrong",
     "python -m deeplab_tf.models": "lists networks, with their sizes",
     "python -m deeplab_tf.checkpoints": "inspects and converts checkpoints; the zoo",

@@ -1,10 +1,16 @@
-"""The four commands: flags -> config -> one run().
+"""The commands: flags -> config -> one run().
 
 A wing is imported when its command runs, so that `--help` does not load TensorFlow.
 """
 
 from deeplab_tf import cli, compat, flags, noise
-from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
+from deeplab_tf.config import (
+    EvalConfig,
+    ExportConfig,
+    PredictConfig,
+    TrainConfig,
+    VisConfig,
+)
 
 # Flags of research/deeplab that have nothing to do here, and what has it instead.
 RETIRED: flags.Retired = {
@@ -42,6 +48,11 @@ def visualize() -> None:
     cli.run(VisConfig, _visualize, retired=RETIRED_AFTER_TRAINING)
 
 
+def predict() -> None:
+    """`deeplab-predict`."""
+    cli.run(PredictConfig, _predict)
+
+
 def _train(config: TrainConfig) -> None:
     compat.require_tensorflow_backend("training")
     noise.load_tensorflow()
@@ -72,3 +83,9 @@ def _visualize(config: VisConfig) -> None:
     from deeplab_tf.visualizing import run
 
     run.visualize(config)
+
+
+def _predict(config: PredictConfig) -> None:
+    from deeplab_tf.batch_inference import run  # TensorFlow loads for some models.
+
+    run.predict(config)

@@ -36,6 +36,7 @@ def map_in_processes(
     *,
     total: int,
     needs_tensorflow: bool = False,
+    processes: int | None = None,
 ) -> Iterator[tuple[Tag, Result]]:
     """Yields what `task` gives, in order; one call, or one core, needs no processes.
 
@@ -45,11 +46,12 @@ def map_in_processes(
             as results are, two ahead of each process.
         total: The number of calls.
         needs_tensorflow: Whether the task imports it.
+        processes: At most so many; by default one a core.
 
     Raises:
         InputError: A process failed or died.
     """
-    workers = min(os.cpu_count() or 1, total)
+    workers = min(processes or os.cpu_count() or 1, total)
     if workers < 2:
         for tag, arguments in calls:
             yield tag, task(*arguments)
@@ -99,8 +101,17 @@ def _initialize_worker(needs_tensorflow: bool) -> None:
     """Runs first in each process, before numba or TensorFlow are imported."""
     os.environ.update(_ENVIRONMENT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to tell of.
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     if needs_tensorflow:
         noise.load_tensorflow()
+
+
+def exit_with_parent() -> None:
+    """Ends this process when its parent was killed, so that it does not write on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _next_result(

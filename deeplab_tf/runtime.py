@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 Color = tuple[int, int, int]
 Size = tuple[int, int]  # Height, width.
@@ -81,11 +81,7 @@ class Segmentation:
 
     def mask(self) -> Image.Image:
         """The class ids as an indexed image with the colors of the classes."""
-        mask = Image.fromarray(self.classes.astype(np.uint8))
-        # All 256 entries, or Pillow saves fewer bits an id, and 255 becomes 15.
-        entries = [*self.colors, *[IGNORED] * (256 - len(self.colors))]
-        mask.putpalette([value for color in entries for value in color])
-        return mask
+        return color_mask(self.classes, self.colors)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `mask()`.
@@ -105,6 +101,15 @@ class Segmentation:
         shown = np.where(colored, self.image // 2 + tint // 2, self.image)
         sheet = Image.fromarray(shown)
         return _add_legend(sheet, self) if legend else sheet
+
+
+def color_mask(ids: np.ndarray, colors: Sequence[Color]) -> Image.Image:
+    """Class ids `[H, W]`, 0...255, as an indexed image; ids beyond are `IGNORED`."""
+    mask = Image.fromarray(ids.astype(np.uint8))
+    # All 256 entries, or Pillow saves fewer bits an id, and 255 becomes 15.
+    entries = [*colors, *[IGNORED] * (256 - len(colors))]
+    mask.putpalette([value for color in entries for value in color])
+    return mask
 
 
 def _add_legend(sheet: Image.Image, result: Segmentation) -> Image.Image:
@@ -527,6 +532,8 @@ def decode_image(source: BinaryIO | Image.Image, name: str) -> np.ndarray:
     try:
         opened = source if isinstance(source, Image.Image) else Image.open(source)
         return np.asarray(_rgb(ImageOps.exif_transpose(opened)))
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: cannot be read as an image (not one)") from None
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise ImageError(
             f"{name}: cannot be read as an image ({_line(error)})"
@@ -774,8 +781,12 @@ def _open_frozen_graph(tf: Any, path: str, threads: int | None) -> _Network:
 
 def _limit_threads(tf: Any, threads: int | None) -> None:
     settings = tf.config.threading
-    if threads and settings.get_intra_op_parallelism_threads() != threads:
-        settings.set_intra_op_parallelism_threads(threads)  # Raises once it computes.
+    if not threads or settings.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        settings.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        _log.warning("threads=%d: TensorFlow computes already, with others", threads)
 
 
 def _name_outputs(outputs: dict[str, bool], told: tuple[str, ...]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from deeplab_tf import commands, flag_help
 from deeplab_tf.config import (
     EvalConfig,
     ExportConfig,
+    PredictConfig,
     TrainConfig,
     VisConfig,
     WebConfig,
@@ -96,6 +97,7 @@ def _commands() -> dict[str, tuple[type, dict[str, Any]]]:
         "python vis.py": (VisConfig, commands.RETIRED_AFTER_TRAINING),
         "python export.py": (ExportConfig, commands.RETIRED_AFTER_TRAINING),
         "deeplab-web": (WebConfig, {}),
+        "deeplab-predict": (PredictConfig, {}),
         "python -m deeplab_tf.models": (ListConfig, {}),
         "python -m deeplab_tf.data check DIR": (CheckConfig, {}),
     }

@@ -1054,6 +1054,33 @@ def _(folder):
     ]
 
 
+def predict(*args):
+    required = ["--model=run", "--input=photos", "--output=new"]
+    given = {arg.split("=")[0] for arg in args}
+    kept = [arg for arg in required if arg.split("=")[0] not in given]
+    return commands.predict, [*kept, *args]
+
+
+@case("An export that is not there")
+def _(folder):
+    return predict("--model=model.onnx")
+
+
+@case("Pictures that are not there")
+def _(folder):
+    return predict("--input=photos/*.gif")
+
+
+@case("Predictions into the folder of the photographs")
+def _(folder):
+    return predict("--output=photos")
+
+
+@case("Predictions into a folder of other files")
+def _(folder):
+    return predict("--output=masks")
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, rng, shapes, run):
     """Photographs, masks, records and a run, in the current folder."""

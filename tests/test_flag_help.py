@@ -6,7 +6,13 @@ import runpy
 import pytest
 
 from deeplab_tf import commands, flag_help, flags
-from deeplab_tf.config import EvalConfig, ExportConfig, TrainConfig, VisConfig
+from deeplab_tf.config import (
+    EvalConfig,
+    ExportConfig,
+    PredictConfig,
+    TrainConfig,
+    VisConfig,
+)
 from deeplab_tf.dataset_report.__main__ import CheckConfig
 from deeplab_tf.models.__main__ import ListConfig
 from tests.recorded import ROOT
@@ -16,6 +22,7 @@ RECORDS = {
     "eval": EvalConfig,
     "vis": VisConfig,
     "export": ExportConfig,
+    "predict": PredictConfig,
     "models": ListConfig,
     "check": CheckConfig,
 }

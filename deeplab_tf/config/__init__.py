@@ -4,6 +4,7 @@ A field with help is a flag of its name. Records nest, flags are flat. Names, ty
 defaults are those of research/deeplab; what differs says so in its help.
 """
 
+from deeplab_tf.config.batch import PredictConfig
 from deeplab_tf.config.data import (
     CompatibilityConfig,
     DataConfig,
@@ -39,6 +40,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "PredictConfig",
     "ResizeConfig",
     "TfdsConfig",
     "TrainConfig",

@@ -102,7 +102,7 @@ def write_shard(records: Iterable[Record], path: Path) -> str:
     try:
         with path.open("wb") as file:
             for record in records:
-                framed = _frame(record.serialize())
+                framed = frame(record.serialize())
                 sha256.update(framed)
                 file.write(framed)
             file.flush()
@@ -114,13 +114,14 @@ def write_shard(records: Iterable[Record], path: Path) -> str:
     return sha256.hexdigest()
 
 
-def _frame(data: bytes) -> bytes:
+def frame(data: bytes) -> bytes:
     """A record of a TFRecord file: length and content, each with its checksum."""
     length = struct.pack("<Q", len(data))
-    return length + _masked_crc(length) + data + _masked_crc(data)
+    return length + masked_crc(length) + data + masked_crc(data)
 
 
-def _masked_crc(data: bytes) -> bytes:
+def masked_crc(data: bytes) -> bytes:
+    """The checksum of bytes, as TFRecord files have it."""
     crc = google_crc32c.value(data)
     rotated = (crc >> 15 | crc << 17) + 0xA282EAD8
     return struct.pack("<I", rotated & 0xFFFFFFFF)

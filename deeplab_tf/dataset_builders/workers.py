@@ -21,7 +21,7 @@ from deeplab_tf import console
 from deeplab_tf.dataset_builders.parallel_config import ParallelConfig, WorkerLost
 from deeplab_tf.dataset_builders.shard import Shard, ShardSummary, ShardWriter
 from deeplab_tf.errors import DamagedFile, FlagError, InputError
-from deeplab_tf.parallel import interrupts_deferred
+from deeplab_tf.parallel import exit_with_parent, interrupts_deferred
 
 _START = 1.5  # Seconds until a process is at work.
 _FEW, _TIMED = 64, 8  # Samples not worth a process; samples read to learn their cost.
@@ -187,15 +187,7 @@ def _init_worker(writer: ShardWriter, count: Any, canceled: Any) -> None:
     _worker = writer, count, canceled
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # A source may use TensorFlow.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to tell of.
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """Ends this worker when the builder was killed, so that it does not write on."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
 def _write_shard(shard: Shard) -> None:

@@ -11,6 +11,7 @@ from deeplab_tf.config import (
     ExportConfig,
     ModelConfig,
     OptimizerConfig,
+    PredictConfig,
     ResizeConfig,
     TrainConfig,
     VisConfig,
@@ -26,7 +27,10 @@ FREE = {
     *("output_stride", "cascaded_blocks", "decoder_output_stride", "profile_steps"),
     *("quantize_delay_step", "max_number_of_evaluations", "max_number_of_iterations"),
 }
-RECORDS = (TrainConfig, EvalConfig, VisConfig, ExportConfig, ListConfig, CheckConfig)
+RECORDS = (
+    *(TrainConfig, EvalConfig, VisConfig, ExportConfig, PredictConfig),
+    *(ListConfig, CheckConfig),
+)
 
 
 def numbers():

@@ -1,0 +1,1 @@
+"""Batch inference: any number of pictures, by shards, in processes or by Beam."""
