@@ -4,6 +4,7 @@ import contextlib
 import logging as standard_logging
 import numbers
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,7 @@ def exit_code_of(command: Callable[[], None]) -> int:
 def _shortage(error: Exception) -> str | None:
     """What is short, or may not be read or written; None for any other error."""
     first = next(iter(str(error).strip().splitlines()), "")
+    first = re.sub(r"^\{\{.*?\}\} ", "", first)  # Which node of a graph it was.
     name = type(error).__name__
     if _FULL in str(error):  # Of a library, whichever error it makes of that.
         place = getattr(error, "filename", None)

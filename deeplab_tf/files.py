@@ -183,18 +183,28 @@ def hold_folder(folder: Path, acquire: Callable[[Path], FileLock]) -> Iterator[N
         folder: What is held.
         acquire: Path of the lock's file -> the lock, once it is held.
     """
+    path = folder / LOCK
+    with make_folder(folder):
+        lock = acquire(path)
+        try:
+            yield
+        finally:
+            # While it is held: whoever opened it before locks a file that has no name
+            # any more, sees that, and opens the new one. Windows removes it at the
+            # release.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            lock.release()
+
+
+@contextlib.contextmanager
+def make_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder if need be, and removes it if nothing came to be in it."""
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK
-    lock = acquire(path)
     try:
         yield
     finally:
-        # While it is held: whoever opened it before locks a file that has no name any
-        # more, sees that, and opens the new one. Windows removes it at the release.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        lock.release()
         with contextlib.suppress(OSError):  # There is something in it.
             for each in created:
                 each.rmdir()

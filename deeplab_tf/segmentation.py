@@ -14,6 +14,7 @@ from PIL import Image
 from deeplab_tf.data import image_files
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
 from deeplab_tf.visualizing import drawing
 
 
@@ -63,4 +64,4 @@ class Segmentation:
         if Path(path).suffix.lower() != ".png":
             raise InputError(f"path={os.fspath(path)}: a mask is a PNG; end it in .png")
         mask = image_files.png(self.classes.astype(np.uint8), self.spec.palette)
-        Path(path).write_bytes(mask)
+        write_whole(Path(path), mask, flushed=False)

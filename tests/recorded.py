@@ -20,6 +20,7 @@ SMALL = ModelConfig(
     aspp_convs_filters=16,
     decoder_filters=16,
 )
+TINY = ModelConfig(architecture="segnet_basic", depth_multiplier=1 / 16)  # Few layers.
 
 
 def golden(name):

@@ -47,7 +47,7 @@ from tests.recorded import ROOT
             "ERROR: 20 requested and 4 written\n",
         ),
         (
-            RuntimeError("run/events.out; No space left on device"),
+            RuntimeError("{{function_node x}} run/events.out; No space left on device"),
             1,
             "ERROR: the disk is full: run/events.out; No space left on device\n",
         ),

@@ -26,10 +26,10 @@ from deeplab_tf.datasets import build_folder_data
 from deeplab_tf.web import __main__ as web
 from tests.data import pngs
 from tests.data.test_open_image import as_tiff
-from tests.evaluation.test_run import run
+from tests.evaluation.test_run import v3plus_run
 from tests.recorded import ROOT
 
-__all__ = ["run"]  # A fixture.
+__all__ = ["v3plus_run"]  # A fixture.
 
 CASES = {}
 
@@ -958,6 +958,13 @@ def _(folder):
     return train("--train_logdir=run")
 
 
+@case("A link in the place of an unfinished build")
+def _(folder):
+    (folder / "built").mkdir()
+    (folder / "built" / ".building").symlink_to(folder / "photos")
+    return build()
+
+
 @case("A training folder of another network")
 def _(folder):
     return train("--train_logdir=run", "--model_variant=xception_65")
@@ -1082,7 +1089,7 @@ def _(folder):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, rng, shapes, run):
+def place(tmp_path, monkeypatch, rng, shapes, v3plus_run):
     """Photographs, masks, records and a run, in the current folder."""
     coco.read_annotations.cache_clear()  # Files of one name, in other folders.
     monkeypatch.chdir(tmp_path)
@@ -1097,7 +1104,7 @@ def place(tmp_path, monkeypatch, rng, shapes, run):
     (tmp_path / "records").mkdir()
     for path in shapes.glob("*.*"):
         shutil.copy(path, tmp_path / "records")
-    shutil.copytree(run, tmp_path / "run")
+    shutil.copytree(v3plus_run, tmp_path / "run")
     return tmp_path
 
 

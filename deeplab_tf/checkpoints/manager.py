@@ -125,11 +125,15 @@ class CheckpointManager:
                 _remove(self._folder, name)
             last = newest(str(self._folder))
             free = shutil.disk_usage(self._folder).free / 1e6
+            then = "there is no earlier checkpoint to go on from"
+            if last:
+                then = (
+                    f"the last good checkpoint is {Path(last).name}, from which the "
+                    "same command goes on when there is space"
+                )
             raise InputError(
                 f"{self._folder}: {name} could not be saved ({_reason(error)}), and "
-                f"{free:.0f} MB are free there; the last good checkpoint is "
-                f"{Path(last).name if last else 'none'}, from which the same command "
-                "goes on when there is space"
+                f"{free:.0f} MB are free there; {then}"
             ) from None
 
     def resume(self) -> str | None:

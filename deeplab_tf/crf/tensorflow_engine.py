@@ -72,7 +72,7 @@ def dense_crf(
     return TensorFlowCrf(bilateral=bilateral, spatial=spatial)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _build_filters(
     images: tf.Tensor, sigmas: tf.Tensor, symmetric: bool
 ) -> tuple[GaussianFilter, GaussianFilter]:
@@ -90,7 +90,7 @@ def _build_filter(features: tf.Tensor, symmetric: bool) -> GaussianFilter:
     return GaussianFilter(lattice, ones, inverse)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _mean_field(
     bilateral: GaussianFilter,
     spatial: GaussianFilter,
@@ -103,11 +103,14 @@ def _mean_field(
     Equation 2 of Kraehenbuehl and Koltun 2011. The message of a pixel to itself is part
     of it, as in all released code.
     """
-    probabilities = tf.nn.softmax(logits)
-    for _ in tf.range(iterations):
+
+    def update(i: tf.Tensor, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         messages = weights[0] * _filter(bilateral, probabilities)
         messages += weights[1] * _filter(spatial, probabilities)
-        probabilities = tf.nn.softmax(logits + messages)
+        return i + 1, tf.nn.softmax(logits + messages)
+
+    before = [0, tf.nn.softmax(logits)]
+    _, probabilities = tf.while_loop(lambda i, _: i < iterations, update, before)
     return probabilities
 
 

@@ -94,6 +94,7 @@ class InputData:
         return ids if table is None else tf.gather(tf.cast(table, tf.int32), ids)
 
 
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     source: InputData,
     config: AugmentConfig,
@@ -176,6 +177,7 @@ def training_crop(
     }
 
 
+@tf.autograph.experimental.do_not_convert
 def one_batch(
     source: InputData,
     batch_size: int,
@@ -224,6 +226,7 @@ def _center_crop(
     }
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     source: InputData,
     batch_size: int,

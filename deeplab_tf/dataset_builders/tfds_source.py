@@ -13,6 +13,7 @@ from deeplab_tf.data.open_image import MAX_PIXELS
 from deeplab_tf.data.tfds.records import TfdsRecords
 from deeplab_tf.dataset_builders.sources import Sample
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,9 +51,9 @@ class TfdsSource:
         name = tfrecord.decode_name(sample["name"])
         origin = f"{where} ({name})"
         image = folder / f"{origin} image".replace("/", "_")
-        image.write_bytes(sample["image"].numpy())
+        write_whole(image, sample["image"].numpy(), flushed=False)
         label = folder / f"{origin} mask".replace("/", "_")
-        label.write_bytes(sample["label"].numpy())
+        write_whole(label, sample["label"].numpy(), flushed=False)
         told: list[str] = []
         most = self.max_pixels
         try:

@@ -21,6 +21,7 @@ from deeplab_tf.config.fields import NOT_NEGATIVE, POSITIVE, flag
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes
 from deeplab_tf.dataset_builders import FileSource, Pair
+from deeplab_tf.files import write_whole
 
 _SIZES = shapes.SPEC.split_sizes
 _HUES = (None, 0, 210, 45, 120, 285)  # Degrees; the ground may have any.
@@ -62,8 +63,9 @@ def _draw_split(config: ShapesConfig, split: str, size: int) -> list[Pair]:
         image, label = draw_scene(np.random.default_rng([config.seed, len(split), i]))
         image_path = folder / "images" / split / f"{name}.png"
         label_path = folder / "labels" / split / f"{name}.png"
-        image_path.write_bytes(image_files.png(image))
-        label_path.write_bytes(image_files.png(label, shapes.SPEC.palette))
+        write_whole(image_path, image_files.png(image), flushed=False)
+        mask = image_files.png(label, shapes.SPEC.palette)
+        write_whole(label_path, mask, flushed=False)
         pairs.append(Pair(name=name, image=image_path, label=label_path))
     return pairs
 

@@ -26,7 +26,7 @@ from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search_worker, metrics
 from deeplab_tf.evaluation.crf_search_worker import Point, at
-from deeplab_tf.files import write_whole
+from deeplab_tf.files import make_folder, write_whole
 from deeplab_tf.parallel import map_in_processes
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
@@ -72,7 +72,26 @@ def search(
         engine: See `engines.find_engine`.
     """
     folder = Path(config.eval_logdir or "")
-    folder.mkdir(parents=True, exist_ok=True)
+    with make_folder(folder):
+        images, tried = _try_points(predictor, records, config, start, engine, folder)
+        result = _summarize(images, start, tried)
+        write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
+    logging.info(table(tried, metrics.mean_iou(images.plain)))
+    best = at(start, _best(tried))
+    logging.info("The best of %d: %s", len(tried), engines.flags(best))
+    logging.info("Wrote %s", folder / "crf_search.json")
+    return result
+
+
+def _try_points(
+    predictor: Predictor,
+    records: Records,
+    config: EvalConfig,
+    start: engines.Parameters,
+    engine: str,
+    folder: Path,
+) -> tuple[CachedSplit, dict[Point, float]]:
+    """The images, of which logits lie in `folder` for a while, and scores by point."""
     verification = Verification(records.checksums)
     predictions = predictor.predict_split(
         records,
@@ -91,13 +110,7 @@ def search(
                 f"{predictor.spec.ignore_label}: there is no score to search by"
             )
         tried = climb(functools.partial(_mean_ious, images, start, engine))
-    result = _summarize(images, start, tried)
-    write_whole(folder / "crf_search.json", json.dumps(result, indent=1) + "\n")
-    logging.info(table(tried, metrics.mean_iou(images.plain)))
-    best = at(start, _best(tried))
-    logging.info("The best of %d: %s", len(tried), engines.flags(best))
-    logging.info("Wrote %s", folder / "crf_search.json")
-    return result
+    return images, tried
 
 
 def _write_cache(

@@ -19,7 +19,7 @@ CLASSES, PROBABILITIES = "SemanticPredictions", "SemanticProbabilities"
 def concrete_function(predictor: Predictor, inference: InferenceConfig) -> Any:
     """Images uint8 `[N, H, W, 3]` -> a `BatchPrediction`, at their size."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def predict(ImageTensor: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(
             predictor.predict_batch(
@@ -47,14 +47,18 @@ class Serving(tf.Module):
         self._assets = [tf.saved_model.Asset(str(path)) for path in assets]
 
     @tf.function(
-        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)]
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, IMAGES)],
+        autograph=False,
     )
     def pixels(self, ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images of one size."""
         classes, probabilities = self._frozen(ImageTensor)[:2]
         return {CLASSES: classes, PROBABILITIES: probabilities}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+    @tf.function(
+        input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")],
+        autograph=False,
+    )
     def encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """JPEG or PNG files of images of one size."""
         pixels = tf.map_fn(

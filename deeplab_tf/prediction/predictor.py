@@ -329,7 +329,8 @@ class Predictor:
             (None, None, None, 3), tf.float32 if is_padded else tf.uint8
         )
         function = tf.function(
-            lambda images: predict(images, scales=scales, flip=flip, output=output)
+            lambda images: predict(images, scales=scales, flip=flip, output=output),
+            autograph=False,
         )
         return function.get_concrete_function(images)
 

@@ -102,15 +102,18 @@ class Trainer:
             del metrics["data_wait"]
         return metrics
 
-    @tf.function
+    @tf.function(autograph=False)
     def _run(self, batches: Iterator, count: tf.Tensor) -> None:
-        for i in tf.range(count):
-            # Or a batch that cannot be read would cut short the step before it.
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+        def take_step(i: tf.Tensor) -> tuple[tf.Tensor]:
             step = self._step(batches)
             row = tf.stack([step[name] for name in METRICS])
             rows = tf.tensor_scatter_nd_update(self.metrics_buffer, [[i]], [row])
             self.metrics_buffer.assign(rows)
+            return (i + 1,)
+
+        # One after the other: or a batch that cannot be read would cut short the step
+        # before it.
+        tf.while_loop(lambda i: i < count, take_step, [0], parallel_iterations=1)
 
     def _step(self, batches: Iterator) -> dict[str, tf.Tensor]:
         """One step, as all devices take it together."""
@@ -139,11 +142,16 @@ class Trainer:
         self, batch: Any, normalizers: Any
     ) -> tuple[Any, dict[str, tf.Tensor]]:
         """Gradient accumulation: gradients of each replica, and metrics, summed."""
-        metrics = {name: tf.constant(0.0) for name in _SUMMED}
-        for index in tf.range(self.accumulation_steps):
+
+        def accumulate(index: tf.Tensor, metrics: Mapping[str, tf.Tensor]) -> Any:
             more = self.strategy.run(self._accumulate, (batch, normalizers, index))
             more = self._over_replicas("SUM", more)
-            metrics = {name: metrics[name] + more[name] for name in _SUMMED}
+            return index + 1, {name: metrics[name] + more[name] for name in _SUMMED}
+
+        zeros = {name: tf.constant(0.0) for name in _SUMMED}
+        _, metrics = tf.while_loop(
+            lambda index, _: index < self.accumulation_steps, accumulate, [0, zeros]
+        )
         return self.strategy.run(self._pop_gradient_sums), metrics
 
     def _over_replicas(self, how: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,10 +165,16 @@ class Trainer:
         if self.loss_scale is None:
             self.strategy.run(self._apply, (gradients,))
             return tf.constant(1.0)
-        if finite:
+
+        def apply() -> tf.Tensor:
             self.strategy.run(self._apply, (gradients,))
-        else:
+            return tf.identity(self.optimizer.iterations.value)
+
+        def skip() -> tf.Tensor:
             self.optimizer.iterations.assign_add(1)
+            return tf.identity(self.optimizer.iterations.value)
+
+        tf.cond(finite, apply, skip)
         scale = tf.identity(self.loss_scale.variables["scale"].value)
         self.loss_scale.update(finite)
         return scale
@@ -186,7 +200,9 @@ class Trainer:
         """`_gradients`, compiled by XLA where that is asked for."""
         if not self.jit_compile:
             return self._gradients(batch, normalizers)
-        return tf.function(self._gradients, jit_compile=True)(batch, normalizers)
+        return tf.function(self._gradients, jit_compile=True, autograph=False)(
+            batch, normalizers
+        )
 
     def _gradients(
         self, batch: Mapping[str, tf.Tensor], normalizers: Sequence[tf.Tensor]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from deeplab_tf import console
 from deeplab_tf.config import VisConfig
@@ -72,7 +73,7 @@ def _visualize(config: VisConfig, path: str) -> None:
         drawn = _name_safely(drawn, spec)
     folder = Path(config.vis_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
-    drawing.legend(spec.classes, palette).save(folder / "legend.png")
+    _write_sheet(folder / "legend.png", drawing.legend(spec.classes, palette))
     with console.bar(total=total, unit="image") as bar:
         for prediction in drawn:
             _draw(folder / image_folders.PREDICTIONS, prediction, spec, palette, config)
@@ -212,9 +213,7 @@ def _draw(
     sheet = drawing.panels(
         image, classes, label, spec, names=config.panels, palette=palette
     )
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG")
-    _write_picture(Path(f"{path}_overlay.png"), stream.getvalue())
+    _write_sheet(Path(f"{path}_overlay.png"), sheet)
 
 
 def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
@@ -225,6 +224,12 @@ def _write_raw(folder: Path, prediction: Prediction, spec: DatasetSpec) -> None:
     path = folder / f"{prediction.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_picture(path, image_files.png(ids))
+
+
+def _write_sheet(path: Path, sheet: Image.Image) -> None:
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    _write_picture(path, stream.getvalue())
 
 
 def _write_picture(path: Path, content: bytes) -> None:

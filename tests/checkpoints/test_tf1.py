@@ -13,8 +13,7 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.run import train
-from tests.recorded import SMALL, assign_rule_weights
-from tests.training.test_run import TINY
+from tests.recorded import SMALL, TINY, assign_rule_weights
 from tests.training.test_run import config as train_config
 
 

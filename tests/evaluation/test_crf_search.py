@@ -22,7 +22,7 @@ from deeplab_tf.config import (
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes as shapes_spec
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation import crf_search, crf_search_worker, metrics
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
@@ -30,6 +30,7 @@ from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.prediction import load
 from deeplab_tf.visualizing.run import visualize
 from tests.at_night import mark_nightly
+from tests.evaluation.test_run import fill, rewritten
 from tests.recorded import SMALL, assign_rule_weights
 
 ENGINE = "tensorflow"  # The one that is always there.
@@ -290,6 +291,13 @@ def test_a_search_takes_as_many_images_as_the_papers(
     fixed = CrfConfig(crf_iterations=1, crf_engine=ENGINE)
     found = evaluate(config(run, shapes, tmp_path, refinement=fixed, crf_search=True))
     assert found["num_images"] == 2
+
+
+def test_a_search_without_a_labeled_pixel_leaves_nothing(run, shapes, tmp_path):
+    records = rewritten(shapes, tmp_path / "records", fill(255), which=slice(None))
+    with pytest.raises(InputError, match="its 3 images are the ignore label 255: th"):
+        evaluate(config(run, records, tmp_path / "eval" / "crf", crf_search=True))
+    assert not (tmp_path / "eval").exists()
 
 
 def test_a_search_and_an_evaluation_are_two_things(run, shapes, tmp_path):

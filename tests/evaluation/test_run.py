@@ -29,18 +29,27 @@ from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.visualizing.run import visualize
-from tests.recorded import SMALL, assign_rule_weights
+from tests.recorded import SMALL, TINY, assign_rule_weights
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, shapes):
-    """Folder of a run on the embedded set: rule weights, crop 65."""
-    folder = tmp_path_factory.mktemp("run")
-    model = build(SMALL, 6)
+    """Folder of a run on the embedded set: rule weights of few layers, crop 65."""
+    return write_run(tmp_path_factory.mktemp("run"), shapes, TINY)
+
+
+@pytest.fixture(scope="session")
+def v3plus_run(tmp_path_factory, shapes):
+    """The same of a DeepLab v3+."""
+    return write_run(tmp_path_factory.mktemp("run"), shapes, SMALL)
+
+
+def write_run(folder, shapes, network):
+    model = build(network, 6)
     assign_rule_weights(model, 1.3)
     config = TrainConfig(
         train_logdir=str(folder),
-        model=SMALL,
+        model=network,
         data=DataConfig(dataset_dir=str(shapes)),
         augment=AugmentConfig(train_crop_size=(65, 65)),
     )
@@ -98,7 +107,10 @@ def test_raw_pictures_score_as_the_evaluation(run, shapes, tmp_path):
     assert metrics.mean_iou(confusion) == pytest.approx(scores["miou"], abs=1e-9)
 
 
-def test_the_network_is_that_of_the_run_and_flags_by_hand_win(run, shapes, tmp_path):
+def test_the_network_is_that_of_the_run_and_flags_by_hand_win(
+    v3plus_run, shapes, tmp_path
+):
+    run = v3plus_run
     plain = evaluate(config(run, shapes, tmp_path / "a"))
     denser = given(ModelConfig(), output_stride=8)
     other = evaluate(config(run, shapes, tmp_path / "b", model=denser))
@@ -183,7 +195,7 @@ def test_more_than_one_evaluation_waits_for_new_checkpoints(
 
     def appear(seconds):
         waits.append(seconds)
-        model = build(SMALL, 6)
+        model = build(TINY, 6)
         CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=5).save(
             len(waits)
         )

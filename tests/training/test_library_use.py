@@ -16,7 +16,8 @@ from deeplab_tf import compat
 from deeplab_tf.config import DevicesConfig
 from deeplab_tf.training import loop
 from deeplab_tf.training.run import train
-from tests.training.test_run import TINY, config
+from tests.recorded import TINY
+from tests.training.test_run import config
 
 
 def process_state():

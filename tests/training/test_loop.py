@@ -36,8 +36,8 @@ from deeplab_tf.training.run import train
 from deeplab_tf.training.setup import make_trainer
 from tests.at_night import mark_nightly
 from tests.evaluation.test_run import fill, rewritten
-from tests.recorded import SMALL
-from tests.training.test_run import TINY, weights_of
+from tests.recorded import SMALL, TINY
+from tests.training.test_run import weights_of
 
 
 def config(folder, shapes, steps, *, rate=0.05, **changes):

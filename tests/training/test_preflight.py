@@ -19,8 +19,8 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.diagnostics import memory
 from deeplab_tf.training.run import train
-from tests.recorded import ROOT, SMALL
-from tests.training.test_run import TINY, config
+from tests.recorded import ROOT, SMALL, TINY
+from tests.training.test_run import config
 
 
 def checked(folder, shapes, **changes):

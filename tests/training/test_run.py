@@ -30,9 +30,8 @@ from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import strategy
 from deeplab_tf.training.run import train
 from tests.at_night import mark_nightly
-from tests.recorded import ROOT, SMALL
+from tests.recorded import ROOT, SMALL, TINY
 
-TINY = ModelConfig(architecture="segnet_basic", depth_multiplier=1 / 16)  # Few layers.
 OTHER = dataclasses.replace(TINY, depth_multiplier=1 / 8)
 
 

@@ -29,7 +29,7 @@ from deeplab_tf.training.run import train
 from deeplab_tf.visualizing.run import visualize
 from tests import pets
 from tests.data.tfds.test_tfds import NAMED, folder, oxford
-from tests.recorded import SMALL
+from tests.recorded import TINY
 from tests.training.test_run import weights_of
 
 __all__ = ["folder", "oxford"]  # Fixtures.
@@ -40,7 +40,7 @@ def config(run, folder, steps=2, **changes):
         "train_logdir": str(run),
         "train_split": "train[:80%]",
         "train_batch_size": 4,
-        "model": SMALL,
+        "model": TINY,
         "data": DataConfig(dataset="tfds:tiny_pets", dataset_dir=str(folder / "tfds")),
         "tfds": NAMED,
         "augment": AugmentConfig(train_crop_size=(33, 33)),

@@ -35,6 +35,7 @@ from deeplab_tf.dataset_builders.annotation_tools.export import (
 )
 from deeplab_tf.dataset_builders.sources import FileSource
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import write_whole
 
 _LABELS = "labels.txt"
 _WHAT = "annotations of labelme"
@@ -174,7 +175,8 @@ def encode_image(path: Path, **settings: Any) -> tuple[bytes, str, Size]:
     facts = text_files.read_json(path, _WHAT)
     with text_files.explain(path, _WHAT), tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, path.stem)
-        photo.write_bytes(base64.b64decode(facts["imageData"], validate=True))
+        data = base64.b64decode(facts["imageData"], validate=True)
+        write_whole(photo, data, flushed=False)
         try:
             return image_files.encode_image(photo, **settings)
         except InputError as error:

@@ -114,10 +114,9 @@ def _save(
     for (image, label), one in zip(list(pairs)[:_MOST], facts["images"], strict=False):
         shown = np.clip(np.nan_to_num(image), 0, 255).astype(np.uint8)
         ids = np.clip(label[..., 0], 0, 255).astype(np.uint8)
-        (place / f"{one['file']}_image.png").write_bytes(image_files.png(shown))
-        (place / f"{one['file']}_label.png").write_bytes(
-            image_files.png(ids, spec.palette)
-        )
+        write_whole(place / f"{one['file']}_image.png", image_files.png(shown))
+        mask = image_files.png(ids, spec.palette)
+        write_whole(place / f"{one['file']}_label.png", mask)
 
 
 def _images(batch: Sample) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,7 @@ def _count_pixels(
 ) -> dict[str, np.ndarray]:
     """Counts over all replicas, as `diagnoses.OneBatch` has them."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def sum_metrics(batch: Any) -> dict[str, tf.Tensor]:
         counts = trainer.strategy.run(
             lambda each: _count_on_replica(trainer, each, training), (batch,)

@@ -50,7 +50,7 @@ def all_gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
     return [int(each) for each in _gather(strategy, tf.constant(value, tf.int64))]
 
 
-@tf.function
+@tf.function(autograph=False)
 def _gather(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
     def replica(value: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()

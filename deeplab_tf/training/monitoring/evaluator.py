@@ -155,7 +155,7 @@ class Evaluator:
             number * context.num_input_pipelines + context.input_pipeline_id
         )
 
-    @tf.function
+    @tf.function(autograph=False)
     def _predict(self, batches: Iterator) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         batch = next(batches)
         classes = self._strategy.run(

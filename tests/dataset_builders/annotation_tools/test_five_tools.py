@@ -14,7 +14,8 @@ from deeplab_tf.dataset_report.run import check
 from deeplab_tf.training.run import train
 from tests.dataset_builders.annotation_tools.exports import X, Y, folder_config
 from tests.datasets.trees import described, examples, label
-from tests.training.test_run import TINY, config
+from tests.recorded import TINY
+from tests.training.test_run import config
 
 BALL = np.where((X > 5) & (X < 25) & (Y > 5) & (Y < 20), 1, 0)
 SHAPES = np.where(

@@ -25,14 +25,14 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.monitoring import evaluator
 from deeplab_tf.training.monitoring.evaluator import Evaluator
-from tests.recorded import SMALL, assign_rule_weights
+from tests.recorded import TINY, assign_rule_weights
 
 SPEC = shapes_spec.SPEC
 NARROW = ModelConfig(architecture="deeplab_v1", depth_multiplier=1 / 64)
 DEFAULT = tf.distribute.get_strategy()
 
 
-def config(shapes, model=SMALL, **changes):
+def config(shapes, model=TINY, **changes):
     settings = {
         "train_logdir": "run",
         "model": model,
@@ -51,7 +51,7 @@ def scorer(shapes, strategy=DEFAULT, **changes):
 @pytest.fixture(scope="module")
 def network():
     """Images are larger than its crop of 49, or smaller, and scores are no zeros."""
-    model = build(SMALL, 6)
+    model = build(TINY, 6)
     assign_rule_weights(model, 1.3)
     return model
 
