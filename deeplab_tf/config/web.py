@@ -67,10 +67,11 @@ class WebConfig:
     max_megabytes: float = flag(
         "Refuse files of more megabytes.", 32.0, within=POSITIVE, common=True
     )
-    max_side: int = flag(
+    max_side: int | None = flag(
         "Shrink photographs to so many pixels on the longer side before the network; "
-        "the mask has the photograph's size.",
-        1536,
+        "by default 1024, or what the largest image of the training had, if that is "
+        "more. Masks have the photograph's size.",
+        None,
         within=Range(minimum=16),
         common=True,
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deeplab_tf.prediction.predictor import Predictor
 
 _WITHOUT_TENSORFLOW = (".onnx", ".tflite", ".xml")  # Exports with another runtime.
+_SIDE = 1024  # Pixels; a CRF of 21 classes takes 2 GB there.
 _LEAST = 1e-30  # Probability, where a logarithm is needed.
 
 
@@ -45,12 +46,15 @@ class Model(Protocol):
         classes: Names, by id.
         palette: Colors, by id.
         looks: What of a `Look` it can do: "scales", "flip", "crf".
+        trained_side: Longer side of the largest image that it learned from; 0 where
+            that is not known.
     """
 
     name: str
     classes: tuple[str, ...]
     palette: tuple[Color, ...]
     looks: tuple[str, ...]
+    trained_side: int
 
     def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
         """Class ids, int32 `[H, W]`, of RGB, uint8 `[H, W, 3]`."""
@@ -65,14 +69,21 @@ def check_look(model: Model, look: Look) -> None:
 
 
 def segment(
-    model: Model, pixels: np.ndarray, look: Look, *, max_side: int
+    model: Model, pixels: np.ndarray, look: Look, *, max_side: int | None = None
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Class ids of a photograph, uint8 `[H, W]`, and the size that the network saw.
+
+    Args:
+        model: That looks.
+        pixels: RGB, uint8 `[H, W, 3]`.
+        look: How.
+        max_side: Larger photographs are shrunk to it; by default to 1024, or to the
+            largest side of the training if that is more.
 
     Raises:
         Refusal: There is not enough memory (413).
     """
-    small = photograph.shrink(pixels, max_side)
+    small = photograph.shrink(pixels, max_side or max(_SIDE, model.trained_side))
     try:
         classes = model.predict(small, look)
     except Exception as error:
@@ -147,6 +158,7 @@ class NetworkModel:
     def __init__(self, predictor: "Predictor", crf: engines.Parameters) -> None:
         spec = predictor.spec
         self.name, self.classes, self.palette = spec.name, spec.classes, spec.palette
+        self.trained_side = max(predictor.trained_size or (0,))
         self._predictor, self._crf = predictor, crf
 
     def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
@@ -171,6 +183,7 @@ class ExportedModel:
         )
         has_scores = {PROBABILITIES, LOGITS} & set(segmenter.outputs)
         self.looks: tuple[str, ...] = ("crf",) if has_scores else ()
+        self.trained_side = max(info.crop_size)
         self._segmenter, self._crf = segmenter, crf
 
     def predict(self, image: np.ndarray, look: Look) -> np.ndarray:

@@ -49,6 +49,10 @@ async function start() {
     else if (event.key === "Escape") showAlone(null);
   };
   listenToDrops();
+  if (!("DecompressionStream" in window)) {
+    tell(new Problem("This browser is too old for the page. Take one of 2023 or later."));
+    return;
+  }
   try {
     const response = await fetch("model");
     if (!response.ok) throw new Error();
@@ -113,7 +117,7 @@ async function look(file) {
     if (mine.signal.aborted) return;
     fail(error, file, isAgain);
   } finally {
-    if (request === mine) stop();
+    stop(request === mine);
   }
 }
 
@@ -132,14 +136,16 @@ async function ask(file, signal) {
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
-  const line = answer?.error ?? `the server answers ${response.status}`;
+  if (response.status === 401) {
+    throw new Problem("The server was started anew. Open the address that it printed.");
+  }
+  const line = answer?.error ?? `The server answers ${response.status}.`;
   throw new Problem(line, response.status === 503 || response.status === 408 || response.status >= 500);
 }
 
 function cancel() {
   request?.abort();
-  byId("busy").hidden = true;
-  byId("stage").classList.remove("busy");
+  hideBusy();
   if (shown) setBoxes(shown.answer);
   else clear();
   byId(shown ? "heading" : "choose").focus();
@@ -198,22 +204,28 @@ function showBusy(name) {
   byId("stage").classList.add("busy");
   byId("stage").setAttribute("aria-busy", "true");
   say(`Looking at ${name || "the photograph"}`);
-  return () => {
+  return (isLast) => {
     clearInterval(clock);
-    byId("busy").hidden = true;
-    byId("stage").classList.remove("busy");
-    byId("stage").removeAttribute("aria-busy");
+    if (isLast) hideBusy();
   };
+}
+
+function hideBusy() {
+  byId("busy").hidden = true;
+  byId("stage").classList.remove("busy");
+  byId("stage").removeAttribute("aria-busy");
 }
 
 // The photograph while the server looks; not at once, since what the server refuses
 // within a moment, as 20,000 x 20,000 pixels, no browser should decode.
 async function showPreview(file, asked, signal) {
-  const pause = new Promise((resolve) => setTimeout(resolve, 300));
-  const isOver = await Promise.race([pause, asked.then(() => true, () => true)]);
+  let isOver = false;
+  const end = () => (isOver = true);
+  asked.then(end, end);
+  await new Promise((resolve) => setTimeout(resolve, 300));
   if (isOver || signal.aborted) return;
   const drawn = await draw(file, null, SCREEN).catch(() => null);
-  if (!drawn || signal.aborted || shown) return;
+  if (!drawn || isOver || signal.aborted) return;
   setShape(drawn);
   compose(canvas, drawn, null, 0);
   byId("empty").hidden = true;
@@ -239,6 +251,7 @@ function showAnswer(next, isAgain) {
   fillFacts();
   if (!isAgain) byId("heading").focus({ preventScroll: true });
   const seen = present().slice(0, 5).map((each) => `${each.name} ${percent(each.share)}`);
+  canvas.setAttribute("aria-label", `The photograph, its classes laid over: ${seen.join(", ")}`);
   say(`Done: ${seen.join(", ")}`);
 }
 

@@ -204,8 +204,6 @@ def _tell_address(host: str, port: int, made: str | None) -> None:
     names = [host]
     if address.is_unspecified:
         names = [_address_in_network(), "127.0.0.1"]
-    elif host == "127.0.0.1":
-        names = ["localhost"]
     for name in names:
         shown = f"[{name}]" if ":" in name else name
         logging.info("http://%s:%d/%s", shown, port, query)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import sys
 from collections.abc import AsyncGenerator
 
@@ -15,7 +16,7 @@ from deeplab_tf.web.refusal import Refusal
 FIELD = "photograph"
 _PATIENCE = 60.0  # Seconds for a file to come.
 _FIELDS = 8  # Beside the photograph, more than a form has.
-_MOST_SCALES, _LEAST, _GREATEST = 6, 0.25, 2.0
+_SCALES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # Each set of them is a graph.
 
 
 class _InMemory(MultiPartParser):
@@ -85,20 +86,19 @@ async def drain(request: Request) -> None:
 
 
 def _look(form: FormData) -> Look:
-    scales = str(form.get("scales") or "1")
+    words = str(form.get("scales") or "1").split(",")
+    scales = tuple(scale for scale in _SCALES if scale in map(_number, words))
+    if len(scales) < len(words):
+        known = ", ".join(f"{scale:g}" for scale in _SCALES)
+        raise Refusal(400, f"scales: some of {known} are needed, as 0.75,1,1.25")
+    return Look(scales=scales, flip=_truth(form, "flip"), crf=_truth(form, "crf"))
+
+
+def _number(word: str) -> float:
     try:
-        factors = tuple(float(word) for word in scales.split(","))
+        return float(word)
     except ValueError:
-        factors = ()
-    if not 0 < len(factors) <= _MOST_SCALES or not all(
-        _LEAST <= factor <= _GREATEST for factor in factors
-    ):
-        raise Refusal(
-            400,
-            f"scales: 1 to {_MOST_SCALES} numbers of {_LEAST:g} to {_GREATEST:g} are "
-            "needed, as 0.75,1,1.25",
-        )
-    return Look(scales=factors, flip=_truth(form, "flip"), crf=_truth(form, "crf"))
+        return math.nan
 
 
 def _truth(form: FormData, name: str) -> bool:

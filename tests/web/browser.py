@@ -93,9 +93,11 @@ class Browser:
 @contextlib.contextmanager
 def open_browser(folder, *, size=(1280, 800)):
     """A window of Chromium; skips where that is not installed."""
-    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
     if not driver or not chromium:
-        pytest.skip("needs apt-get install chromium chromium-driver")
+        pytest.skip("Chromium is not there: apt-get install chromium chromium-driver")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(

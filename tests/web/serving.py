@@ -30,6 +30,7 @@ class Colors:
     classes: tuple = CLASSES
     palette: tuple = PALETTE
     looks: tuple = ("scales", "flip", "crf")
+    trained_side: int = 0
     hold: threading.Event = dataclasses.field(default_factory=threading.Event)
     asked: list = dataclasses.field(default_factory=list)
 

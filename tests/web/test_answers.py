@@ -81,6 +81,14 @@ def test_larger_photographs_are_seen_smaller_and_answered_at_their_size():
     assert answer["classes"][1]["share"] == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize(("trained", "side"), [(0, 1024), (500, 1024), (1100, 1100)])
+def test_without_a_flag_the_training_tells_what_is_large(trained, side):
+    page = Page()
+    page.model.trained_side = trained
+    answer = page.send(encode(halves(5, 1200))).json()
+    assert (answer["width"], answer["seen_width"]) == (1200, side)
+
+
 def test_scales_flip_and_crf_reach_the_network(page):
     answer = page.send(encode(halves()), scales="0.75,1", flip="true", crf="true")
     look = page.model.asked[-1][1]
@@ -92,9 +100,10 @@ def test_scales_flip_and_crf_reach_the_network(page):
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"scales": "1,9"}, "scales: 1 to 6 numbers of 0.25 to 2 are needed, as "),
-        ({"scales": "nan"}, "scales: 1 to 6 numbers of 0.25 to 2 are needed, as "),
-        ({"scales": "1," * 9 + "1"}, "scales: 1 to 6 numbers of 0.25 to 2 are needed"),
+        ({"scales": "1,9"}, "scales: some of 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75 are "),
+        ({"scales": "nan"}, "scales: some of 0.25, 0.5, "),
+        ({"scales": "1,one"}, "scales: some of 0.25, 0.5, "),
+        ({"scales": "1,1"}, "scales: some of 0.25, 0.5, "),
         ({"crf": "yes"}, "crf: true or false is needed"),
     ],
 )

@@ -117,6 +117,14 @@ def test_programs_send_the_token_as_a_header(locked):
     assert locked.send(encode(halves()), headers=header).status_code == 200
 
 
+def test_a_token_with_spaces_and_signs_comes_back_from_the_cookie():
+    token = 'correct "horse"; battery, staple'
+    page = Page(token=token, base=FAR)
+    cookie = page.get("/", params={"token": token}).headers["set-cookie"]
+    value = cookie[: cookie.index("; HttpOnly")]
+    assert page.get("/model", headers={"cookie": value}).status_code == 200
+
+
 def test_other_pages_are_kept_out_with_a_token_as_well(locked):
     headers = COOKIE | {"origin": "http://evil.example"}
     assert locked.send(encode(halves()), headers=headers).status_code == 403

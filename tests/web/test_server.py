@@ -137,7 +137,7 @@ def served(monkeypatch, caplog):
 def test_this_machine_alone_needs_no_token(served):
     token, (host, port), said = served()
     assert (token, host) == (None, "127.0.0.1")
-    assert f"http://localhost:{port}/" in said
+    assert f"http://127.0.0.1:{port}/" in said
     assert said[-1] == "Stopped"  # Ctrl-C.
 
 
@@ -186,7 +186,7 @@ def test_the_model_is_that_of_python_with_the_settings_given(run):
 )
 def test_a_look_is_what_the_network_is_asked_for(look, settings):
     class Predictor:
-        spec = shapes.SPEC
+        spec, trained_size = shapes.SPEC, (300, 400)
 
         def predict(self, image, **given):
             assert given == settings | {"output": "classes"}
@@ -194,6 +194,7 @@ def test_a_look_is_what_the_network_is_asked_for(look, settings):
 
     model = models.NetworkModel(Predictor(), PRESETS["voc_v1"])
     assert model.predict(halves(), look)[0, 0] == 220
+    assert model.trained_side == 400
 
 
 @pytest.fixture
@@ -295,7 +296,7 @@ def test_50_at_once_leave_the_server_alive_and_its_memory_flat(run, tmp_path):
         while "Ctrl-C" not in said.read_text():
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.1)
-        (url,) = re.findall("http://localhost:[0-9]+/", said.read_text())
+        (url,) = re.findall("http://127.0.0.1:[0-9]+/", said.read_text())
         noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3))
         large = encode(noise.astype(np.uint8), "JPEG")
 
