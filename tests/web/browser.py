@@ -124,10 +124,12 @@ def open_browser(folder, *, size=(1280, 800)):
         answer = httpx.post(
             f"{base}/session", json={"capabilities": wish}, timeout=60
         ).json()
-        session = answer["value"]["sessionId"]
-        with httpx.Client(base_url=f"{base}/session/{session}/", timeout=60) as client:
-            yield Browser(client, downloads)
-            client.delete("")
+        session = f"{base}/session/{answer['value']['sessionId']}"
+        try:
+            with httpx.Client(base_url=f"{session}/", timeout=60) as client:
+                yield Browser(client, downloads)
+        finally:
+            httpx.delete(session, timeout=60).raise_for_status()  # Closes the window.
     finally:
         process.terminate()
         process.wait(20)
