@@ -29,7 +29,15 @@ ANY = "any"
 # Settings of one file, from whatever network it is made.
 OF_A_FILE = frozenset(
     {
-        *("format", "input_size", "batch", "outputs", "quantize", "min_agreement"),
+        *(
+            "format",
+            "export_version",
+            "input_size",
+            "batch",
+            "outputs",
+            "quantize",
+            "min_agreement",
+        ),
         *("calibration_split", "calibration_images"),
         *("check_split", "check_image", "dataset_dir"),
     }
@@ -64,7 +72,9 @@ class Format:
 _VIEWS = ("inference_scales", "add_flipped_images")
 _ENDS = (*_VIEWS, "input_size", "batch", "outputs", "quantize")
 FORMATS: Mapping[str, Format] = {
-    "saved_model": Format(title="SavedModel", reads=(*_VIEWS, "save_inference_graph")),
+    "saved_model": Format(
+        title="SavedModel", reads=(*_VIEWS, "save_inference_graph", "export_version")
+    ),
     "frozen_graph": Format(
         title="frozen graph", suffix=".pb", reads=(*_VIEWS, "save_inference_graph")
     ),
@@ -139,7 +149,11 @@ class ExportConfig:
 
     topic: ClassVar = "Export"
     rules: ClassVar = (
-        unless("benchmark", "format", "quantize", "outputs", "save_inference_graph"),
+        unless(
+            "benchmark",
+            *("format", "quantize", "outputs", "save_inference_graph"),
+            "export_version",
+        ),
         _BY_FORMAT,
         where(
             "quantize",
@@ -160,6 +174,12 @@ class ExportConfig:
         "folder for all formats.",
         None,
         required=True,
+    )
+    export_version: int | None = flag(
+        "Write the SavedModel into the folder of this number in --export_path, as "
+        "servers want it.",
+        None,
+        within=POSITIVE,
     )
     num_classes: int | None = flag(
         "Number of classes of a checkpoint without dataset.json.",

@@ -58,10 +58,10 @@ class Record:
             "image/segmentation/class/format": _bytes(b"png"),
         }
         entries = (
-            _field(1, key.encode()) + _field(2, features[key])
+            proto_field(1, key.encode()) + proto_field(2, features[key])
             for key in sorted(features)
         )
-        return _field(1, b"".join(_field(1, entry) for entry in entries))
+        return proto_field(1, b"".join(proto_field(1, entry) for entry in entries))
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -131,14 +131,15 @@ def masked_crc(data: bytes) -> bytes:
 
 
 def _bytes(value: bytes) -> bytes:
-    return _field(1, _field(1, value))
+    return proto_field(1, proto_field(1, value))
 
 
 def _int(value: int) -> bytes:
-    return _field(3, _field(1, _varint(value)))
+    return proto_field(3, proto_field(1, _varint(value)))
 
 
-def _field(number: int, content: bytes) -> bytes:
+def proto_field(number: int, content: bytes) -> bytes:
+    """A field of bytes, text or another message."""
     return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 

@@ -85,7 +85,9 @@ def export_predictor(
     Signatures of a SavedModel: `serving_default` takes `ImageTensor`, uint8
     `[N, H, W, 3]`; `serving_bytes` takes `image_bytes`, JPEG or PNG files `[N]`. Both
     give `SemanticPredictions`, int32 `[N, H, W]`, and `SemanticProbabilities`, float32
-    `[N, H, W, C]`, at the size of the images.
+    `[N, H, W, C]`, at the size of the images. `serving_classes` and `serving_files`
+    take the same, files of any sizes, and give the classes alone, as uint8; see
+    `saved_model.Serving`.
 
     Args:
         predictor: What is exported.
@@ -131,10 +133,14 @@ def _new_target(config: ExportConfig) -> Path:
         f"--export_path={config.export_path}",
         Path(config.export_path or ""),
     )
+    if config.export_version:
+        given += f" --export_version={config.export_version}"
+        target /= str(config.export_version)
     refuse_taken(target, config.format or "saved_model", given)
     if config.format:
         require(config.format)
-    return check_writable("export_path", config.export_path)
+    check_writable("export_path", config.export_path)
+    return target
 
 
 def _find_calibration(

@@ -12,9 +12,11 @@ from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config.export import FORMATS
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import (
+    fold_batch_norm,
     frozen_graph,
     function,
     info,
+    model_card,
     opened,
     pictures,
     report,
@@ -22,6 +24,7 @@ from deeplab_tf.exporting import (
     to_litert,
     to_onnx,
     to_openvino,
+    warmup,
 )
 from deeplab_tf.exporting.check import Plan, check
 from deeplab_tf.exporting.pictures import Pictures
@@ -134,13 +137,17 @@ def _convert(
 def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:
     """Writes a SavedModel or a frozen graph, and the graph as text if that is asked."""
     traced = saved_model.concrete_function(predictor, plan.inference)
-    frozen = variables_to_constants(traced)
+    frozen = fold_batch_norm.fold(variables_to_constants(traced))
     if plan.format == "frozen_graph":
         frozen_graph.save(frozen, path)
     else:
         with tempfile.TemporaryDirectory(prefix="deeplab-notes-") as notes:
             assets = _write_assets(Path(notes), predictor, plan)
-            saved_model.save(saved_model.Serving(frozen, assets), path)
+            ignored = predictor.spec.ignore_label
+            serving = saved_model.Serving(frozen, assets, ignore_label=ignored)
+            saved_model.save(serving, path)
+        warmup.write(path, predictor.model.name, predictor.crop_size)
+        model_card.write(path, predictor, plan.inference)
     if plan.with_text:
         folder = path if path.is_dir() else path.parent
         tf.io.write_graph(traced.graph.as_graph_def(), str(folder), _TEXT)

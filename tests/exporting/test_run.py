@@ -14,8 +14,8 @@ from deeplab_tf.config import ExportConfig, ResizeConfig
 from deeplab_tf.config.fields import Overrides
 from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
+from deeplab_tf.exporting import fold_batch_norm
 from deeplab_tf.exporting import run as exporting
-from deeplab_tf.exporting import write
 from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config
@@ -43,7 +43,10 @@ def batch(rng):
 
 def test_signatures_have_the_official_names(exported):
     signatures = tf.saved_model.load(str(exported)).signatures
-    assert set(signatures) == {"serving_default", "serving_bytes"}
+    assert set(signatures) == {
+        *("serving_default", "serving_bytes"),
+        *("serving_classes", "serving_files"),
+    }
     outputs = signatures["serving_default"].structured_outputs
     assert outputs["SemanticPredictions"].dtype == tf.int32
     assert outputs["SemanticProbabilities"].dtype == tf.float32
@@ -131,13 +134,13 @@ def test_a_range_of_sizes_is_inside(run, tmp_path, batch):
 def test_an_export_that_differs_from_its_network_is_not_written(
     run, tmp_path, monkeypatch
 ):
-    real = write.variables_to_constants
+    real = fold_batch_norm.fold
 
     def wrong(function):
         frozen = real(function)
         return lambda pixels: [(frozen(pixels)[0] + 1) % 6, frozen(pixels)[1]]
 
-    monkeypatch.setattr(write, "variables_to_constants", wrong)
+    monkeypatch.setattr(fold_batch_norm, "fold", wrong)
     with pytest.raises(InputError, match=r"differs from the network: 0\.00% of the"):
         exporting.export(config(run, tmp_path / "m"))
     assert not list(tmp_path.iterdir())
