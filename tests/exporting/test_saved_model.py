@@ -134,7 +134,7 @@ def test_the_model_card_says_what_it_is(exported, run):
     assert f"* Weights: `{run}/model.ckpt-100`" in card
     assert "* Data set: shapes" in card
     assert "| 1 | ball | 214, 39, 40 |" in card
-    assert "* `--depth_multiplier=0.25`" in card
+    assert "* `--model_variant=segnet_basic`" in card
     assert "Apache 2.0" in card
     assert "* `--crop_size=65,65`" in card
 
