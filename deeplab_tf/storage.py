@@ -79,14 +79,14 @@ def list_names(folder: str) -> list[str]:
         )
 
 
-def match(pattern: str) -> list[tuple[str, str]]:
+def match(pattern: str) -> tuple[str, list[str]]:
     """Remote files that a pattern stands for, or all below a folder, sorted.
 
     Args:
         pattern: With `*`, `?`, and `**` for folders at will, as fsspec has them.
 
     Returns:
-        Path, and path from the folder before the first of these, of each.
+        The folder before the first of these, and the paths from there.
     """
     fixed = re.split(r"[*?\[]", pattern)[0]
     with _explain(pattern):
@@ -97,11 +97,12 @@ def match(pattern: str) -> list[tuple[str, str]]:
         else:
             top, files = place, system.find(place, detail=True)
         top = top.rstrip("/") if place not in files else top.rpartition("/")[0]
-        return [
-            (system.unstrip_protocol(each), each[len(top) :].lstrip("/"))
+        names = [
+            each[len(top) :].lstrip("/")
             for each in sorted(files)
             if files[each]["type"] == "file"
         ]
+        return system.unstrip_protocol(top), names
 
 
 def normalize(path: str) -> str:

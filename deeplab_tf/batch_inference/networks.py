@@ -60,8 +60,15 @@ class _Run:
         self, images: Sequence[np.ndarray], batch_size: int
     ) -> list[np.ndarray]:
         del batch_size
-        predict = functools.partial(self._predictor.predict, output="classes")
-        return [predict(image).classes for image in images]
+        return [self._classify(image) for image in images]
+
+    def _classify(self, image: np.ndarray) -> np.ndarray:
+        is_huge = image.shape[0] * image.shape[1] > runtime.WHOLE
+        tile_size = self._predictor.crop_size if is_huge else None
+        prediction = self._predictor.predict(
+            image, output="classes", tile_size=tile_size
+        )
+        return prediction.classes
 
 
 @functools.lru_cache(maxsize=1)

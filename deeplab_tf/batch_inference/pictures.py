@@ -12,6 +12,7 @@ from deeplab_tf import runtime, storage
 from deeplab_tf.batch_inference.mask_names import MaskNames
 from deeplab_tf.batch_inference.shards import Shard
 from deeplab_tf.data import tfrecord_reader
+from deeplab_tf.data.open_image import MAX_PIXELS, any_size
 from deeplab_tf.errors import printable
 
 _ORIENTATION = 0x0112  # Of EXIF data.
@@ -49,10 +50,11 @@ def read(shard: Shard) -> Iterator[Photograph | Damaged]:
     Raises:
         OSError: A disk or a network fails; another try may succeed.
     """
-    if shard.records:
-        yield from _read_records(shard.records.path, shard.records.name)
-        return
-    for path, source, name in shard.pictures:
+    for source, name in shard.pictures:
+        path = storage.join(shard.root, source)
+        if shard.is_of_records:
+            yield from _read_records(path, source, name)
+            continue
         try:
             encoded = storage.read(path)
         except OSError as error:
@@ -63,42 +65,43 @@ def read(shard: Shard) -> Iterator[Photograph | Damaged]:
         yield _decode(source, name, encoded)
 
 
-def _read_records(path: str, folder: str) -> Iterator[Photograph | Damaged]:
-    """Of a TFRecord file: masks lie in a folder of its name."""
+def _read_records(
+    path: str, source: str, folder: str
+) -> Iterator[Photograph | Damaged]:
+    """Of a TFRecord file, whose masks lie in a folder of its name."""
     names, number = MaskNames(), -1
-    file_name = path.rpartition("/")[2]
     with storage.open_file(path) as file:
-        records = tfrecord_reader.read_records(file)
-        while True:
-            number += 1
-            place = f"{file_name} record {number}"
-            try:
-                record = next(records, b"")
-                if record == b"":
-                    return
-                if record is None:
-                    raise ValueError("a wrong checksum")
-                features = tfrecord_reader.parse_example(record)
-                encoded = features["image/encoded"]
-            except tfrecord_reader.Truncated as error:
-                yield Damaged(place, f"{error}; what follows it is not read")
-                return
-            except KeyError:
-                yield Damaged(place, "no image/encoded")
-                continue
-            except ValueError as error:
-                yield Damaged(place, str(error))
-                continue
-            text = features.get("image/filename", b"").decode("utf-8", "replace")
-            name = text.rpartition("/")[2] or f"{number:06d}"
-            source = f"{place} ({printable(name)})"
-            yield _decode(source, f"{folder}/{names.choose(name)}", _unturned(encoded))
+        try:
+            for number, record in enumerate(tfrecord_reader.read_records(file)):
+                yield _parse(record, f"{source} record {number}", folder, names)
+        except tfrecord_reader.Truncated as error:
+            place = f"{source} record {number + 1}"
+            yield Damaged(place, f"{error}; what follows it is not read")
+
+
+def _parse(
+    record: bytes | None, place: str, folder: str, names: MaskNames
+) -> Photograph | Damaged:
+    if record is None:
+        return Damaged(place, "a wrong checksum")
+    try:
+        features = tfrecord_reader.parse_example(record)
+        encoded = features["image/encoded"]
+    except KeyError:
+        return Damaged(place, "no image/encoded")
+    except ValueError as error:
+        return Damaged(place, str(error))
+    text = features.get("image/filename", b"").decode("utf-8", "replace")
+    name = text.rpartition("/")[2] or place.rpartition(" ")[2]
+    chosen = f"{folder}/{names.choose(name)}"
+    return _decode(f"{place} ({printable(name)})", chosen, _unturned(encoded))
 
 
 def _unturned(encoded: bytes) -> bytes:
     """A record's image without EXIF orientation: its label lies as its pixels do."""
     try:
-        image = Image.open(io.BytesIO(encoded))
+        with any_size():
+            image = Image.open(io.BytesIO(encoded))
         if image.getexif().get(_ORIENTATION) not in range(2, 9):
             return encoded
         stream = io.BytesIO()
@@ -111,6 +114,13 @@ def _unturned(encoded: bytes) -> bytes:
 def _decode(source: str, name: str, encoded: bytes) -> Photograph | Damaged:
     if not encoded:
         return Damaged(source, "an empty file")
+    try:
+        with any_size(), Image.open(io.BytesIO(encoded)) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError):
+        width = height = 0  # What it is instead is told below.
+    if width * height > MAX_PIXELS:
+        return Damaged(source, f"{width}x{height} pixels: more than {MAX_PIXELS}")
     try:
         pixels = runtime.decode_image(io.BytesIO(encoded), "")
     except runtime.ImageError as error:

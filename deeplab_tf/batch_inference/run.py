@@ -51,6 +51,7 @@ def predict(config: PredictConfig) -> None:
         batch_size=config.batch_size,
         threads=config.threads,
     )
+    classes = _open_classes(job, is_alone=config.processes == 1 or len(shards) < 2)
     with _hold(job, output):
         _check_manifest(job, output, _settings(config, digest, shards))
         notes = set(storage.list_names(job.state))
@@ -59,7 +60,6 @@ def predict(config: PredictConfig) -> None:
             logging.info(
                 "%d of %d shards are done", len(shards) - len(rest), len(shards)
             )
-        classes = _open_classes(job, is_alone=config.processes == 1 or len(rest) < 2)
         start = time.perf_counter()
         count = _write(job, rest, config)
         seconds = time.perf_counter() - start
@@ -150,8 +150,8 @@ def _settings(
     """All that what is written follows from."""
     listing = hashlib.sha256()
     for shard in shards:
-        for picture in (*shard.pictures, *filter(None, [shard.records])):
-            listing.update(os.fsencode("\0".join(picture[1:])) + b"\n")
+        for picture in shard.pictures:
+            listing.update(os.fsencode("\0".join(picture)) + b"\n")
     return {
         "model": digest,
         "output_format": config.output_format,

@@ -23,12 +23,10 @@ class Picture(NamedTuple):
     """A photograph.
 
     Attributes:
-        path: Of its file.
-        source: The same, from the folder of the input; a record's name.
+        source: Its path from the folder of the input.
         name: Of its mask, without suffix.
     """
 
-    path: str
     source: str
     name: str
 
@@ -40,14 +38,16 @@ class Shard:
     Attributes:
         index: Its number, from 0,
         count: of so many.
-        pictures: Those of files;
-        records: or a TFRecord file, with the folder of the masks as its name.
+        root: The folder of the input.
+        pictures: Photographs, or one TFRecord file, whose name is a folder of masks.
+        is_of_records: It is the latter.
     """
 
     index: int
     count: int
-    pictures: tuple[Picture, ...] = ()
-    records: Picture | None = None
+    root: str
+    pictures: tuple[Picture, ...]
+    is_of_records: bool = False
 
     @property
     def number(self) -> str:
@@ -66,50 +66,49 @@ def plan(given: str, output: str, shard_size: int) -> list[Shard]:
     Raises:
         InputError: There are none, or pictures and TFRecord files are mixed.
     """
-    inside, everything = storage.join(storage.normalize(output), ""), _list(given)
-    listed = [each for each in everything if not each[0].startswith(inside)]
-    if everything and not listed:
+    root, sources = _list(given)
+    inside = f"{storage.normalize(output)}/"
+    listed = [each for each in sources if not f"{root}/{each}".startswith(inside)]
+    if sources and not listed:
         raise InputError(f"--output={output}: the folder of --input; take another")
-    taken = [each for each in listed if _is_taken(each[0])]
+    taken = [each for each in listed if _is_picture(each) or _is_records(each)]
     if not taken:
         kinds = ", ".join(image_folders.SUFFIXES)
         raise InputError(f"--input={given}: no pictures ({kinds}), and no TFRecords")
-    if len(taken) < len(listed):
-        (other, *_) = (path for path, _ in listed if not _is_taken(path))
-        logging.info(
-            "Passed over %d files that are no pictures, as %s",
-            len(listed) - len(taken),
-            other,
-        )
-    names = MaskNames(source for _, source in taken)
-    pictures = [Picture(*each, names.choose(each[1])) for each in taken]
-    names.warn()
-    records = [each for each in pictures if _RECORDS.search(each.path)]
-    if not records:
-        starts = range(0, len(pictures), shard_size)
-        parts = [tuple(pictures[start : start + shard_size]) for start in starts]
-        return [
-            Shard(index=i, count=len(parts), pictures=part)
-            for i, part in enumerate(parts)
-        ]
-    if len(records) < len(pictures):
-        (picture, *_) = set(pictures) - set(records)
+    if count := len(listed) - len(taken):
+        (other, *_) = sorted(set(listed) - set(taken))
+        logging.info("Passed over %d files that are no pictures, as %s", count, other)
+    records = [each for each in taken if _is_records(each)]
+    if records and len(records) < len(taken):
+        (picture, *_) = sorted(set(taken) - set(records))
         raise InputError(
-            f"--input={given}: TFRecord files, as {records[0].path}, beside pictures, "
-            f"as {picture.path}; take one kind"
+            f"--input={given}: TFRecord files, as {records[0]}, beside pictures, as "
+            f"{picture}; take one kind"
         )
+    names = MaskNames(taken)
+    pictures = [Picture(each, names.choose(each)) for each in taken]
+    names.warn()
+    size = 1 if records else shard_size
+    starts = range(0, len(pictures), size)
     return [
-        Shard(index=i, count=len(records), records=each)
-        for i, each in enumerate(records)
+        Shard(
+            index=i,
+            count=len(starts),
+            root=root,
+            pictures=tuple(pictures[start : start + size]),
+            is_of_records=bool(records),
+        )
+        for i, start in enumerate(starts)
     ]
 
 
-def _list(given: str) -> list[tuple[str, str]]:
-    """Path of each file, and from the folder of the input; sorted but for a list."""
+def _list(given: str) -> tuple[str, list[str]]:
+    """The folder of the input, and paths from there; sorted, but for a list."""
     if given.lower().endswith(".txt") and not _WILD.search(given):
         return _read_list(given)
     if storage.is_remote(given):
-        return [each for each in storage.match(given) if not _is_hidden(each[1])]
+        root, sources = storage.match(given)
+        return root, [each for each in sources if not _is_hidden(each)]
     local = os.path.normpath(storage.to_local(given))
     if _WILD.search(local):
         root = os.path.dirname(_WILD.split(local)[0])
@@ -122,12 +121,11 @@ def _list(given: str) -> list[tuple[str, str]]:
             raise InputError(f"--input={given}: no such file or folder")
         files = image_folders.find_files(path) if path.is_dir() else [path]
         root = local if path.is_dir() else os.path.dirname(local)
-    return [
-        (os.path.abspath(file), os.path.relpath(file, root or ".")) for file in files
-    ]
+    sources = [os.path.relpath(file, root or ".") for file in files]
+    return os.path.abspath(root), sources
 
 
-def _read_list(given: str) -> list[tuple[str, str]]:
+def _read_list(given: str) -> tuple[str, list[str]]:
     """Of a list; its relative paths count from its folder."""
     with storage.local_copy(given) as path:
         lines = [line for line in read_lines(path, f"--input={given}") if line]
@@ -135,12 +133,10 @@ def _read_list(given: str) -> list[tuple[str, str]]:
         raise InputError(f"--input={given}: an empty list")
     folder = storage.normalize(given).rpartition("/")[0]
     paths = [
-        storage.normalize(
-            line
-            if storage.is_remote(line) or os.path.isabs(line)
-            else storage.join(folder, line)
-        )
-        for line in lines
+        storage.normalize(each)
+        if storage.is_remote(each) or os.path.isabs(each)
+        else storage.normalize(storage.join(folder, each))
+        for each in lines
     ]
     if again := len(paths) - len(set(paths)):
         logging.warning("%s: %d lines name a file again; it counts once", given, again)
@@ -148,12 +144,16 @@ def _read_list(given: str) -> list[tuple[str, str]]:
     folders = [path.split("/")[:-1] for path in paths]
     both = zip(min(folders), max(folders), strict=False)
     depth = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both))
-    return [(path, path.split("/", depth)[depth]) for path in paths]
+    root = "/".join(folders[0][:depth])
+    return root, [path.split("/", depth)[depth] for path in paths]
 
 
-def _is_taken(path: str) -> bool:
-    is_picture = path.lower().endswith(image_folders.SUFFIXES)
-    return is_picture or bool(_RECORDS.search(path))
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith(image_folders.SUFFIXES)
+
+
+def _is_records(path: str) -> bool:
+    return bool(_RECORDS.search(path))
 
 
 def _is_hidden(source: str) -> bool:

@@ -210,6 +210,7 @@ class VisConfig:
     rules: ClassVar = (
         where("refinement.is_asked_for", *_OF_A_CRF, shown="crf"),
         unless("image", "vis_split", "vis_batch_size"),
+        where("image", "tile_size"),
         where(
             "max_number_of_iterations",
             "eval_interval_secs",
@@ -232,6 +233,13 @@ class VisConfig:
         "Height,width to which smaller images are padded; by default that of training.",
         None,
         official=(513, 513),
+        within=POSITIVE,
+        common=True,
+    )
+    tile_size: tuple[int, int] | None = flag(
+        "Height,width of overlapping tiles into which larger photographs are cut, so "
+        "that memory holds them; a range of sizes makes them needless.",
+        None,
         within=POSITIVE,
         common=True,
     )
@@ -279,6 +287,11 @@ class VisConfig:
         else:
             self.data.check_tfds(self.tfds.given)
         check_ranges(self)
+        if self.tile_size and self.refinement.is_asked_for:
+            raise FlagError(
+                f"--tile_size={text(self.tile_size)}: a CRF needs the whole image; "
+                "leave one out"
+            )
         of_truth = [name for name in self.panels if name in ("truth", "errors")]
         if self.image is not None and of_truth:
             raise FlagError(

@@ -22,6 +22,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.models.build import find_backbone, multiple
 from deeplab_tf.prediction import test_time
 from deeplab_tf.prediction.predictions import Prediction, refine
+from deeplab_tf.runtime import predict_tiles
 
 CROP_SIZE = (513, 513)  # Of the official commands.
 Output = Literal["classes", "probabilities", "logits"]  # Beside the classes.
@@ -84,6 +85,7 @@ class Predictor:
         output: Output = "probabilities",
         crf: engines.Parameters | None = None,
         crf_engine: str = "auto",
+        tile_size: tuple[int, int] | None = None,
     ) -> Prediction:
         """Predicts an image of any size, at that size.
 
@@ -97,6 +99,8 @@ class Predictor:
             output: What to give beside the classes; with a CRF, its marginals.
             crf: Parameters of a fully connected CRF behind the network.
             crf_engine: See `engines.find_engine`.
+            tile_size: Height, width of overlapping tiles into which a larger image is
+                cut, unless there is a range of sizes, or logits are needed.
 
         Raises:
             ValueError: The image has another shape or type.
@@ -109,12 +113,37 @@ class Predictor:
         if crf:
             output = "logits"
         self._warn_of_size(image.shape[:2])
+        if tile_size and self._is_cut(image, tile_size) and output != "logits":
+            keep = output == "probabilities"
+            return self._predict_tiles(image, tile_size, scales, flip, keep)
         graph = self._graph(False, scales, flip, output)
         results = [each.numpy()[0] for each in graph(tf.constant(image[np.newaxis]))]
         prediction = Prediction(
             image=image, **dict(zip(["classes", output], results, strict=False))
         )
         return refine(prediction, crf, crf_engine) if crf else prediction
+
+    def _is_cut(self, image: np.ndarray, tile_size: tuple[int, int]) -> bool:
+        """Whether an image is larger than a tile, and stays so."""
+        fits = image.shape[0] <= tile_size[0] and image.shape[1] <= tile_size[1]
+        return not fits and self.resize.min_resize_value is None
+
+    def _predict_tiles(
+        self,
+        image: np.ndarray,
+        tile_size: tuple[int, int],
+        scales: tuple[float, ...],
+        flip: bool,
+        keep: bool,
+    ) -> Prediction:
+        graph = self._graph(False, scales, flip, "probabilities")
+
+        def compute(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            classes, values = graph(tf.constant(tile[np.newaxis]))
+            return classes.numpy()[0], values.numpy()[0]
+
+        classes, values = predict_tiles(image, tile_size, compute, keep=keep)
+        return Prediction(image=image, classes=classes, probabilities=values)
 
     def predict_batch(
         self,

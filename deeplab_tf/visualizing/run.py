@@ -175,7 +175,10 @@ def _predict(
     if records is None:
         predicted = (
             dataclasses.replace(
-                predictor.predict(image_files.read_image(path), **options), name=name
+                predictor.predict(
+                    image_files.read_image(path), tile_size=config.tile_size, **options
+                ),
+                name=name,
             )
             for name, path in files
         )

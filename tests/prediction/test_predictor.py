@@ -11,6 +11,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.config import (
@@ -90,6 +91,36 @@ def test_images_of_more_than_twice_the_size_of_training_are_warned_of_once(
     message = "more than twice the largest of the training, 30x20"
     assert caplog.text.count(message) == warned
     assert ("--min_resize_value=20 --max_resize_value=30" in caplog.text) == warned
+
+
+def test_a_larger_image_is_cut_into_tiles_where_that_is_asked_for(
+    predictor, rng, monkeypatch
+):
+    """Of a network that looks at each pixel alone, the answer is the same."""
+    image, seen = picture(rng, (61, 97)), []
+
+    def graph(*_):
+        def predict(images):
+            seen.append(tuple(images.shape))
+            values = tf.nn.softmax(tf.cast(images, tf.float32) / 64)
+            return tf.argmax(images, -1, tf.int32), values
+
+        return predict
+
+    monkeypatch.setattr(Predictor, "_graph", graph)
+    whole = predictor.predict(image)
+    tiled = predictor.predict(image, tile_size=(32, 48))
+    assert seen[0] == (1, 61, 97, 3)
+    assert set(seen[1:]) == {(1, 32, 48, 3)}
+    np.testing.assert_array_equal(tiled.classes, whole.classes)
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-6)
+    assert predictor.predict(image, tile_size=(9, 9), output="classes").logits is None
+    seen.clear()
+    in_range = dataclasses.replace(predictor, resize=ResizeConfig(min_resize_value=20))
+    in_range.predict(image, tile_size=(32, 48))
+    predictor.predict(image, tile_size=(61, 97))
+    predictor.predict(image, tile_size=(32, 48), output="logits")
+    assert seen == [(1, 61, 97, 3)] * 3
 
 
 def test_the_size_of_training_is_that_after_its_resize():
