@@ -1016,6 +1016,14 @@ def _(folder):
     return web.main, ["--model=run2", "--port=0"]
 
 
+@case("Tiles, and a CRF behind them")
+def _(folder):
+    return commands.visualize, [
+        *("--checkpoint_dir=run", "--vis_logdir=pictures", "--image=photos"),
+        *("--tile_size=65,97", "--crf=voc_v2_resnet101"),
+    ]
+
+
 @case("An export over something that is there")
 def _(folder):
     return commands.export, ["--checkpoint_path=run", "--export_path=photos"]
