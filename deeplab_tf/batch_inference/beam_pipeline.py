@@ -30,7 +30,7 @@ class PredictShards(beam.DoFn):
 def write(
     job: Job, shards: Sequence[Shard], runner: str, options: Sequence[str]
 ) -> int:
-    """Writes shards by a pipeline; returns how many pictures they have.
+    """Writes shards by a pipeline; returns how many pictures they have, if known.
 
     Raises:
         InputError: The pipeline broke; shards that are done stay.
@@ -45,4 +45,4 @@ def write(
         raise InputError(
             f"--runner={runner}: {lines[-1]}; the same command goes on"
         ) from error
-    return sum(len(shard.pictures) for shard in shards)
+    return sum(len(each.pictures) for each in shards if not each.is_of_records)

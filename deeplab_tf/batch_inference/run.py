@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from absl import logging
 
@@ -97,8 +96,10 @@ def _write(job: Job, shards: Sequence[Shard], config: PredictConfig) -> int:
         return beam_pipeline.write(job, shards, config.runner, config.beam_options)
     count = 0
     task = functools.partial(write_shard, job)
-    sizes = [len(shard.pictures) for shard in shards]
-    with console.bar(total=sum(sizes) or None, unit=" pictures") as bar:
+    total: int | None = sum(len(shard.pictures) for shard in shards)
+    if shards[0].is_of_records:  # Whose pictures are not counted.
+        total = None
+    with console.bar(total=total, unit=" pictures") as bar:
         for _, (pictures, _) in map_in_processes(
             task,
             ((None, (shard,)) for shard in shards),
@@ -126,22 +127,27 @@ def _check_beam(runner: str | None) -> None:
 @contextlib.contextmanager
 def _hold(job: Job, output: str) -> Iterator[None]:
     """Holds a local folder; what was not finished there, goes."""
-    if storage.is_remote(output):
+    if job.scratch is None:
+        _check_new(job, output)
         yield
         return
     folder = storage.to_local(job.output)
     with lock_folder(folder, flag="output", doing="predicting"):
-        names = {each.name for each in folder.iterdir()} - {LOCK}
-        if names and STATE not in names:
-            raise InputError(
-                f"--output={output}: holds {min(names)}, and nothing of this command; "
-                "a new folder is needed"
-            )
-        state = Path(job.state)
-        state.mkdir(exist_ok=True)
-        for unfinished in state.glob(".*"):
+        _check_new(job, output)
+        job.scratch.mkdir(exist_ok=True)
+        for unfinished in job.scratch.glob(".*"):
             unfinished.unlink()
         yield
+
+
+def _check_new(job: Job, output: str) -> None:
+    """Raises where other files lie in the folder."""
+    names = set(storage.list_names(job.output)) - {LOCK}
+    if names and STATE not in names:
+        raise InputError(
+            f"--output={output}: holds {min(names)}, and nothing of this command; a "
+            "new folder is needed"
+        )
 
 
 def _settings(
