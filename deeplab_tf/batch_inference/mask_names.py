@@ -1,5 +1,7 @@
 """Names of masks: as their pictures, within the output folder, each once."""
 
+import functools
+import re
 from collections.abc import Iterable
 from unicodedata import normalize
 
@@ -10,6 +12,7 @@ from deeplab_tf.files import safe_name
 
 STATE = "_shards"  # Folder of what is done.
 SHARES, TOTALS, DAMAGED = "shares.csv", "classes.csv", "damaged.csv"
+_PLAIN = re.compile(r"\w[\w-]{4,150}", re.ASCII)  # What is safe at a glance.
 _RESERVED = {STATE, SHARES, TOTALS, DAMAGED, "dataset.json"}
 
 
@@ -25,13 +28,11 @@ class MaskNames:
         self._folders: set[str] = set()
         self._given: set[str] = set()
         self._changed: list[tuple[str, str]] = []
-        for path in paths:
-            parts = _key(_safe(path)).split("/")[:-1]
-            for depth in range(len(parts), 0, -1):
-                folder = "/".join(parts[:depth])
-                if folder in self._folders:
-                    break
-                self._folders.add(folder)
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            key = _key(_safe_folder(folder)).rstrip("/")
+            while key and key not in self._folders:
+                self._folders.add(key)
+                key = key.rpartition("/")[0]
 
     def choose(self, path: str) -> str:
         """A name for the next picture: its own, if it is safe and not given yet."""
@@ -60,10 +61,17 @@ class MaskNames:
 
 def _safe(path: str) -> str:
     """Each part of a path as a safe name; none leads out of the folder."""
-    parts = [safe_name(part) for part in _without_suffix(path).split("/")]
+    folder, _, name = _without_suffix(path).rpartition("/")
+    return _safe_folder(folder) + (name if _PLAIN.fullmatch(name) else safe_name(name))
+
+
+@functools.lru_cache(maxsize=4096)
+def _safe_folder(folder: str) -> str:
+    """The same of a folder, with a slash behind it; empty if it is empty."""
+    parts = [safe_name(part) for part in folder.split("/")]
     if _key(parts[0]) in _RESERVED:
         parts[0] += "_"
-    return "/".join(parts)
+    return "/".join([*parts, ""]) if folder else ""
 
 
 def _without_suffix(path: str) -> str:
