@@ -16,11 +16,12 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.exporting import run as exporting
-from tests.evaluation.test_run import run
+from deeplab_tf.prediction import load
+from tests.evaluation.test_run import run, v3plus_run
 from tests.exporting.test_run import config, exported
 from tests.recorded import ROOT
 
-__all__ = ["exported", "run"]  # Fixtures.
+__all__ = ["exported", "run", "v3plus_run"]  # Fixtures.
 SERVING = ROOT / "serving"
 
 
@@ -148,12 +149,12 @@ TRITON = "DEEPLAB_TRITON_PYTHON"  # Of an environment with nvidia-pytriton.
 
 
 @pytest.fixture
-def triton(run, tmp_path):
+def triton(v3plus_run, tmp_path):
     """A live server of an ONNX file; its address."""
     if TRITON not in os.environ:
         pytest.skip(f"{TRITON} names no Python with nvidia-pytriton and onnxruntime")
     model = tmp_path / "model.onnx"
-    exporting.export(config(run, model, format="onnx", outputs=("classes",)))
+    exporting.export(config(v3plus_run, model, outputs=("classes",)))
     for source in (SERVING / "triton" / "server.py", ROOT / "deeplab_tf/runtime.py"):
         shutil.copy(source, tmp_path)
     ports = [free_port(), free_port()]
@@ -197,10 +198,10 @@ def wait_for(url, server, log):
 
 @pytest.mark.nightly
 def test_a_live_triton_gives_the_classes_of_the_network(
-    triton, signatures, kserve, rng
+    triton, v3plus_run, kserve, rng
 ):
     pixels = rng.integers(0, 256, (2, 70, 90, 3)).astype(np.uint8)
-    right = signatures["serving_classes"](tf.constant(pixels))["SemanticPredictions"]
+    expected = load.load(str(v3plus_run)).predict_batch(pixels).classes.numpy()
     for binary in (True, False):
         classes = kserve.infer(triton, pixels, binary=binary)
-        assert np.mean(classes == right.numpy()) > 0.999
+        assert np.mean(classes == expected) > 0.999
