@@ -34,7 +34,7 @@ REQUIREMENTS := import configparser; c = configparser.ConfigParser(); \
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -c '$(REQUIREMENTS)' > .venv/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
 		$(addprefix -c ,$(CONSTRAINTS)) -r .venv/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@

@@ -33,6 +33,9 @@ AT_NIGHT = {
     *("fcn8s_at_once", "deeplab_v1", "deeplab_v1_msc_largefov", "deeplab_v3_cascade"),
     *("dilation8", "dilation10", "segnet", "rates", "bare", "plain sum"),
     *("nas_hnasnet", "refinenet", "sum", "bounded", "gcn", "crf_rnn"),
+    *("xception_41", "resnet_v1_50", "resnet_v1_18_beta", "nas_pnasnet"),
+    *("no batch norm", "windows", "searched cell"),
+    *("deeplab_v2_aspp", "dilation_front_end"),
 }
 # What a decoder may take, where it is not everything.
 TAPS = {

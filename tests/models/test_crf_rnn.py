@@ -8,6 +8,7 @@ import tensorflow as tf
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.crf import permutohedral
 from deeplab_tf.models.heads.crf_rnn import MeanField
+from tests.at_night import mark_nightly
 
 CLASSES = 4
 
@@ -142,7 +143,10 @@ def cost(layer, logits, images, weighting):
     return tf.reduce_sum(layer([logits, images], training=True) * weighting)
 
 
-@pytest.mark.parametrize("name", ["spatial", "bilateral", "compatibility", "logits"])
+@pytest.mark.parametrize(
+    "name",
+    mark_nightly(["spatial", "bilateral", "compatibility", "logits"], by_day=(1, 2)),
+)
 def test_gradients_are_central_differences(rng, name):
     layer = randomized(built(training_iterations=3), rng)
     logits, images = inputs(rng, 9, 11)
@@ -166,7 +170,7 @@ def test_gradients_are_central_differences(rng, name):
         assert slope == pytest.approx((gradient * direction).sum(), rel=2e-3)
 
 
-@pytest.mark.parametrize("size", [(9, 11), (1, 9)])
+@pytest.mark.parametrize("size", mark_nightly([((9, 11),), ((1, 9),)], by_day=(0,)))
 def test_a_graph_of_unknown_size_gives_what_the_layer_gives(rng, size):
     layer = randomized(built(), rng)
 

@@ -24,7 +24,19 @@ from tests.recorded import assign_rule_weights
 NARROW = {
     name: ModelConfig(architecture=name, depth_multiplier=1 / 64) for name in HEADS
 }
-each = pytest.mark.parametrize("config", NARROW.values(), ids=NARROW)
+each = pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(
+            config,
+            id=name,
+            marks=()
+            if name in ("dilation8_basic", "dilation10")
+            else pytest.mark.nightly,
+        )
+        for name, config in NARROW.items()
+    ],
+)
 MODULES = {"basic": dilation.BASIC, "large": dilation.LARGE}
 
 
@@ -69,8 +81,13 @@ def test_training_scores_the_pixels_that_have_labels(config):
         assert wanted[1:] == tuple(-(-n // 8) if sparse else n for n in size)
 
 
-@pytest.mark.parametrize("name", ["dilation8", "dilation8_basic"])
-@pytest.mark.parametrize("size", [(64, 72), (65, 97)])
+@pytest.mark.parametrize(
+    "name", mark_nightly(["dilation8", "dilation8_basic"], by_day=(1,))
+)
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param((64, 72), marks=pytest.mark.nightly), pytest.param((65, 97))],
+)
 def test_interpolation_passes_through_the_scores_of_training(name, size, rng):
     image = rng.uniform(0, 255, (1, *size, 3)).astype(np.float32)
     found = []
@@ -232,7 +249,9 @@ def small_net(x, dense):
 
 @pytest.mark.parametrize(
     ("size", "dense"),
-    [((37, 41), (18, 22)), ((30, 33), (11, 14)), ((40, 40), (21, 21))],
+    mark_nightly(
+        [((37, 41), (18, 22)), ((30, 33), (11, 14)), ((40, 40), (21, 21))], by_day=(1,)
+    ),
 )
 def test_shift_and_stitch_is_dilation(size, dense, rng):
     """Long et al. 2015, section 3.2: what all shifts see, dilation sees at once."""

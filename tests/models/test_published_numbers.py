@@ -17,6 +17,7 @@ from deeplab_tf.config.architectures import ARCHITECTURES
 from deeplab_tf.models import summary
 from deeplab_tf.models.build import build
 from deeplab_tf.models.heads import fcn
+from tests.at_night import mark_nightly
 from tests.recorded import ROOT
 
 NUMBERS = json.loads((ROOT / "tests" / "golden" / "lineage.json").read_text())
@@ -161,22 +162,25 @@ def test_auxiliary_logits_are_counted_in_training(variant, expected):
 
 @pytest.mark.parametrize(
     ("config", "size", "expected"),
-    [
-        (net("deeplab_v1_largefov"), 321, 41),
-        (net("deeplab_v1_largefov"), 513, 65),
-        (net("deeplab_v2_aspp"), 513, 65),
-        (v3("resnet_v1_50", output_stride=8), 513, 65),
-        (v3("resnet_v1_50"), 513, 33),
-        (v3("resnet_v1_50", output_stride=32), 513, 17),
-        (net("pspnet"), 473, 60),
-        (net("pspnet"), 713, 90),
-        (net("refinenet"), 513, 129),
-        (net("refinenet"), 512, 128),
-        (net("fcn8s"), 500, 500),
-        (net("unet"), 388, 388),
-        (net("segnet"), 360, 360),
-        (net("gcn"), 512, 512),
-    ],
+    mark_nightly(
+        [
+            (net("deeplab_v1_largefov"), 321, 41),
+            (net("deeplab_v1_largefov"), 513, 65),
+            (net("deeplab_v2_aspp"), 513, 65),
+            (v3("resnet_v1_50", output_stride=8), 513, 65),
+            (v3("resnet_v1_50"), 513, 33),
+            (v3("resnet_v1_50", output_stride=32), 513, 17),
+            (net("pspnet"), 473, 60),
+            (net("pspnet"), 713, 90),
+            (net("refinenet"), 513, 129),
+            (net("refinenet"), 512, 128),
+            (net("fcn8s"), 500, 500),
+            (net("unet"), 388, 388),
+            (net("segnet"), 360, 360),
+            (net("gcn"), 512, 512),
+        ],
+        by_day=(0, 3, 4, 6, 10, 12),
+    ),
 )
 def test_logits_have_the_published_size(config, size, expected):
     with keras.StatelessScope(initialize_variables=False):
