@@ -159,7 +159,7 @@ def _find_calibration(
 
 
 def _tell(target: Path, reports: list[Report]) -> None:
-    logging.info("%s", report.table(reports))
+    logging.info(report.table(reports))  # Of several lines, which "%s" would escape.
     mean = min(each.agreement.mean for each in reports)
     is_folder = reports[0].format == "saved_model" and len(reports) == 1
     logging.info(
