@@ -409,13 +409,10 @@ def command(folder, output, processes):
     settings = config(folder, output=str(output), processes=processes)
     names = ("model", "input", "output", "shard_size", "processes")
     given = [f"--{name}={getattr(settings, name)}" for name in names]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *given],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *given], cwd=ROOT, stdout=log, stderr=log
+        )
 
 
 def draw(folder, count):
@@ -430,7 +427,7 @@ def draw(folder, count):
 def test_killed_three_times_and_in_two_processes_bytes_are_equal(model, tmp_path):
     draw(tmp_path, 2000)
     whole = command(tmp_path, tmp_path / "whole", 1)
-    assert whole.wait(600) == 0, whole.stderr.read()
+    assert whole.wait(600) == 0, (tmp_path / "log").read_text()
     for _ in range(3):
         killed = command(tmp_path, tmp_path / "masks", 2)
         shards = tmp_path / "masks" / "_shards"
@@ -442,7 +439,7 @@ def test_killed_three_times_and_in_two_processes_bytes_are_equal(model, tmp_path
         time.sleep(1)  # Its processes end with it.
     assert 40 < len(list(shards.glob("*.json"))) < 500
     rest = command(tmp_path, tmp_path / "masks", 2)
-    assert rest.wait(600) == 0, rest.stderr.read()
+    assert rest.wait(600) == 0, (tmp_path / "log").read_text()
     assert content(tmp_path / "masks") == content(tmp_path / "whole")
 
 
