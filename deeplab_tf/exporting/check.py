@@ -12,7 +12,7 @@ import numpy as np
 
 from deeplab_tf.config import InferenceConfig
 from deeplab_tf.config.export import FORMATS
-from deeplab_tf.exporting import frozen_graph, opened, pictures, saved_model
+from deeplab_tf.exporting import frozen_graph, memory, opened, pictures, saved_model
 from deeplab_tf.exporting.agreement import Agreement, classes_of
 from deeplab_tf.exporting.function import Ends
 from deeplab_tf.exporting.opened import Opened
@@ -79,6 +79,7 @@ def check(path: Path, predictor: Predictor, plan: Plan, samples: Pictures) -> Re
                 agreement.add_label(sample.label, by_network, by_export)
             if timed is None:
                 for other in others:
+                    memory.release()
                     agreement.add(other.run(pixels[np.newaxis]), expected)
                 size = plan.ends.size or predictor.crop_size
                 timed = pictures.fit(sample.pixels, size, predictor.mean_pixel)

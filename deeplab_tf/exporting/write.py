@@ -16,6 +16,7 @@ from deeplab_tf.exporting import (
     frozen_graph,
     function,
     info,
+    memory,
     model_card,
     opened,
     pictures,
@@ -74,6 +75,7 @@ def write(
             _write_tensorflow(predictor, path, plan)
         if not path.is_dir():
             info.write(info.beside(path), _describe(predictor, plan))
+        memory.release()
         compared = check(path, predictor, plan, samples)
         compared.agreement.check(plan.min_agreement)
         report.write(path, compared)
@@ -145,6 +147,7 @@ def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:
             assets = _write_assets(Path(notes), predictor, plan)
             ignored = predictor.spec.ignore_label
             serving = saved_model.Serving(frozen, assets, ignore_label=ignored)
+            memory.release()
             saved_model.save(serving, path)
         warmup.write(path, predictor.model.name, predictor.crop_size)
         model_card.write(path, predictor, plan.inference)
