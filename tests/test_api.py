@@ -192,6 +192,10 @@ def test_an_export_predicts_the_same(net, photo, tmp_path):
     np.testing.assert_array_equal(outputs["SemanticPredictions"][0], expected.classes)
     with pytest.raises(InputError, match=r"^path=.*exported: is there already"):
         net.export(tmp_path / "exported")
+    with pytest.raises(InputError, match=r"^quantize=dynamic: of onnx, one of none"):
+        net.export(tmp_path / "model.onnx", quantize="dynamic")
+    with pytest.raises(TypeError, match="decoder_filters: there is no such setting"):
+        net.export(tmp_path / "model.onnx", decoder_filters=9)
 
 
 @pytest.mark.slow

@@ -49,8 +49,7 @@ class Agreement:
         probabilities = expected.probabilities
         assert probabilities is not None
         equal = classes_of(outputs) == expected.classes
-        two = np.partition(probabilities, -2, axis=-1)[..., -2:]
-        is_decided = np.diff(two)[..., 0] > _ROUNDING[self.quantize]
+        is_decided = _margins(probabilities) > _ROUNDING[self.quantize]
         self.equal.append(float(equal.mean()))
         self._pixels += equal.size
         self._decided += int(is_decided.sum())
@@ -160,6 +159,15 @@ class Agreement:
             self.undecided > 1 - threshold
             and self._equal_decided >= threshold * self._decided
         )
+
+
+def _margins(probabilities: np.ndarray) -> np.ndarray:
+    """By how much the likeliest class is likelier than the next one, `[H, W]`."""
+    likeliest = probabilities.argmax(axis=-1)[..., np.newaxis]
+    others = probabilities.copy()
+    np.put_along_axis(others, likeliest, 0, axis=-1)
+    first = np.take_along_axis(probabilities, likeliest, axis=-1)[..., 0]
+    return first - others.max(axis=-1)
 
 
 def classes_of(outputs: Mapping[str, Any]) -> np.ndarray:

@@ -135,16 +135,16 @@ def fit(
         size: Height, width; None leaves it as it is.
         mean: RGB of what is padded, below and to the right.
     """
-    if size is None:
+    if size in (None, pixels.shape[:2]):
         return pixels
-    height, width = size
+    height, width = size or pixels.shape[:2]
     ratio = min(1.0, height / pixels.shape[0], width / pixels.shape[1])
     if ratio < 1:
         inner = [max(1, int(side * ratio)) for side in pixels.shape[1::-1]]
         shrunk = Image.fromarray(pixels).resize((inner[0], inner[1]))
         pixels = np.asarray(shrunk)
     padded = np.empty((height, width, 3), np.uint8)
-    padded[:] = np.round(mean)
+    padded[:] = np.floor(np.add(mean, 0.5))
     padded[: pixels.shape[0], : pixels.shape[1]] = pixels
     return padded
 

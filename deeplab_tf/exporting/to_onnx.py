@@ -35,6 +35,8 @@ def save(
     import onnx
 
     model = _convert(frozen, names)
+    _raise_factors(model)
+    _drop_padding(model)
     _write_out_softmax(model)
     if quantize == "float16":
         _halve_weights(model)
@@ -65,6 +67,39 @@ def _convert(frozen: Any, names: Sequence[str]) -> Any:
             if not dimension.dim_value:
                 dimension.dim_param = letter
     return model
+
+
+def _raise_factors(model: Any) -> None:
+    """Makes factors of sizes the next larger float32.
+
+    The runtime multiplies by them and drops the rest: of those that float32 has rounded
+    down, a pixel would be missing. Corner-aligned places do not depend on them.
+    """
+    from onnx import numpy_helper
+
+    factors = {
+        node.input[2]
+        for node in model.graph.node
+        if node.op_type == "Resize" and node.input[2]
+    }
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.name in factors and values.size:
+            larger = np.where(
+                values == 1, values, np.nextafter(values, np.float32(9e9))
+            )
+            tensor.CopyFrom(numpy_helper.from_array(larger, tensor.name))
+
+
+def _drop_padding(model: Any) -> None:
+    """Takes "same" padding from windows of one pixel, which need none.
+
+    The runtime would pad by -1 where such a window strides over an even size.
+    """
+    for node in model.graph.node:
+        facts = {each.name: each for each in node.attribute}
+        if "auto_pad" in facts and set(facts["kernel_shape"].ints) == {1}:
+            node.attribute.remove(facts["auto_pad"])
 
 
 def _write_out_softmax(model: Any) -> None:

@@ -13,7 +13,9 @@ from deeplab_tf.config import ExportConfig, InferenceConfig, ModelConfig
 from deeplab_tf.config.export import FORMATS
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.exporting import pictures, to_onnx, write
+from deeplab_tf.exporting import run as exporting
 from deeplab_tf.exporting.agreement import Agreement
 from deeplab_tf.exporting.benchmark import benchmark
 from deeplab_tf.exporting.check import Plan
@@ -21,6 +23,10 @@ from deeplab_tf.exporting.function import Ends, freeze
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.runtime import Segmenter
+from tests.evaluation.test_run import config as eval_config
+from tests.evaluation.test_run import run
+
+__all__ = ["run"]  # A fixture.
 
 FIXED = Ends(size=(65, 65), batch=1)
 
@@ -38,8 +44,8 @@ def needs(format):
 def predictor():
     """Of one convolution at stride 16, whose logits are far apart."""
     images = keras.Input((None, None, 3))
-    start = keras.initializers.RandomNormal(stddev=0.5, seed=1)
-    x = keras.layers.Conv2D(6, 3, 16, "same", kernel_initializer=start)(images / 255.0)
+    start = keras.initializers.RandomNormal(stddev=0.1, seed=1)
+    x = keras.layers.Conv2D(6, 16, 16, "same", kernel_initializer=start)(images / 255.0)
     return Predictor(
         model=keras.Model(images, x),
         config=ModelConfig(),
@@ -222,7 +228,7 @@ def test_softmax_is_written_out_and_weights_are_halved(predictor, tmp_path):
     halves = [
         t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16
     ]
-    assert [list(tensor.dims) for tensor in halves] == [[6, 3, 3, 3]]
+    assert [list(tensor.dims) for tensor in halves] == [[6, 3, 16, 16]]
     (size,) = [end.type.tensor_type.shape.dim for end in model.graph.input]
     assert [dimension.dim_value for dimension in size] == [1, 65, 65, 3]
 
@@ -278,6 +284,25 @@ def test_the_benchmark_writes_all_that_is_installed_and_a_table(
     assert {"saved_model", "frozen_graph.pb", "keras.keras"} <= {
         path.name for path in folder.iterdir()
     }
+
+
+@pytest.mark.nightly
+@needs("onnx")
+def test_a_run_is_exported_and_scored_on_its_split(run, shapes, tmp_path, caplog):
+    path = tmp_path / "m.onnx"
+    flagged = [f"--checkpoint_path={run}", f"--export_path={path}", "--check_split=val"]
+    config = flags.parse(
+        ExportConfig, ["export", *flagged, "--input_size=65,65", "--batch=1"]
+    )
+    exporting.export(config)
+    said = json.loads((tmp_path / "m.onnx.report.json").read_text())
+    scores = evaluate(eval_config(run, shapes, tmp_path / "eval"))
+    assert said["num_pictures"] > 1
+    assert said["miou"]["network"] == pytest.approx(scores["miou"], abs=1e-4)
+    assert said["miou"]["export"] == pytest.approx(scores["miou"], abs=1e-2)
+    assert "ONNX    float32" in caplog.text
+    with pytest.raises(InputError, match=r"m\.onnx is there already"):
+        exporting.export(config)
 
 
 @pytest.mark.parametrize(
