@@ -212,7 +212,7 @@ class Network:
         target, inference = Path(path), _inference(scales, flip)
         if unknown := settings.keys() - OF_A_FILE:
             raise TypeError(f"{min(unknown)}: there is no such setting of an export")
-        if target.exists():
+        if target.exists() and not settings.get("export_version"):
             raise InputError(f"path={target}: is there already; take another")
         settings |= {
             "checkpoint_path": self.predictor.checkpoint or "-",

@@ -1056,17 +1056,22 @@ def _(folder):
     ]
 
 
-@case("A split of a checkpoint that does not tell where its records are")
-def _(folder):
+def export_bare(folder, *args):
+    """An export of a checkpoint alone."""
     (folder / "bare").mkdir()
     for path in (folder / "run").glob("model.ckpt*"):
         shutil.copy(path, folder / "bare")
-    return commands.export, [
-        "--checkpoint_path=bare",
-        "--export_path=model.keras",
-        "--num_classes=6",
-        "--check_split=val",
-    ]
+    return commands.export, ["--checkpoint_path=bare", "--num_classes=6", *args]
+
+
+@case("A split of a checkpoint that does not tell where its records are")
+def _(folder):
+    return export_bare(folder, "--export_path=model.keras", "--check_split=val")
+
+
+@case("Eight bits without pictures to calibrate them on")
+def _(folder):
+    return export_bare(folder, "--export_path=model.onnx", "--quantize=int8")
 
 
 def predict(*args):

@@ -70,19 +70,19 @@ class Format:
 
 
 _VIEWS = ("inference_scales", "add_flipped_images")
-_ENDS = (*_VIEWS, "input_size", "batch", "outputs", "quantize")
+_ENDS = (*_VIEWS, "input_size", "batch", "outputs")
 FORMATS: Mapping[str, Format] = {
     "saved_model": Format(
         title="SavedModel", reads=(*_VIEWS, "save_inference_graph", "export_version")
     ),
     "frozen_graph": Format(
-        title="frozen graph", suffix=".pb", reads=(*_VIEWS, "save_inference_graph")
+        title="frozen graph", suffix=".pb", reads=(*_ENDS, "save_inference_graph")
     ),
     "litert": Format(
         title="LiteRT",
         suffix=".tflite",
         quantizations=("none", "float16", "dynamic", "int8"),
-        reads=_ENDS,
+        reads=(*_ENDS, "quantize"),
         is_fixed=True,
         extra="litert",
         module="ai_edge_litert",
@@ -91,7 +91,7 @@ FORMATS: Mapping[str, Format] = {
         title="ONNX",
         suffix=".onnx",
         quantizations=("none", "float16", "int8"),
-        reads=_ENDS,
+        reads=(*_ENDS, "quantize"),
         extra="onnx",
         module="onnxruntime",
     ),
@@ -99,7 +99,7 @@ FORMATS: Mapping[str, Format] = {
         title="OpenVINO",
         suffix=".xml",
         quantizations=("none", "float16", "int8"),
-        reads=_ENDS,
+        reads=(*_ENDS, "quantize"),
         extra="openvino",
         module="openvino",
     ),

@@ -10,40 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from deeplab_tf.config import InferenceConfig
 from deeplab_tf.config.export import FORMATS
 from deeplab_tf.exporting import frozen_graph, memory, opened, pictures, saved_model
 from deeplab_tf.exporting.agreement import Agreement, classes_of
-from deeplab_tf.exporting.function import Ends
 from deeplab_tf.exporting.opened import Opened
 from deeplab_tf.exporting.pictures import Pictures
+from deeplab_tf.exporting.plan import Plan
 from deeplab_tf.exporting.report import Report
 from deeplab_tf.models.registration import register
 from deeplab_tf.prediction.predictor import Predictor
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be written.
-
-    Attributes:
-        format: A key of `FORMATS`.
-        inference: Test-time augmentation inside.
-        ends: What the file takes and gives.
-        quantize: Precision.
-        with_text: Write the graph as text, too.
-        min_agreement: Share of equal pixels that is enough; by default that of the
-            precision.
-        in_process: Whether what needs TensorFlow is read again in this process.
-    """
-
-    format: str
-    inference: InferenceConfig = InferenceConfig()
-    ends: Ends = Ends()
-    quantize: str = "none"
-    with_text: bool = False
-    min_agreement: float | None = None
-    in_process: bool = True
 
 
 def check(path: Path, predictor: Predictor, plan: Plan, samples: Pictures) -> Report:

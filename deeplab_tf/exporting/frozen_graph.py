@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from deeplab_tf.exporting.function import LOGITS
 from deeplab_tf.exporting.saved_model import CLASSES, IMAGES, PROBABILITIES
 
 RAW_CLASSES, RAW_PROBABILITIES = "RawSemanticPredictions", "RawSemanticProbabilities"
@@ -45,7 +46,7 @@ def save(frozen: Any, path: Path, names: Sequence[str] = OUTPUTS) -> None:
 
 
 def load(path: Path) -> Any:
-    """A function of the graph in a file: images -> classes and probabilities.
+    """A function of the graph in a file: images -> what it gives at their size.
 
     Raises:
         ValueError: It is not such a file.
@@ -54,5 +55,6 @@ def load(path: Path) -> Any:
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(content, name="")
     session = tf.compat.v1.Session(graph=graph)
-    outputs = {name: f"{name}:0" for name in (CLASSES, PROBABILITIES)}
+    names = {node.name for node in content.node} & {CLASSES, PROBABILITIES, LOGITS}
+    outputs = {name: f"{name}:0" for name in names}
     return lambda images: session.run(outputs, {f"{IMAGES}:0": images})

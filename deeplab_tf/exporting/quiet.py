@@ -8,13 +8,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
-_LOGGERS = ("tensorflow", "tf2onnx", "nncf", "root")
+_LOGGERS = ("", "tensorflow", "tf2onnx", "nncf")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Within it, nothing comes through the descriptors 1 and 2; after an error, all."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    handlers = list(logging.root.handlers)  # Some converters set up a log of their own.
     with tempfile.TemporaryFile() as kept, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in levels:
@@ -34,5 +35,6 @@ def quiet() -> Iterator[None]:
             for descriptor, place in zip((1, 2), before, strict=True):
                 os.dup2(place, descriptor)
                 os.close(place)
+            logging.root.handlers[:] = handlers
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)

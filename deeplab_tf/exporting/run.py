@@ -7,14 +7,11 @@ from absl import logging
 
 from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.config import ExportConfig, InferenceConfig
-from deeplab_tf.config.export import FORMATS
 from deeplab_tf.data import spec_compatibility, specs
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
-from deeplab_tf.exporting import pictures, report
-from deeplab_tf.exporting.benchmark import benchmark
-from deeplab_tf.exporting.check import Plan
-from deeplab_tf.exporting.function import Ends
+from deeplab_tf.exporting import pictures, plan, report
+from deeplab_tf.exporting.benchmark import TABLE, benchmark
 from deeplab_tf.exporting.pictures import Pictures
 from deeplab_tf.exporting.report import Report
 from deeplab_tf.exporting.write import refuse_taken, require, write
@@ -45,11 +42,12 @@ def export(config: ExportConfig) -> None:
         crop_size=config.crop_size,
         compatibility=config.compatibility,
     )
-    plan = _plan(config, predictor)
     if config.benchmark:
-        reports = benchmark(predictor, target, plan, samples, calibration)
+        plans = plan.make_all(config, predictor.crop_size)
+        reports = benchmark(predictor, target, plans, samples, calibration)
     else:
-        reports = [write(predictor, target, plan, samples, calibration)]
+        one = plan.make(config, predictor.crop_size)
+        reports = [write(predictor, target, one, samples, calibration)]
     _tell(target, reports)
 
 
@@ -67,8 +65,8 @@ def export_network(predictor: Predictor, config: ExportConfig) -> None:
     run = load.read_run(path) if path else run_folder.Run()
     samples = pictures.to_check(config, run, predictor.spec)
     calibration = _find_calibration(config, run, predictor.spec)
-    plan = _plan(config, predictor)
-    _tell(target, [write(predictor, target, plan, samples, calibration)])
+    one = plan.make(config, predictor.crop_size)
+    _tell(target, [write(predictor, target, one, samples, calibration)])
 
 
 def export_predictor(
@@ -101,31 +99,13 @@ def export_predictor(
     Raises:
         InputError: The export does not agree with the network; nothing was written.
     """
-    plan = Plan(
+    one = plan.Plan(
         format="frozen_graph" if as_frozen_graph else "saved_model",
         inference=inference,
         with_text=with_text,
     )
     samples = pictures.packaged() if picture is None else pictures.of_array(picture)
-    _tell(target, [write(predictor, target, plan, samples)])
-
-
-def _plan(config: ExportConfig, predictor: Predictor) -> Plan:
-    size, batch = config.size, 1 if config.batch == "1" else None
-    if config.format and FORMATS[config.format].is_fixed:
-        size = size or (predictor.crop_size if config.input_size is None else None)
-        batch = None if config.batch == "any" else 1
-    return Plan(
-        format=config.format or "",
-        inference=InferenceConfig(
-            eval_scales=config.inference_scales,
-            add_flipped_images=config.add_flipped_images,
-        ),
-        ends=Ends(size=size, batch=batch, outputs=config.outputs),
-        quantize=config.quantize,
-        with_text=config.save_inference_graph,
-        min_agreement=config.min_agreement,
-    )
+    _tell(target, [write(predictor, target, one, samples)])
 
 
 def _new_target(config: ExportConfig) -> Path:
@@ -160,13 +140,17 @@ def _find_calibration(
 
 def _tell(target: Path, reports: list[Report]) -> None:
     logging.info(report.table(reports))  # Of several lines, which "%s" would escape.
-    mean = min(each.agreement.mean for each in reports)
-    is_folder = reports[0].format == "saved_model" and len(reports) == 1
+    first, *others = reports
+    if others:
+        logging.info(
+            "Wrote %d exports to %s, and %s", len(reports), target, target / TABLE
+        )
+        return
     logging.info(
         "Wrote %s%s: %.2f %% of the pixels agree",
         target,
-        " (names and colors in its assets)" if is_folder else "",
-        100 * mean,
+        " (names and colors in its assets)" if first.format == "saved_model" else "",
+        100 * first.agreement.mean,
     )
 
 

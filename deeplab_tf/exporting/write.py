@@ -27,8 +27,10 @@ from deeplab_tf.exporting import (
     to_openvino,
     warmup,
 )
-from deeplab_tf.exporting.check import Plan, check
+from deeplab_tf.exporting.check import check
+from deeplab_tf.exporting.function import Ends
 from deeplab_tf.exporting.pictures import Pictures
+from deeplab_tf.exporting.plan import Plan
 from deeplab_tf.exporting.quiet import quiet
 from deeplab_tf.exporting.report import Report
 from deeplab_tf.prediction.predictor import Predictor
@@ -140,8 +142,11 @@ def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:
     """Writes a SavedModel or a frozen graph, and the graph as text if that is asked."""
     traced = saved_model.concrete_function(predictor, plan.inference)
     frozen = fold_batch_norm.fold(variables_to_constants(traced))
-    if plan.format == "frozen_graph":
+    if plan.format == "frozen_graph" and plan.ends == Ends():
         frozen_graph.save(frozen, path)
+    elif plan.format == "frozen_graph":
+        frozen = function.freeze(predictor, plan.inference, plan.ends)
+        frozen_graph.save(fold_batch_norm.fold(frozen), path, plan.ends.names)
     else:
         with tempfile.TemporaryDirectory(prefix="deeplab-notes-") as notes:
             assets = _write_assets(Path(notes), predictor, plan)

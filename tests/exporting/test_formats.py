@@ -14,12 +14,12 @@ from deeplab_tf.config.export import FORMATS
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation.run import evaluate
-from deeplab_tf.exporting import pictures, to_onnx, write
+from deeplab_tf.exporting import frozen_graph, pictures, to_onnx, write
 from deeplab_tf.exporting import run as exporting
 from deeplab_tf.exporting.agreement import Agreement
 from deeplab_tf.exporting.benchmark import benchmark
-from deeplab_tf.exporting.check import Plan
 from deeplab_tf.exporting.function import Ends, freeze
+from deeplab_tf.exporting.plan import Plan, make_all
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.runtime import Segmenter
@@ -127,6 +127,18 @@ def test_the_description_beside_a_file_has_what_clients_need(
         "m.keras.json",
         "m.keras.report.json",
     ]
+
+
+def test_a_frozen_graph_takes_and_gives_what_is_asked_for(
+    predictor, photographs, tmp_path
+):
+    ends = Ends(size=(65, 65), batch=1, outputs=("logits",))
+    path = tmp_path / "m.pb"
+    report = export(predictor, path, photographs, format="frozen_graph", ends=ends)
+    assert report.agreement.equal == [1.0, 1.0, 1.0]
+    outputs = frozen_graph.load(path)(photographs[0][np.newaxis])
+    expected = predictor.predict(photographs[0], output="logits").logits
+    np.testing.assert_allclose(outputs["Logits"][0], expected, atol=1e-5)
 
 
 def prediction(margins):
@@ -276,8 +288,10 @@ def test_the_benchmark_writes_all_that_is_installed_and_a_table(
     predictor, photographs, tmp_path
 ):
     folder = tmp_path / "all"
+    config = ExportConfig(checkpoint_path="run", export_path="all", benchmark=True)
+    plans = make_all(config, predictor.crop_size)
     reports = benchmark(
-        predictor, folder, Plan(format=""), samples(photographs), samples(photographs)
+        predictor, folder, plans, samples(photographs), samples(photographs)
     )
     rows = (folder / "benchmark.txt").read_text().splitlines()
     assert len(rows) == 2 + len(reports)
@@ -313,7 +327,11 @@ def test_a_run_is_exported_and_scored_on_its_split(run, shapes, tmp_path, caplog
         (["--export_path=a.pb", "--format=saved_model"], "ends like a frozen_graph"),
         (["--export_path=a.onnx", "--quantize=dynamic"], "one of none,float16,int8"),
         (["--export_path=a", "--quantize=int8"], "no effect with --format=saved_model"),
-        (["--export_path=a.pb", "--input_size=9"], "no effect with --format=frozen_gr"),
+        (["--export_path=a.keras", "--input_size=9"], "no effect with --format=keras"),
+        (
+            ["--export_path=a.pb", "--quantize=int8"],
+            "effect with --format=frozen_graph",
+        ),
         (["--export_path=a.onnx", "--input_size=9,x"], "height,width, as 513,513"),
         (["--export_path=a.onnx", "--outputs=logits,logits"], "each once is needed"),
         (["--export_path=a.onnx", "--calibration_images=x"], "no effect with --quant"),
@@ -327,6 +345,27 @@ def test_a_run_is_exported_and_scored_on_its_split(run, shapes, tmp_path, caplog
 def test_flags_that_cannot_be_meant_are_told(args, message):
     with pytest.raises(FlagError, match=re.escape(message)):
         flags.parse(ExportConfig, ["export", "--checkpoint_path=run", *args])
+
+
+def test_the_benchmark_has_a_plan_for_each_format_in_each_precision():
+    config = ExportConfig(
+        checkpoint_path="run",
+        export_path="all",
+        benchmark=True,
+        inference_scales=(2.0,),
+    )
+    plans = make_all(config, (65, 97))
+    assert list(plans)[:4] == [
+        "saved_model",
+        "frozen_graph.pb",
+        "litert.tflite",
+        "litert_float16.tflite",
+    ]
+    assert len(plans) == 2 + 4 + 3 + 3 + 1
+    assert plans["litert.tflite"].ends == Ends(size=(65, 97), batch=1)
+    assert plans["onnx.onnx"].ends == Ends()
+    assert plans["onnx.onnx"].inference.eval_scales == (2.0,)
+    assert plans["keras.keras"].inference == InferenceConfig()
 
 
 @pytest.mark.parametrize(
