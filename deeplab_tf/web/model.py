@@ -151,7 +151,7 @@ def _open_network(config: WebConfig, crf: engines.Parameters) -> Model:
 
 
 class NetworkModel:
-    """A network of ours, with its weights."""
+    """A network of ours, with its weights, and how it predicts: `predictor`."""
 
     looks: tuple[str, ...] = ("scales", "flip", "crf")
 
@@ -159,10 +159,10 @@ class NetworkModel:
         spec = predictor.spec
         self.name, self.classes, self.palette = spec.name, spec.classes, spec.palette
         self.trained_side = max(predictor.trained_size or (0,))
-        self._predictor, self._crf = predictor, crf
+        self.predictor, self._crf = predictor, crf
 
     def predict(self, image: np.ndarray, look: Look) -> np.ndarray:
-        return self._predictor.predict(
+        return self.predictor.predict(
             image,
             scales=look.scales,
             flip=look.flip,

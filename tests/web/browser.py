@@ -91,8 +91,11 @@ class Browser:
 
 
 @contextlib.contextmanager
-def open_browser(folder, *, size=(1280, 800)):
-    """A window of Chromium; skips where that is not installed."""
+def open_browser(folder, *, telephone=False):
+    """A window of Chromium, or a telephone's screen of 360x740 points.
+
+    Skips where it is not installed.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
@@ -107,7 +110,7 @@ def open_browser(folder, *, size=(1280, 800)):
     )
     arguments = [
         *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"),
-        f"--window-size={size[0]},{size[1]}",
+        "--window-size=1280,800",
         f"--user-data-dir={folder / 'profile'}",
     ]
     downloads = folder / "downloads"
@@ -117,6 +120,9 @@ def open_browser(folder, *, size=(1280, 800)):
         "args": arguments,
         "prefs": {"download.default_directory": str(downloads)},
     }
+    if telephone:
+        screen = {"width": 360, "height": 740, "pixelRatio": 2, "touch": True}
+        options["mobileEmulation"] = {"deviceMetrics": screen}
     wish = {"alwaysMatch": {"goog:chromeOptions": options}}
     base = f"http://127.0.0.1:{port}"
     try:

@@ -238,10 +238,16 @@ def test_the_token_opens_the_page(window):
 
 
 def test_on_a_telephone_nothing_is_wider_than_the_screen(tmp_path, address):
-    with open_browser(tmp_path, size=(500, 740)) as phone:
+    with open_browser(tmp_path, telephone=True) as phone:
         phone.open(address)
         phone.wait("document.getElementById('model').textContent")
-        # Chromium has no narrower window than 500: the page is looked at in a frame.
-        phone.run("document.documentElement.style.width = '360px'")
+        assert phone.run("return innerWidth") == 360
+        assert phone.run("return document.getElementById('take').offsetHeight") >= 44
         look(phone)
-        assert phone.run("return document.body.scrollWidth") <= 360
+        assert phone.run("return document.documentElement.scrollWidth") == 360
+        assert phone.run("return document.getElementById('canvas').clientWidth") == 360
+        small = (
+            "return [...document.querySelectorAll('button, label.check, summary')]"
+            ".filter(e => e.offsetHeight && e.offsetHeight < 28).map(e => e.outerHTML)"
+        )
+        assert phone.run(small) == []
