@@ -56,6 +56,7 @@ class Agreement:
         self._equal_decided += int((equal & is_decided).sum())
         if PROBABILITIES in outputs:
             gaps = np.abs(np.asarray(outputs[PROBABILITIES])[0] - probabilities)
+            gaps = np.nan_to_num(gaps, nan=1.0)  # What is no number differs wholly.
             self._largest = max(self._largest, float(gaps.max()))
             self._mean_gaps.append(float(gaps.mean()))
 

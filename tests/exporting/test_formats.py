@@ -24,9 +24,9 @@ from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.runtime import Segmenter
 from tests.evaluation.test_run import config as eval_config
-from tests.evaluation.test_run import run
+from tests.evaluation.test_run import v3plus_run
 
-__all__ = ["run"]  # A fixture.
+__all__ = ["v3plus_run"]  # A fixture.
 
 FIXED = Ends(size=(65, 65), batch=1)
 
@@ -183,6 +183,12 @@ def test_each_precision_has_its_threshold(quantize, wrong):
         worse.check()
 
 
+def test_what_is_no_number_differs_wholly():
+    broken = compare([0.5] * 4, [0] * 4, gap=np.nan)
+    with pytest.raises(InputError, match="differ by up to 1"):
+        broken.check()
+
+
 def test_less_agreement_is_taken_where_it_is_asked_for(caplog):
     half = compare([0.5, 0.5], [0, 1])
     half.check(0.5)
@@ -302,15 +308,21 @@ def test_the_benchmark_writes_all_that_is_installed_and_a_table(
 
 @pytest.mark.nightly
 @needs("onnx")
-def test_a_run_is_exported_and_scored_on_its_split(run, shapes, tmp_path, caplog):
+def test_a_run_is_exported_and_scored_on_its_split(
+    v3plus_run, shapes, tmp_path, caplog
+):
     path = tmp_path / "m.onnx"
-    flagged = [f"--checkpoint_path={run}", f"--export_path={path}", "--check_split=val"]
+    flagged = [
+        f"--checkpoint_path={v3plus_run}",
+        f"--export_path={path}",
+        "--check_split=val",
+    ]
     config = flags.parse(
         ExportConfig, ["export", *flagged, "--input_size=65,65", "--batch=1"]
     )
     exporting.export(config)
     said = json.loads((tmp_path / "m.onnx.report.json").read_text())
-    scores = evaluate(eval_config(run, shapes, tmp_path / "eval"))
+    scores = evaluate(eval_config(v3plus_run, shapes, tmp_path / "eval"))
     assert said["num_pictures"] > 1
     assert said["miou"]["network"] == pytest.approx(scores["miou"], abs=1e-4)
     assert said["miou"]["export"] == pytest.approx(scores["miou"], abs=1e-2)
