@@ -15,9 +15,12 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf import compat, files
+from deeplab_tf.config import ExportConfig
+from deeplab_tf.exporting.run import export
 from deeplab_tf.models.backbones import BACKBONES
 from tests import narrow
-from tests.recorded import SHARED
+from tests.recorded import SHARED, SMALL, TINY
+from tests.trained import write_run
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -119,4 +122,30 @@ def shapes(tmp_path_factory, builder):
     module = builder("shapes")
     config = module.ShapesConfig(output_dir=str(folder), train_size=24, val_size=7)
     module.build(config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, shapes):
+    """Folder of a run on the embedded set: rule weights of few layers, crop 65."""
+    return write_run(tmp_path_factory.mktemp("run"), shapes, TINY)
+
+
+@pytest.fixture(scope="session")
+def v3plus_run(tmp_path_factory, shapes):
+    """The same of a DeepLab v3+."""
+    return write_run(tmp_path_factory.mktemp("run"), shapes, SMALL)
+
+
+@pytest.fixture(scope="session")
+def exported(run, tmp_path_factory):
+    """SavedModel of `run`, with the graph as text."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export(
+        ExportConfig(
+            checkpoint_path=str(run),
+            export_path=str(folder),
+            save_inference_graph=True,
+        )
+    )
     return folder

@@ -26,10 +26,7 @@ from deeplab_tf.datasets import build_folder_data
 from deeplab_tf.web import __main__ as web
 from tests.data import pngs
 from tests.data.test_open_image import as_tiff
-from tests.evaluation.test_run import v3plus_run
 from tests.recorded import ROOT
-
-__all__ = ["v3plus_run"]  # A fixture.
 
 CASES = {}
 

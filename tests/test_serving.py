@@ -17,11 +17,9 @@ import tensorflow as tf
 
 from deeplab_tf.exporting import run as exporting
 from deeplab_tf.prediction import load
-from tests.evaluation.test_run import run, v3plus_run
-from tests.exporting.test_run import config, exported
+from tests.exporting.test_run import config
 from tests.recorded import ROOT
 
-__all__ = ["exported", "run", "v3plus_run"]  # Fixtures.
 SERVING = ROOT / "serving"
 
 

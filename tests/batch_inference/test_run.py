@@ -26,10 +26,7 @@ from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.spec import load as load_spec
 from deeplab_tf.errors import FlagError, InputError
 from tests import pixelwise
-from tests.evaluation.test_run import run
 from tests.recorded import ROOT
-
-__all__ = ["run"]  # A fixture.
 
 SIZES = [(9, 12), (12, 9), (9, 12), (8, 8)]
 

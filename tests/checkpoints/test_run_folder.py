@@ -18,10 +18,8 @@ from deeplab_tf.config import (
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting.run import export
-from tests.evaluation.test_run import run
 from tests.recorded import SMALL
 
-__all__ = ["run"]  # A fixture.
 SPEC = DatasetSpec(
     name="own",
     classes=("road", "car", "sky"),

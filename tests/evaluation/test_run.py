@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import (
-    AugmentConfig,
     DataConfig,
     EvalConfig,
     InferenceConfig,
     ModelConfig,
     ResizeConfig,
-    TrainConfig,
     VisConfig,
 )
 from deeplab_tf.config.fields import Overrides
@@ -29,33 +26,7 @@ from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.visualizing.run import visualize
-from tests.recorded import SMALL, TINY, assign_rule_weights
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory, shapes):
-    """Folder of a run on the embedded set: rule weights of few layers, crop 65."""
-    return write_run(tmp_path_factory.mktemp("run"), shapes, TINY)
-
-
-@pytest.fixture(scope="session")
-def v3plus_run(tmp_path_factory, shapes):
-    """The same of a DeepLab v3+."""
-    return write_run(tmp_path_factory.mktemp("run"), shapes, SMALL)
-
-
-def write_run(folder, shapes, network):
-    model = build(network, 6)
-    assign_rule_weights(model, 1.3)
-    config = TrainConfig(
-        train_logdir=str(folder),
-        model=network,
-        data=DataConfig(dataset_dir=str(shapes)),
-        augment=AugmentConfig(train_crop_size=(65, 65)),
-    )
-    run_folder.write(folder, config, shapes_spec.SPEC)
-    CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
-    return folder
+from tests.recorded import TINY
 
 
 def config(run, shapes, folder, **changes):

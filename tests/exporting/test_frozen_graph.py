@@ -13,11 +13,8 @@ from deeplab_tf.exporting import run as exporting
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.prediction import load
-from tests.evaluation.test_run import run
 from tests.exporting.test_run import config
 from tests.recorded import assign_rule_weights, golden, settings
-
-__all__ = ["run"]  # A fixture.
 
 
 def outputs(path, images):

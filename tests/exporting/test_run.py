@@ -16,24 +16,14 @@ from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import fold_batch_norm
 from deeplab_tf.exporting import run as exporting
-from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config
 from tests.visualizing.test_run import visualize
-
-__all__ = ["run"]  # A fixture.
 
 
 def config(run, folder, **changes):
     settings = {"checkpoint_path": str(run), "export_path": str(folder)}
     return ExportConfig(**(settings | changes))
-
-
-@pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    exporting.export(config(run, folder, save_inference_graph=True))
-    return folder
 
 
 @pytest.fixture

@@ -16,10 +16,7 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.exporting import model_card, warmup
 from deeplab_tf.exporting import run as exporting
 from deeplab_tf.prediction import load
-from tests.evaluation.test_run import run
-from tests.exporting.test_run import config, exported
-
-__all__ = ["exported", "run"]  # Fixtures.
+from tests.exporting.test_run import config
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +86,7 @@ def test_a_file_that_is_no_image_fails(signatures):
         signatures["serving_files"](tf.constant([good, b"no image"]))
 
 
+@pytest.mark.nightly
 def test_a_version_is_a_folder_of_its_number(run, tmp_path):
     exporting.export(config(run, tmp_path / "shapes", export_version=3))
     assert (tmp_path / "shapes" / "3" / "saved_model.pb").exists()

@@ -7,9 +7,6 @@ import pytest
 
 from deeplab_tf.errors import InputError
 from deeplab_tf.prediction import load
-from tests.evaluation.test_run import run
-
-__all__ = ["run"]  # A fixture.
 
 
 def test_one_round_takes_what_is_there_and_waits_for_nothing(run, tmp_path):

@@ -28,10 +28,7 @@ from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.prediction import load
 from deeplab_tf.prediction.predictor import Predictor
-from tests.evaluation.test_run import run, v3plus_run
 from tests.recorded import SMALL
-
-__all__ = ["run", "v3plus_run"]  # Fixtures.
 
 SIZES = [(1, 1), (40, 65), (66, 30), (90, 100)]
 

@@ -19,9 +19,6 @@ from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.visualizing.file_names import FileNames
 from deeplab_tf.visualizing.run import _write_raw, visualize
 from tests.data.test_tfrecord import make_record
-from tests.evaluation.test_run import run
-
-__all__ = ["run"]  # A fixture.
 
 
 def config(run, folder, **changes):

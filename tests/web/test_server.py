@@ -22,11 +22,8 @@ from deeplab_tf.data.specs import shapes
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.web import __main__ as command
-from tests.evaluation.test_run import run
 from tests.recorded import ROOT
 from tests.web.serving import encode, halves
-
-__all__ = ["run"]  # A fixture.
 
 pytest.importorskip("starlette", reason="the extra [web] is not installed")
 
