@@ -24,9 +24,6 @@ from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.runtime import Segmenter
 from tests.evaluation.test_run import config as eval_config
-from tests.evaluation.test_run import v3plus_run
-
-__all__ = ["v3plus_run"]  # A fixture.
 
 FIXED = Ends(size=(65, 65), batch=1)
 
