@@ -185,7 +185,7 @@ def save_turned(path, array, orientation):
     Image.fromarray(array).save(path, exif=exif)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_example_predicts_upright(exported, tmp_path, rng):
     image, output = tmp_path / "phone.jpg", tmp_path / "prediction.png"
     save_turned(image, rng.integers(0, 256, (40, 60, 3)).astype(np.uint8), 6)
