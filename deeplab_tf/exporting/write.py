@@ -33,6 +33,7 @@ from deeplab_tf.exporting.pictures import Pictures
 from deeplab_tf.exporting.plan import Plan
 from deeplab_tf.exporting.quiet import quiet
 from deeplab_tf.exporting.report import Report
+from deeplab_tf.files import name_in_error
 from deeplab_tf.prediction.predictor import Predictor
 
 _TEXT = "inference_graph.pbtxt"
@@ -67,7 +68,8 @@ def write(
     """
     require(plan.format)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as made:
+    folder = tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent)
+    with name_in_error(target), folder as made:
         path = Path(made) / target.name
         if plan.format in _CONVERTERS:
             _convert(predictor, path, plan, calibration)
