@@ -109,6 +109,22 @@ def _rates_rule() -> Rule:
     )
 
 
+def _batch_norm_rule() -> Rule:
+    """Behind a searched cell, it decides alone whether rates make a sum of logits."""
+
+    def read(config: "ModelConfig") -> Collection[str]:
+        is_read = config.atrous_rates or not config.dense_prediction_cell_json
+        return ("aspp_with_batch_norm",) if is_read else ()
+
+    return Rule(
+        "dense_prediction_cell_json",
+        frozenset({"aspp_with_batch_norm"}),
+        read,
+        lambda _: "with --dense_prediction_cell_json and without --atrous_rates",
+        lambda _: "without --dense_prediction_cell_json, or with --atrous_rates",
+    )
+
+
 _CASCADE = "deeplab_v3_cascade"
 _IMAGE_POOLING = (
     *("image_pooling_crop_size", "image_pooling_stride"),
@@ -123,6 +139,7 @@ _RULES = (
     _stride_rule(),
     unless("dense_prediction_cell_json", *_BRANCHES),
     _rates_rule(),
+    _batch_norm_rule(),
     where("aspp_with_batch_norm", *_BRANCHES),
     where("has_encoder", "aspp_convs_filters", shown="aspp_with_batch_norm"),
     where("atrous_rates", "aspp_with_separable_conv"),
