@@ -24,7 +24,7 @@ sys.excepthook = tell_interrupt  # Before what follows, since that takes a while
 from absl import logging  # noqa: E402
 
 from deeplab_tf import compat, console, flags  # noqa: E402
-from deeplab_tf.errors import InputError, printable  # noqa: E402
+from deeplab_tf.errors import InputError, is_out_of_memory, printable  # noqa: E402
 
 INTERRUPTED = 130  # The exit code after Ctrl-C.
 _FULL = "No space left on device"
@@ -89,8 +89,7 @@ def _shortage(error: Exception) -> str | None:
     if isinstance(error, OSError):  # A folder that cannot be written, as a rule.
         what = error.strerror or first or name
         return f"{error.filename}: {what}" if error.filename else what
-    # TensorFlow's, by name: it is loaded by commands, not by `--help`.
-    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
+    if is_out_of_memory(error):
         return f"out of memory ({first or name}); smaller batches or crops need less"
     return None
 

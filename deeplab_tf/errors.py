@@ -1,6 +1,7 @@
 """The one error that a user's mistake raises; a command prints it as one line."""
 
 import contextlib
+import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -132,3 +133,24 @@ def flags_as_arguments() -> Iterator[None]:
         dashes = r"(?<![^\s(])--(?=[a-z])"
         error.args = tuple(re.sub(dashes, "", str(line)) for line in error.args)
         raise
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was short.
+
+    TensorFlow's own error goes by its name: exports may be run without it.
+    """
+    is_tensorflows = type(error).__name__ == "ResourceExhaustedError"
+    return isinstance(error, MemoryError) or is_tensorflows
+
+
+def require_module(module: str, extra: str, *, needed_by: str) -> None:
+    """Raises where a library that an extra installs is not there.
+
+    Raises:
+        InputError: Says how to install it.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise InputError(
+            f"{needed_by} needs {module}: pip install 'deeplab-tf[{extra}]'"
+        )

@@ -37,7 +37,6 @@ IGNORED: Color = (224, 224, 192)  # Of ids that are no classes.
 # Pixels that a model of any size computes at once, in some 1.2 GB; more are tiled.
 WHOLE = 1537 * 1537
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
-_ORIENTATION = 0x0112  # Of EXIF data: how the camera was held; 1 is upright.
 _log = logging.getLogger("deeplab_tf.runtime")
 
 
@@ -540,6 +539,11 @@ def decode_image(source: BinaryIO | Image.Image, name: str) -> np.ndarray:
         ) from None
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says how the camera was held, and not upright; 0 says nothing."""
+    return image.getexif().get(0x0112) in range(2, 9)
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     """As RGB of 8 bits: white is 255, or 65535 of 16 bits."""
     if image.mode == "F":
@@ -822,7 +826,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         segmenter = Segmenter(given.model, given.threads)
         result = segmenter.predict(given.photo)
         with Image.open(given.photo) as photo:
-            if photo.getexif().get(_ORIENTATION) in range(2, 9):
+            if is_turned(photo):
                 sys.stdout.write(f"{given.photo}: turned, as its EXIF data say\n")
         result.save(given.mask)
         if given.overlay:

@@ -304,4 +304,4 @@ def test_commands_of_the_official_pages_are_taken_as_they_are(name):
         assert config.inference.eval_scales == (0.5, 0.75, 1.0)
     if name == "export":
         assert config.crop_size == (513, 513)
-        assert config.is_graph
+        assert config.format == "frozen_graph"

@@ -134,9 +134,13 @@ def _plain_image(encoded: bytes) -> tuple[bytes, str]:
     image = Image.open(io.BytesIO(encoded))
     kind = str(image.format).lower()
     is_plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-    is_upright = image.getexif().get(0x0112) not in range(2, 9)
     is_deep = encoded.startswith(PNG) and encoded[24] != 8
-    if kind in ("jpeg", "png") and is_plain and is_upright and not is_deep:
+    if (
+        kind in ("jpeg", "png")
+        and is_plain
+        and not is_deep
+        and not runtime.is_turned(image)
+    ):
         return encoded, kind
     stream = io.BytesIO()
     pixels = runtime.decode_image(io.BytesIO(encoded), "image")

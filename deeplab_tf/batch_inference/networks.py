@@ -11,8 +11,10 @@ import numpy as np
 
 from deeplab_tf import runtime, storage
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import file_digest
 
-_EXPORTS = (".onnx", ".tflite", ".xml", ".pb")
+_WITH_OWN_RUNTIME = (".onnx", ".tflite", ".xml")
+_EXPORTS = (*_WITH_OWN_RUNTIME, ".pb")
 
 
 class Classes(NamedTuple):
@@ -82,7 +84,7 @@ def open_network(model: str, threads: int) -> Network:
     Raises:
         InputError: It cannot be opened.
     """
-    if not _is_export(model):
+    if not is_export(model):
         return _Run(model)
     with explain(), storage.local_copy(model) as path:
         return _Export(path, threads)
@@ -105,7 +107,7 @@ def resolve(model: str) -> tuple[str, str]:
     Raises:
         InputError: There is no such model.
     """
-    if not _is_export(model):
+    if not is_export(model):
         from deeplab_tf.checkpoints import reader, zoo, zoo_fetch
 
         prefix = reader.find_checkpoint(zoo_fetch.locate(model))
@@ -126,17 +128,17 @@ def _digest(files: Sequence[Path], folder: Path) -> str:
     sha256 = hashlib.sha256()
     for path in files:
         sha256.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            sha256.update(hashlib.file_digest(file, "sha256").digest())
+        sha256.update(bytes.fromhex(file_digest(path)))
     return sha256.hexdigest()
 
 
 def needs_tensorflow(model: str) -> bool:
     """Whether what opens it is TensorFlow."""
-    return not model.lower().endswith((".onnx", ".tflite", ".xml"))
+    return not model.lower().endswith(_WITH_OWN_RUNTIME)
 
 
-def _is_export(model: str) -> bool:
+def is_export(model: str) -> bool:
+    """Whether it is of deeplab-export, and not a training folder or a checkpoint."""
     if model.lower().endswith(_EXPORTS):
         return True
     names = storage.list_names(model)

@@ -15,7 +15,6 @@ from deeplab_tf.data import tfrecord_reader
 from deeplab_tf.data.open_image import MAX_PIXELS, any_size
 from deeplab_tf.errors import printable
 
-_ORIENTATION = 0x0112  # Of EXIF data.
 # What another try would not change, unlike a network that is down.
 _LASTING = {
     errno.EACCES: "it may not be read",
@@ -102,7 +101,7 @@ def _unturned(encoded: bytes) -> bytes:
     try:
         with any_size():
             image = Image.open(io.BytesIO(encoded))
-        if image.getexif().get(_ORIENTATION) not in range(2, 9):
+        if not runtime.is_turned(image):
             return encoded
         stream = io.BytesIO()
         Image.fromarray(np.asarray(image.convert("RGB"))).save(stream, "PNG")

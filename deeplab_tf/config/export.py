@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar, Literal
 
 from deeplab_tf.config.data import CompatibilityConfig, ResizeConfig
-from deeplab_tf.config.effects import Rule, unless, where
+from deeplab_tf.config.effects import Rule, by_table, unless, where
 from deeplab_tf.config.fields import (
     POSITIVE,
     Overrides,
@@ -29,16 +29,8 @@ ANY = "any"
 # Settings of one file, from whatever network it is made.
 OF_A_FILE = frozenset(
     {
-        *(
-            "format",
-            "export_version",
-            "input_size",
-            "batch",
-            "outputs",
-            "quantize",
-            "min_agreement",
-        ),
-        *("calibration_split", "calibration_images"),
+        *("format", "export_version", "input_size", "batch", "outputs", "quantize"),
+        *("min_agreement", "calibration_split", "calibration_images"),
         *("check_split", "check_image", "dataset_dir"),
     }
 )
@@ -105,27 +97,6 @@ FORMATS: Mapping[str, Format] = {
     ),
     "keras": Format(title="Keras", suffix=".keras", reads=()),
 }
-_GOVERNED = frozenset().union(*(each.reads for each in FORMATS.values()))
-
-
-def _read(record: Any) -> frozenset[str]:
-    chosen = FORMATS.get(record.format)
-    return frozenset(chosen.reads) if chosen else _GOVERNED
-
-
-def _company(name: str) -> str:
-    readers = [format for format, each in FORMATS.items() if name in each.reads]
-    return f"with --format={text(tuple(readers))}"
-
-
-# By the format, given or as the path tells it.
-_BY_FORMAT = Rule(
-    "format",
-    _GOVERNED,
-    _read,
-    lambda record: f"with --format={record.format}",
-    _company,
-)
 _WITH_SPLIT = Rule(
     "check_split",
     frozenset(["dataset_dir"]),
@@ -154,7 +125,8 @@ class ExportConfig:
             *("format", "quantize", "outputs", "save_inference_graph"),
             "export_version",
         ),
-        _BY_FORMAT,
+        # The format is given, or the path tells it.
+        by_table("format", {name: each.reads for name, each in FORMATS.items()}),
         where(
             "quantize",
             "calibration_split",
@@ -356,11 +328,6 @@ class ExportConfig:
                 "needed"
             )
         return numbers[0], numbers[-1]
-
-    @property
-    def is_graph(self) -> bool:
-        """Whether it is a frozen graph."""
-        return self.format == "frozen_graph"
 
 
 def _format_of(path: str | None) -> FormatName:

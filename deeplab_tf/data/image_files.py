@@ -13,6 +13,7 @@ from deeplab_tf.data.labels import heuristics
 from deeplab_tf.data.open_image import MAX_PIXELS, list_left_out, open_image
 from deeplab_tf.data.spec import Color
 from deeplab_tf.errors import InputError, LabelError
+from deeplab_tf.runtime import is_turned
 
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
 
@@ -77,7 +78,7 @@ def encode_image(
     image = open_image(path, max_pixels=max_pixels)
     for what in list_left_out(path, image):
         (tell or functools.partial(_warn_once, path))(what)
-    upright = not is_exif_rotated(image)
+    upright = not is_turned(image)
     name = str(image.format).lower()
     plain = image.mode in ("RGB", "L") and "transparency" not in image.info
     if name in ("jpeg", "png") and plain and upright and _png_bits(path) in (None, 8):
@@ -131,18 +132,13 @@ def open_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
             kind="jpeg_mask",
             file=path,
         )
-    if is_exif_rotated(mask):
+    if is_turned(mask):
         raise LabelError(
             f"{path}: a mask that its EXIF data turn; save it upright, without them",
             kind="exif_mask",
             file=path,
         )
     return mask
-
-
-def is_exif_rotated(image: Image.Image) -> bool:
-    """Whether EXIF says how the camera was held, and not upright; 0 says nothing."""
-    return image.getexif().get(0x0112) in range(2, 9)
 
 
 def _refuse_photograph(path: Path, pixels: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from deeplab_tf.data import image_folders
+from deeplab_tf.data.tfrecord_reader import FOOTER, HEADER
 from deeplab_tf.data.tfrecord_writer import (
     LABEL_MODE,
     PNG,
@@ -40,7 +41,6 @@ _FEATURES = {
 }
 DCT = "INTEGER_ACCURATE"  # Of JPEGs; see `decode_image`.
 _NUMBER = re.compile(r"-(\d+)-of-(\d+)")
-_HEADER, _FOOTER = 12, 4  # Bytes around a record: its length with a checksum; another.
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -185,12 +185,12 @@ def offsets(path: str) -> list[int]:
     with open(path, "rb") as file:
         while position < size:
             file.seek(position)
-            header = file.read(_HEADER)
+            header = file.read(HEADER)
             length = (
-                struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
+                struct.unpack("<Q", header[:8])[0] if len(header) == HEADER else size
             )
             starts.append(position)
-            position += _HEADER + length + _FOOTER
+            position += HEADER + length + FOOTER
             if position > size:
                 raise InputError(
                     f"{path}: cut off within record {len(starts) - 1}; copy or build "

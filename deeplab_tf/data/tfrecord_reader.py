@@ -6,7 +6,7 @@ from typing import IO
 
 from deeplab_tf.data.tfrecord_writer import masked_crc
 
-_HEADER, _FOOTER = 12, 4  # Bytes around a record: length, checksum; checksum.
+HEADER, FOOTER = 12, 4  # Bytes around a record: length, checksum; checksum.
 
 
 class Truncated(ValueError):
@@ -19,13 +19,13 @@ def read_records(file: IO[bytes]) -> Iterator[bytes | None]:
     Raises:
         Truncated: What follows cannot be read.
     """
-    while header := file.read(_HEADER):
+    while header := file.read(HEADER):
         length, length_crc = header[:8], header[8:]
         if masked_crc(length) != length_crc:
             raise Truncated("no TFRecord file, or damaged from here on")
         size = struct.unpack("<Q", length)[0]
-        data, footer = file.read(size), file.read(_FOOTER)
-        if len(data) < size or len(footer) < _FOOTER:
+        data, footer = file.read(size), file.read(FOOTER)
+        if len(data) < size or len(footer) < FOOTER:
             raise Truncated("cut off within this record")
         yield data if masked_crc(data) == footer else None
 

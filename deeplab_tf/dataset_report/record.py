@@ -10,8 +10,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
+from deeplab_tf import runtime
 from deeplab_tf.config.remedies import FOLDER
-from deeplab_tf.data import image_files, tfrecord
+from deeplab_tf.data import tfrecord
 from deeplab_tf.data.labels import contract, heuristics
 from deeplab_tf.data.labels.statistics import LabelStatistics, allowed_ids
 from deeplab_tf.data.spec import DatasetSpec
@@ -84,7 +85,7 @@ def _inspect_image(record: InspectedRecord, encoded: bytes) -> None:
         record.doubts.append("its image is all of one color")
     elif record.image.max() < 16:
         record.doubts.append("its image is nearly black; of 12 bits kept in 16?")
-    if image_files.is_exif_rotated(Image.open(io.BytesIO(encoded))):
+    if runtime.is_turned(Image.open(io.BytesIO(encoded))):
         record.doubts.append("its EXIF data turn the image, and training does not")
 
 

@@ -11,6 +11,7 @@ from deeplab_tf.exporting.pictures import Pictures
 from deeplab_tf.exporting.plan import Plan
 from deeplab_tf.exporting.report import Report
 from deeplab_tf.exporting.write import write
+from deeplab_tf.files import write_whole
 from deeplab_tf.prediction.predictor import Predictor
 
 TABLE = "benchmark.txt"
@@ -50,5 +51,5 @@ def benchmark(
             logging.warning("%s: %s", name, error)
     if not reports:
         raise InputError(f"--export_path={folder}: nothing was written")
-    (folder / TABLE).write_text(report.table(reports) + "\n", "utf-8")
+    write_whole(folder / TABLE, report.table(reports) + "\n")
     return reports

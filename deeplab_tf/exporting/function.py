@@ -48,7 +48,7 @@ def freeze(predictor: Predictor, inference: InferenceConfig, ends: Ends) -> Any:
     """
     beside: list[Output] = [output for output in ends.outputs if output != "classes"]
 
-    @tf.function
+    @tf.function(autograph=False)
     def predict(ImageTensor: tf.Tensor) -> list[tf.Tensor]:
         values: dict[str, tf.Tensor] = {}
         for output in beside or list[Output](["classes"]):

@@ -1,7 +1,6 @@
 """Exports, read again: in a fresh process by their runtime, or here by TensorFlow."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 
 import deeplab_tf
 from deeplab_tf.errors import InputError
+from deeplab_tf.exporting.agreement import classes_of
 
 Outputs = Mapping[str, np.ndarray]
 _PATIENCE = 5.0  # Seconds of measuring one latency.
@@ -68,8 +68,6 @@ class Here:
 
     def predict(self, pixels: np.ndarray) -> np.ndarray:
         """See `Opened`."""
-        from deeplab_tf.exporting.agreement import classes_of
-
         return classes_of(self.run(pixels[np.newaxis]))
 
     def time(self, pixels: np.ndarray) -> list[float]:
@@ -179,15 +177,3 @@ def count_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def require_module(module: str, extra: str, *, needed_by: str) -> None:
-    """Raises where what a format needs is not installed.
-
-    Raises:
-        InputError: Says how to install it.
-    """
-    if importlib.util.find_spec(module) is None:
-        raise InputError(
-            f"{needed_by} needs {module}: pip install 'deeplab-tf[{extra}]'"
-        )

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 from absl import logging
 
 from deeplab_tf.checkpoints import run_folder
-from deeplab_tf.config import ExportConfig, InferenceConfig
+from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import spec_compatibility, specs
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError, InputError
@@ -69,50 +68,9 @@ def export_network(predictor: Predictor, config: ExportConfig) -> None:
     _tell(target, [write(predictor, target, one, samples, calibration)])
 
 
-def export_predictor(
-    predictor: Predictor,
-    target: Path,
-    *,
-    inference: InferenceConfig = InferenceConfig(),
-    as_frozen_graph: bool = False,
-    with_text: bool = False,
-    picture: np.ndarray | None = None,
-) -> None:
-    """Writes a SavedModel, or a frozen graph, with all preprocessing inside.
-
-    Signatures of a SavedModel: `serving_default` takes `ImageTensor`, uint8
-    `[N, H, W, 3]`; `serving_bytes` takes `image_bytes`, JPEG or PNG files `[N]`. Both
-    give `SemanticPredictions`, int32 `[N, H, W]`, and `SemanticProbabilities`, float32
-    `[N, H, W, C]`, at the size of the images. `serving_classes` and `serving_files`
-    take the same, files of any sizes, and give the classes alone, as uint8; see
-    `saved_model.Serving`.
-
-    Args:
-        predictor: What is exported.
-        target: Folder of the SavedModel, or file of the graph; new.
-        inference: Test-time augmentation.
-        as_frozen_graph: Write a TensorFlow 1 GraphDef.
-        with_text: Write the graph as text, too.
-        picture: On which the export, read again, and the network are compared, uint8
-            `[H, W, 3]`; by default the packaged one.
-
-    Raises:
-        InputError: The export does not agree with the network; nothing was written.
-    """
-    one = plan.Plan(
-        format="frozen_graph" if as_frozen_graph else "saved_model",
-        inference=inference,
-        with_text=with_text,
-    )
-    samples = pictures.packaged() if picture is None else pictures.of_array(picture)
-    _tell(target, [write(predictor, target, one, samples)])
-
-
 def _new_target(config: ExportConfig) -> Path:
-    given, target = (
-        f"--export_path={config.export_path}",
-        Path(config.export_path or ""),
-    )
+    given = f"--export_path={config.export_path}"
+    target = Path(config.export_path or "")
     if config.export_version:
         given += f" --export_version={config.export_version}"
         target /= str(config.export_version)

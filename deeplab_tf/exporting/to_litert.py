@@ -36,7 +36,7 @@ def save(
     (images,) = frozen.inputs
     signature = tf.TensorSpec(images.shape, tf.uint8, IMAGES)
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=False)
     def serve(ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(names, frozen(ImageTensor), strict=True))
 

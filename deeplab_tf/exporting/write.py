@@ -1,7 +1,7 @@
 """Writing an export: made under another name, read again, compared, and then there."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config.export import FORMATS
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import InputError, require_module
 from deeplab_tf.exporting import (
     fold_batch_norm,
     frozen_graph,
@@ -18,7 +18,6 @@ from deeplab_tf.exporting import (
     info,
     memory,
     model_card,
-    opened,
     pictures,
     report,
     saved_model,
@@ -97,7 +96,7 @@ def require(format: str) -> None:
     facts = FORMATS[format]
     if facts.module:
         for module in (*CONVERTER_MODULES.get(format, ()), facts.module):
-            opened.require_module(module, facts.extra, needed_by=f"--format={format}")
+            require_module(module, facts.extra, needed_by=f"--format={format}")
 
 
 def files_of(target: Path, format: str) -> list[Path]:
@@ -143,12 +142,15 @@ def _convert(
 def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:
     """Writes a SavedModel or a frozen graph, and the graph as text if that is asked."""
     traced = saved_model.concrete_function(predictor, plan.inference)
-    frozen = fold_batch_norm.fold(variables_to_constants(traced))
-    if plan.format == "frozen_graph" and plan.ends == Ends():
-        frozen_graph.save(frozen, path)
-    elif plan.format == "frozen_graph":
+    names: Sequence[str] = frozen_graph.OUTPUTS
+    if plan.ends == Ends():  # As of each SavedModel, and of the official graphs.
+        frozen = variables_to_constants(traced)
+    else:
+        names = plan.ends.names
         frozen = function.freeze(predictor, plan.inference, plan.ends)
-        frozen_graph.save(fold_batch_norm.fold(frozen), path, plan.ends.names)
+    frozen = fold_batch_norm.fold(frozen)
+    if plan.format == "frozen_graph":
+        frozen_graph.save(frozen, path, names)
     else:
         with tempfile.TemporaryDirectory(prefix="deeplab-notes-") as notes:
             assets = _write_assets(Path(notes), predictor, plan)

@@ -1,10 +1,8 @@
 """The page: `deeplab-web`, `python -m deeplab_tf.web`."""
 
-import importlib.util
-
 from deeplab_tf import cli
 from deeplab_tf.config import WebConfig
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import require_module
 
 
 def main() -> None:
@@ -19,10 +17,7 @@ def run(config: WebConfig) -> None:
         InputError: The extra is not installed, the port is taken, or there is no model.
     """
     for package in ("starlette", "uvicorn", "python_multipart"):
-        if importlib.util.find_spec(package) is None:
-            raise InputError(
-                f"deeplab-web needs {package}: pip install 'deeplab-tf[web]'"
-            )
+        require_module(package, "web", needed_by="deeplab-web")
     from deeplab_tf.web.server import serve  # NumPy: `--help` does not need it.
 
     serve(config)

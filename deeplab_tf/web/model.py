@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deeplab_tf import compat, noise
+from deeplab_tf.batch_inference import networks
 from deeplab_tf.config import CrfConfig, WebConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.spec import Color
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, is_out_of_memory
 from deeplab_tf.runtime import LOGITS, PROBABILITIES, Segmenter, SegmenterError
 from deeplab_tf.web import photograph
 from deeplab_tf.web.refusal import Refusal
@@ -18,7 +19,6 @@ from deeplab_tf.web.refusal import Refusal
 if TYPE_CHECKING:
     from deeplab_tf.prediction.predictor import Predictor
 
-_WITHOUT_TENSORFLOW = (".onnx", ".tflite", ".xml")  # Exports with another runtime.
 _SIDE = 1024  # Pixels; a CRF of 21 classes takes 2 GB there.
 _LEAST = 1e-30  # Probability, where a logarithm is needed.
 
@@ -87,10 +87,7 @@ def segment(
     try:
         classes = model.predict(small, look)
     except Exception as error:
-        # TensorFlow's own, by name: exported models need no TensorFlow.
-        if isinstance(error, MemoryError) or (
-            type(error).__name__ == "ResourceExhaustedError"
-        ):
+        if is_out_of_memory(error):
             raise Refusal(
                 413, "not enough memory for this photograph; save it smaller"
             ) from None
@@ -108,26 +105,21 @@ def open_model(config: WebConfig) -> Model:
     """
     crf = engines.parameters_of(CrfConfig(crf=config.crf))
     assert crf
-    path = Path(str(config.model))
-    model = _open_export(path, config, crf) if _is_export(path) else None
-    model = model or _open_network(config, crf)
+    model = (
+        _open_export(config, crf)
+        if networks.is_export(str(config.model))
+        else _open_network(config, crf)
+    )
     model.predict(np.zeros((64, 64, 3), np.uint8), Look())
     return model
 
 
-def _is_export(path: Path) -> bool:
-    """Whether it is of deeplab-export, and not a run or a checkpoint."""
-    if path.is_dir():
-        folders = [path, *(each for each in path.iterdir() if each.name.isdecimal())]
-        return any((folder / "saved_model.pb").exists() for folder in folders)
-    return path.suffix.lower() in (*_WITHOUT_TENSORFLOW, ".pb")
-
-
-def _open_export(path: Path, config: WebConfig, crf: engines.Parameters) -> Model:
+def _open_export(config: WebConfig, crf: engines.Parameters) -> Model:
+    path = str(config.model)
     if config.settings:
         names = " ".join(f"--{name}" for name in config.settings)
         raise FlagError(f"{names}: an exported model has its own; leave it out")
-    if path.suffix.lower() not in _WITHOUT_TENSORFLOW:
+    if networks.needs_tensorflow(path):
         noise.load_tensorflow()
     try:
         segmenter = Segmenter(path)

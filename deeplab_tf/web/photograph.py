@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from deeplab_tf import runtime
 from deeplab_tf.data import image_files
 from deeplab_tf.data.open_image import any_size, load_image
 from deeplab_tf.errors import InputError, printable
@@ -107,7 +108,7 @@ def _is_plain(image: Image.Image) -> bool:
     if image.format in ("JPEG", "MPO"):
         return True
     shown = image.format in ("PNG", "WEBP", "BMP", "GIF")
-    return shown and not image_files.is_exif_rotated(image)
+    return shown and not runtime.is_turned(image)
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

@@ -1,9 +1,7 @@
 """One way to predict: sizes, graphs that are kept, threads, memory."""
 
 import concurrent.futures
-import ctypes
 import dataclasses
-import gc
 import itertools
 import resource
 import shutil
@@ -26,6 +24,7 @@ from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files
 from deeplab_tf.data.open_split import open_split
 from deeplab_tf.data.specs import shapes as shapes_spec
+from deeplab_tf.exporting import memory
 from deeplab_tf.prediction import load
 from deeplab_tf.prediction.predictor import Predictor
 from tests.recorded import SMALL
@@ -213,8 +212,7 @@ def test_memory_stays_flat_over_a_thousand_predictions(predictor, rng):
 
 def resident():
     """Bytes of this process, without what is free in it, as what other tests left."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    memory.release()
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
