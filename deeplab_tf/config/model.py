@@ -125,6 +125,30 @@ def _batch_norm_rule() -> Rule:
     )
 
 
+def _bound_rule() -> Rule:
+    """A sum of logits right behind the features has no activation to bound."""
+    name = "use_bounded_activation"
+
+    def read(config: "ModelConfig") -> Collection[str]:
+        extractor = FEATURE_EXTRACTORS.get(config.model_variant)
+        is_sum = "aspp_with_batch_norm" in config.facts.reads and not (
+            config.has_encoder or config.decoder_output_stride
+        )
+        is_read = not is_sum or extractor is None or name in extractor.reads
+        return (name,) if is_read else ()
+
+    return Rule(
+        "aspp_with_batch_norm",
+        frozenset({name}),
+        read,
+        lambda config: (
+            f"with --model_variant={config.model_variant} "
+            "--aspp_with_batch_norm=false, without decoder"
+        ),
+        lambda _: "with --aspp_with_batch_norm, a decoder or an Xception",
+    )
+
+
 _CASCADE = "deeplab_v3_cascade"
 _IMAGE_POOLING = (
     *("image_pooling_crop_size", "image_pooling_stride"),
@@ -140,6 +164,7 @@ _RULES = (
     unless("dense_prediction_cell_json", *_BRANCHES),
     _rates_rule(),
     _batch_norm_rule(),
+    _bound_rule(),
     where("aspp_with_batch_norm", *_BRANCHES),
     where("has_encoder", "aspp_convs_filters", shown="aspp_with_batch_norm"),
     where("atrous_rates", "aspp_with_separable_conv"),
