@@ -44,6 +44,50 @@ def test_means_by_hand():
     )
 
 
+def test_f1_and_kappa_are_those_of_all_pixels_one_by_one(rng):
+    """F1 of precision and recall; kappa of pairs of raters drawn at random."""
+    confusion = rng.integers(1, 9, (4, 4))
+    confusion[3] = confusion[:, 3] = 0
+    pixels = [
+        (i, j) for i in range(4) for j in range(4) for _ in range(confusion[i, j])
+    ]
+    for label in range(3):
+        both = sum(pair == (label, label) for pair in pixels)
+        precision = both / sum(j == label for _, j in pixels)
+        recall = both / sum(i == label for i, _ in pixels)
+        expected = 2 * precision * recall / (precision + recall)
+        assert metrics.f1(confusion)[label] == pytest.approx(expected)
+    assert np.isnan(metrics.f1(confusion)[3])
+    assert metrics.mean_f1(confusion) == pytest.approx(metrics.f1(confusion)[:3].mean())
+    agree = sum(i == j for i, j in pixels) / len(pixels)
+    chance = sum(i == j for i, _ in pixels for _, j in pixels) / len(pixels) ** 2
+    assert metrics.kappa(confusion) == pytest.approx((agree - chance) / (1 - chance))
+
+
+def test_kappa_of_a_guess_is_nothing_and_of_one_class_alone_not_defined():
+    assert metrics.kappa(np.array([[1, 3], [2, 6]])) == pytest.approx(0)
+    assert metrics.kappa(np.eye(3)) == 1
+    assert np.isnan(metrics.kappa(np.array([[5, 0], [0, 0]])))
+
+
+def test_groups_of_classes_are_summed():
+    found = metrics.merge_classes(CONFUSION, np.array([1, 0, 1, 1]))
+    assert found.tolist() == [[4, 1], [1, 4]]
+
+
+def test_predictions_of_ignored_pixels_may_be_anything():
+    found = metrics.confusion_matrix(np.array([255, 1]), np.array([255, 0]), 2, 255)
+    assert found.tolist() == [[0, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 1 << 40])
+def test_bad_labels_are_told_whatever_is_predicted(bad):
+    with pytest.raises(ValueError, match=rf"ids \[{bad}\] are no classes \(0 to 1\)"):
+        metrics.confusion_matrix(np.array([bad, 0]), np.array([1, 0]), 2, 255)
+    with pytest.raises(ValueError, match="are no classes"):
+        metrics.confusion_matrix(np.array([bad, 0]), np.array([0, 0]), 2, 255)
+
+
 def test_a_class_that_is_predicted_and_absent_counts_as_zero():
     confusion = np.array([[1, 1], [0, 0]])
     np.testing.assert_allclose(metrics.class_iou(confusion), [0.5, 0.0])
@@ -55,6 +99,8 @@ def test_no_pixels_give_no_score_and_no_warning():
     assert np.isnan(metrics.mean_iou(nothing))
     assert np.isnan(metrics.pixel_accuracy(nothing))
     assert np.isnan(metrics.frequency_weighted_iou(nothing))
+    assert np.isnan(metrics.mean_f1(nothing))
+    assert np.isnan(metrics.kappa(nothing))
 
 
 @pytest.mark.golden
