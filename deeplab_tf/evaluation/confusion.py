@@ -27,12 +27,17 @@ class Confusion:
         self.trimaps = {width: np.zeros(shape, np.int64) for width in widths}
         self.num_images = 0
 
-    def add(self, prediction: Prediction, classes: np.ndarray | None = None) -> None:
+    def add(
+        self, prediction: Prediction, classes: np.ndarray | None = None
+    ) -> np.ndarray:
         """Counts the pixels of an image.
 
         Args:
             prediction: With a label.
             classes: Predicted ids `[H, W]` in place of its own.
+
+        Returns:
+            Its confusion matrix, int64 `[C, C]`.
 
         Raises:
             InputError: The label is of other classes.
@@ -40,13 +45,19 @@ class Confusion:
         label = prediction.label
         assert label is not None
         classes = prediction.classes if classes is None else classes
-        self.matrix += self._count(prediction.name, label, classes)
+        matrix = self._count(prediction.name, label, classes)
+        self.matrix += matrix
         self.num_images += 1
         if self.trimaps:
-            distances = trimap.distance(label)
-        for width, matrix in self.trimaps.items():
-            near = trimap.within(label, distances, width, self.spec.ignore_label)
-            matrix += self._count(prediction.name, near, classes)
+            self._add_trimaps(prediction.name, label, classes)
+        return matrix
+
+    def _add_trimaps(self, name: str, label: np.ndarray, classes: np.ndarray) -> None:
+        """Counts each pixel once: a band is the one before it, and a ring."""
+        band = np.zeros_like(self.matrix)
+        for width, ring in trimap.rings(trimap.distance(label), self.trimaps):
+            band += self._count(name, label[ring], classes[ring])
+            self.trimaps[width] += band
 
     def _count(self, name: str, label: np.ndarray, classes: np.ndarray) -> np.ndarray:
         try:

@@ -8,6 +8,8 @@ data sets without void have a band, too. Void pixels themselves never count, and
 border of the image is no boundary.
 """
 
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 
@@ -19,17 +21,23 @@ def distance(label: np.ndarray) -> np.ndarray:
     if len(values) < 2:
         return distances
     for value in values:
-        own = label == value
+        own = (label == value).astype(np.uint8)
+        x, y, width, height = cv2.boundingRect(own)
+        # The nearest of another label touches one of this label.
+        window = np.s_[max(0, y - 1) : y + height + 1, max(0, x - 1) : x + width + 1]
         # OpenCV measures from each pixel that is not 0 to the nearest that is.
         to_others = cv2.distanceTransform(
-            own.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+            own[window], cv2.DIST_L2, cv2.DIST_MASK_PRECISE
         )
-        distances[own] = to_others[own]
+        np.copyto(distances[window], to_others, where=own[window] > 0)
     return distances
 
 
-def within(
-    label: np.ndarray, distances: np.ndarray, width: float, ignore_label: int
-) -> np.ndarray:
-    """The label, `ignore_label` where the nearest boundary is farther than `width`."""
-    return np.where(distances <= width, label, ignore_label)
+def rings(
+    distances: np.ndarray, widths: Iterable[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields each width, ascending, and what it adds to the band: bool `[H, W]`."""
+    inner = 0
+    for width in sorted(widths):
+        yield width, (distances > inner) & (distances <= width)
+        inner = width

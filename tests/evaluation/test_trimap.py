@@ -27,9 +27,10 @@ def test_widths_count_from_the_first_pixel_beside_the_boundary():
     label = np.array([[0, 0, 0, 255, 255, 1, 1, 1, 1, 2]], np.uint8)
     distances = trimap.distance(label)
     assert distances.tolist() == [[3, 2, 1, 1, 1, 1, 2, 2, 1, 1]]
-    near = trimap.within(label, distances, 1, 255)
-    expected = [[255, 255, 0, 255, 255, 1, 255, 255, 1, 2]]
-    np.testing.assert_array_equal(near, expected)
+    (first, near), (second, next_) = trimap.rings(distances, [2, 1])
+    assert (first, second) == (1, 2)
+    np.testing.assert_array_equal(near, distances == 1)
+    np.testing.assert_array_equal(next_, distances == 2)
 
 
 def test_a_diagonal_neighbor_is_farther_than_one():
@@ -40,5 +41,5 @@ def test_a_diagonal_neighbor_is_farther_than_one():
 def test_an_image_of_one_label_has_no_boundary_and_its_border_is_none():
     distances = trimap.distance(np.full((4, 5), 3))
     assert np.isinf(distances).all()
-    near = trimap.within(np.full((4, 5), 3), distances, 1000, 255)
-    assert (near == 255).all()
+    ((_, near),) = trimap.rings(distances, [1000])
+    assert not near.any()
