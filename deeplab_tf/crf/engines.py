@@ -191,8 +191,15 @@ def classes(
     logits: np.ndarray, image: np.ndarray, parameters: Parameters, engine: str
 ) -> np.ndarray:
     """The likeliest class of each pixel after `mean_field`, int32 `[H, W]`."""
+    return classes_and_marginals(logits, image, parameters, engine)[0]
+
+
+def classes_and_marginals(
+    logits: np.ndarray, image: np.ndarray, parameters: Parameters, engine: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `classes`, and what they are the likeliest of: see `mean_field`."""
     marginals = mean_field(logits, image, parameters, engine)
-    return marginals.argmax(axis=-1).astype(np.int32)
+    return marginals.argmax(axis=-1).astype(np.int32), marginals
 
 
 def parameters_of(config: CrfConfig) -> Parameters | None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Prediction:
         logits: What a CRF starts from, float32 `[H, W, C]`, if it was asked for: the
             network's logits or, of several scales and flips, the logarithm of their
             mean probabilities.
+        confidence: Probability of the predicted class, float32 `[H, W]`, if it was
+            asked for.
         name: Of the image, without suffix.
         label: True ids, `[H, W]`; None of an image that is no record.
     """
@@ -29,6 +32,7 @@ class Prediction:
     classes: np.ndarray
     probabilities: np.ndarray | None = None
     logits: np.ndarray | None = None
+    confidence: np.ndarray | None = None
     name: str = ""
     label: np.ndarray | None = None
 
@@ -44,14 +48,18 @@ def refine(
         engine: See `engines.find_engine`.
     """
     assert prediction.logits is not None
-    marginals = engines.mean_field(
+    classes, marginals = engines.classes_and_marginals(
         prediction.logits, prediction.image, parameters, engine
     )
-    return dataclasses.replace(
-        prediction,
-        classes=marginals.argmax(axis=-1).astype(np.int32),
-        probabilities=marginals,
-    )
+    return dataclasses.replace(prediction, classes=classes, probabilities=marginals)
+
+
+def with_confidence(prediction: Prediction) -> Prediction:
+    """The prediction, which has probabilities, with its confidence."""
+    assert prediction.probabilities is not None
+    places = prediction.classes[..., np.newaxis]
+    confidence = np.take_along_axis(prediction.probabilities, places, axis=-1)
+    return dataclasses.replace(prediction, confidence=confidence[..., 0])
 
 
 def refine_in_processes(
@@ -72,8 +80,42 @@ def refine_in_processes(
     Raises:
         InputError: A process of the CRF failed.
     """
-    task = functools.partial(engines.classes, parameters=parameters, engine=engine)
+    for prediction, refined in before_and_after(
+        predictions, parameters, engine, total=total
+    ):
+        yield prediction, refined.classes
+
+
+def before_and_after(
+    predictions: Iterable[Prediction],
+    parameters: engines.Parameters,
+    engine: str,
+    *,
+    total: int,
+    keep_probabilities: bool = False,
+) -> Iterator[tuple[Prediction, Prediction]]:
+    """Yields each as it is, and as a CRF in processes has refined it, in order.
+
+    Args:
+        predictions: With logits.
+        parameters: Of the CRF.
+        engine: See `engines.find_engine`.
+        total: How many.
+        keep_probabilities: The refined ones have the CRF's marginals, too.
+
+    Raises:
+        InputError: A process of the CRF failed.
+    """
+    compute: Callable[..., Any] = engines.classes
+    if keep_probabilities:
+        compute = engines.classes_and_marginals
+    task = functools.partial(compute, parameters=parameters, engine=engine)
     calls = ((each, (each.logits, each.image)) for each in predictions)
-    return map_in_processes(
+    for prediction, result in map_in_processes(
         task, calls, total=total, needs_tensorflow=engine == "tensorflow"
-    )
+    ):
+        classes, marginals = result if keep_probabilities else (result, None)
+        yield (
+            prediction,
+            dataclasses.replace(prediction, classes=classes, probabilities=marginals),
+        )

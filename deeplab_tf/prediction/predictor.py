@@ -25,7 +25,8 @@ from deeplab_tf.prediction.predictions import Prediction, refine
 from deeplab_tf.runtime import predict_tiles
 
 CROP_SIZE = (513, 513)  # Of the official commands.
-Output = Literal["classes", "probabilities", "logits"]  # Beside the classes.
+# Beside the classes.
+Output = Literal["classes", "confidence", "probabilities", "logits"]
 _GRAPHS = 8  # How many are kept, one for each kind of call.
 
 
@@ -192,6 +193,8 @@ class Predictor:
     ) -> tuple[tf.Tensor, ...]:
         """Class ids `[N, H, W]` and `output` `[N, H, W, C]`: for graphs, as well.
 
+        Confidence, the probability of the class, is `[N, H, W]`.
+
         Args:
             images: RGB in 0...255, float32 `[N, H, W, 3]`, as of `split_batches`.
             scales: See `predict`.
@@ -207,8 +210,10 @@ class Predictor:
         )
         if output == "logits":
             return test_time.predict_logits(self.model, images, views)
-        both = test_time.predict_probabilities(self.model, images, views)
-        return both if output == "probabilities" else both[:1]
+        classes, values = test_time.predict_probabilities(self.model, images, views)
+        if output == "confidence":
+            return classes, tf.gather(values, classes, axis=-1, batch_dims=3)
+        return (classes, values) if output == "probabilities" else (classes,)
 
     def predict_split(
         self,
