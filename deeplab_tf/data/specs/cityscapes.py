@@ -24,6 +24,17 @@ LABELS: tuple[tuple[int, str, Color], ...] = (
     (32, "motorcycle", (0, 0, 230)),
     (33, "bicycle", (119, 11, 32)),
 )
+# Of each training id; the benchmark has a mIoU over these, too. Void is no category.
+CATEGORY = (
+    *("flat", "flat"),
+    *("construction", "construction", "construction"),
+    *("object", "object", "object"),
+    *("nature", "nature"),
+    "sky",
+    *("human", "human"),
+    *("vehicle", "vehicle", "vehicle", "vehicle", "vehicle", "vehicle"),
+)
+CATEGORIES = tuple(dict.fromkeys(CATEGORY))
 LAST_ID = 33  # In the labelIds files; the license plate, -1, is drawn in none.
 SPEC = DatasetSpec(
     name="cityscapes",
