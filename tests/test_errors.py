@@ -173,6 +173,11 @@ def _(folder):
     return evaluate("--crf_iterations=5")
 
 
+@case("Scores of a search of a CRF")
+def _(folder):
+    return evaluate("--crf_search", "--boundary_iou")
+
+
 @case("A negative learning rate")
 def _(folder):
     return train("--base_learning_rate=-0.1")

@@ -45,6 +45,7 @@ class InferenceConfig:
         check_ranges(self)
 
 
+_TRIMAPS = (2, 4, 8, 16, 32)  # Pixels: widths of a report.
 # Settings that no CRF begins with.
 _OF_A_CRF = (
     *("crf_w2", "crf_sigma_gamma", "crf_iterations", "crf_normalization"),
@@ -164,6 +165,16 @@ class EvalConfig:
         (),
         within=POSITIVE,
     )
+    report: bool = flag(
+        "Write report.html, too, with all scores: boundary IoU, calibration, trimaps.",
+        False,
+        common=True,
+    )
+    boundary_iou: bool = flag("Score the boundaries of each class, too.", False)
+    calibration: bool = flag(
+        "Score how sure the network is, too: calibration error, risk by coverage.",
+        False,
+    )
     crf_search: bool = flag(
         "Instead of an evaluation, search for crf_w1, crf_sigma_alpha and "
         "crf_sigma_beta on the first 100 images of the split.",
@@ -184,12 +195,18 @@ class EvalConfig:
         require_given(self)
         self.data.check(self.tfds.given)
         check_ranges(self)
-        if self.crf_search and self.trimap_widths:
-            raise FlagError(
-                f"--trimap_widths={text(self.trimap_widths)}: --crf_search does not "
-                "evaluate; leave one out"
-            )
+        for name in ("trimap_widths", "report", "boundary_iou", "calibration"):
+            if self.crf_search and (value := getattr(self, name)):
+                raise FlagError(
+                    f"--{name}={text(value)}: --crf_search does not evaluate; leave "
+                    "one out"
+                )
         refuse_quantization(self)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the trimaps; a report has some unless others are given."""
+        return self.trimap_widths or (_TRIMAPS if self.report else ())
 
     @property
     def has_crf(self) -> bool:

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf.data.spec import DatasetSpec
+from deeplab_tf.data.specs import cityscapes
 from deeplab_tf.evaluation import confusion_picture, metrics
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import write_whole
@@ -27,9 +28,11 @@ def table(confusion: np.ndarray, spec: DatasetSpec) -> str:
         "IoU %": metrics.class_iou(confusion),
         "precision %": metrics.class_precision(confusion),
         "recall %": metrics.class_accuracy(confusion),
-        "share %": confusion.sum(axis=1) / max(confusion.sum(), 1),
+        "F1 %": metrics.f1(confusion),
+        "share %": metrics.share(confusion),
     }
-    lines = ["  ".join([" id", f"{'class':{width}}", f"{'IoU %':>6}", *[*columns][1:]])]
+    titles = (f"{title:>6}" for title in columns)
+    lines = ["  ".join([" id", f"{'class':{width}}", *titles])]
     for label, name in enumerate(spec.classes):
         cells = [
             f"{_percent(values[label]):>{max(6, len(title))}}"
@@ -40,7 +43,12 @@ def table(confusion: np.ndarray, spec: DatasetSpec) -> str:
         "pixel accuracy": metrics.pixel_accuracy(confusion),
         "mean recall": metrics.mean_accuracy(confusion),
         "frequency weighted IoU": metrics.frequency_weighted_iou(confusion),
+        "mean F1": metrics.mean_f1(confusion),
+        "Cohen's kappa": metrics.kappa(confusion),
     }
+    if categories := _categories(confusion, spec):
+        title = f"mIoU over the {len(categories)} categories"
+        means[title] = metrics.mean_of_known(np.array([*categories.values()]))
     first = max(len(title) for title in means)
     lines += [f"{title:{first}}  {_percent(v):>6}" for title, v in means.items()]
     return "\n".join(lines)
@@ -113,20 +121,88 @@ def summary(confusion: Confusion) -> dict[str, Any]:
     matrix, classes = confusion.matrix, confusion.spec.classes
     iou = metrics.class_iou(matrix)
     scores = {
-        "miou": _number(metrics.mean_iou(matrix)),
-        "miou_of_occurring": _number(metrics.mean_iou_of_occurring(matrix)),
-        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
-        "mean_accuracy": _number(metrics.mean_accuracy(matrix)),
-        "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(matrix)),
-        "iou": {n: _number(v) for n, v in zip(classes, iou, strict=True)},
+        "miou": metrics.number(metrics.mean_iou(matrix)),
+        "miou_of_occurring": metrics.number(metrics.mean_iou_of_occurring(matrix)),
+        "pixel_accuracy": metrics.number(metrics.pixel_accuracy(matrix)),
+        "mean_accuracy": metrics.number(metrics.mean_accuracy(matrix)),
+        "frequency_weighted_iou": metrics.number(
+            metrics.frequency_weighted_iou(matrix)
+        ),
+        "iou": by_class(classes, iou),
         "num_images": confusion.num_images,
     }
     if confusion.trimaps:
         scores["trimap_miou"] = {
-            str(width): _number(metrics.mean_iou(near))
+            str(width): metrics.number(metrics.mean_iou(near))
             for width, near in confusion.trimaps.items()
         }
     return scores
+
+
+def details(confusion: Confusion) -> dict[str, Any]:
+    """What `metrics.json` of `eval.py` holds beside `summary`: more of each class."""
+    matrix, spec = confusion.matrix, confusion.spec
+    scores: dict[str, Any] = {
+        "mean_f1": metrics.number(metrics.mean_f1(matrix)),
+        "kappa": metrics.number(metrics.kappa(matrix)),
+        "precision": by_class(spec.classes, metrics.class_precision(matrix)),
+        "recall": by_class(spec.classes, metrics.class_accuracy(matrix)),
+        "f1": by_class(spec.classes, metrics.f1(matrix)),
+        "share": by_class(spec.classes, metrics.share(matrix)),
+    }
+    if categories := _categories(matrix, spec):
+        values = np.array([*categories.values()])
+        scores["categories"] = {
+            "miou": metrics.number(metrics.mean_of_known(values)),
+            "iou": by_class([*categories], values),
+        }
+    return scores
+
+
+def _categories(confusion: np.ndarray, spec: DatasetSpec) -> dict[str, float]:
+    """IoU of the categories of Cityscapes; empty for other classes."""
+    if spec.classes != cityscapes.SPEC.classes:
+        return {}
+    groups = np.array([[*cityscapes.CATEGORIES].index(c) for c in cityscapes.CATEGORY])
+    iou = metrics.class_iou(metrics.merge_classes(confusion, groups))
+    return dict(zip(cityscapes.CATEGORIES, map(float, iou), strict=True))
+
+
+def by_class(classes: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    """A score of each class by its name; null where it is not defined."""
+    return {n: metrics.number(v) for n, v in zip(classes, values, strict=True)}
+
+
+def ends(interval: Iterable[float]) -> list[float] | None:
+    """An interval as JSON has it; null where it is not defined."""
+    low, high = map(metrics.number, interval)
+    return None if low is None or high is None else [low, high]
+
+
+def beside_table(scores: Mapping[str, Any]) -> str:
+    """What is told below the table: the interval, boundary IoU and calibration.
+
+    Args:
+        scores: As `metrics.json` has them.
+    """
+    lines = []
+    if scores["num_images"] < 2:
+        lines.append("mIoU of one image: others could have any")
+    elif interval := scores["miou_interval"]:
+        low, high = map(_percent, interval)
+        lines.append(
+            f"95 % interval of the mIoU: {low} to {high}, by bootstrap over "
+            f"{scores['num_images']} images"
+        )
+    if (boundary := scores.get("boundary_miou")) is not None:
+        lines.append(f"boundary mIoU: {_percent(boundary)}")
+    calibration = scores.get("calibration")
+    if calibration and calibration["ece"] is not None:
+        lines.append(
+            f"calibration error (ECE): {_percent(calibration['ece'])}; area below the "
+            f"risk-coverage curve: {_percent(calibration['risk_coverage_area'])}"
+        )
+    return "\n".join(lines)
 
 
 def write(
@@ -148,6 +224,9 @@ def write_events(scores: Mapping[str, Any], confusion: Confusion, *, tag: str) -
     """Writes mIoU by its official tag, IoU by class name, and the confusion matrix."""
     _scalar(f"eval/{tag}_overall", scores["miou"])
     _scalar("eval/pixel_accuracy", scores["pixel_accuracy"])
+    for name in ("mean_f1", "kappa", "boundary_miou"):
+        _scalar(f"eval/{name}", scores.get(name))
+    _scalar("eval/ece", scores.get("calibration", {}).get("ece"))
     for name, iou in scores["iou"].items():
         _scalar(f"eval/iou/{name}", iou)
     picture = confusion_picture.draw(confusion.matrix, confusion.spec.classes)
@@ -179,7 +258,3 @@ def _scalar(tag: str, value: float | None) -> None:
 
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.2f}"
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

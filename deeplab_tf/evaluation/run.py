@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from deeplab_tf import console
@@ -15,46 +16,17 @@ from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
-from deeplab_tf.evaluation import crf_search, metrics, report
+from deeplab_tf.evaluation import crf_search, csv_tables, image_counts, report
 from deeplab_tf.evaluation.confusion import Confusion
+from deeplab_tf.evaluation.image_counts import ImageCounts
+from deeplab_tf.evaluation.scores import Counter, Evaluation
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
-from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.prediction.predictor import Output, Predictor
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Evaluation:
-    """How well a network predicts a split.
-
-    Attributes:
-        confusion: Of the predictions, after the CRF if there is one.
-        without_crf: Of those before it, if there is one.
-        crf: Its parameters and engine, as `metrics.json` has them, if there is one.
-    """
-
-    confusion: Confusion
-    without_crf: Confusion | None = None
-    crf: dict[str, Any] | None = None
-
-    @property
-    def miou(self) -> float:
-        """Mean IoU."""
-        return metrics.mean_iou(self.confusion.matrix)
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """What `metrics.json` holds."""
-        scores = report.summary(self.confusion)
-        if self.without_crf:
-            scores["crf"] = self.crf
-            scores["without_crf"] = report.summary(self.without_crf)
-        return scores
-
-    def by_crf(self) -> dict[str, Confusion]:
-        """The confusion without the CRF and, if there is one, with it."""
-        if not self.without_crf:
-            return {"without CRF": self.confusion}
-        return {"without CRF": self.without_crf, "with CRF": self.confusion}
+# Is given each prediction, its final classes `[H, W]`, and its counts.
+Observer = Callable[[Prediction, np.ndarray, ImageCounts], None]
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
@@ -105,22 +77,28 @@ def _evaluate(
         records,
         inference=config.inference,
         batch_size=config.eval_batch_size,
-        trimap_widths=config.trimap_widths,
+        trimap_widths=config.widths,
         crf=crf,
         crf_engine=engine,
+        boundary=config.report or config.boundary_iou,
+        calibration=config.report or config.calibration,
     )
     matrix, scores = evaluation.confusion.matrix, evaluation.scores
     logging.info(report.table(matrix, predictor.spec))
-    if crf or config.trimap_widths:
+    logging.info(report.beside_table(scores))
+    if crf or config.widths:
         logging.info(report.comparison(evaluation.by_crf()))
     report.warn_of_collapse(matrix, predictor.spec)
     folder, tag = Path(config.eval_logdir or ""), _tag(config.inference)
     report.write(folder, scores, evaluation.confusion, step=predictor.step, tag=tag)
-    logging.info("Wrote %s and %s", folder / "metrics.json", report.CONFUSION)
+    csv_tables.write(folder, evaluation, checkpoint=predictor.checkpoint)
+    beside = ", ".join((csv_tables.PER_CLASS, csv_tables.PER_IMAGE, image_counts.FILE))
+    metrics_file = folder / "metrics.json"
+    logging.info("Wrote %s, %s, %s", metrics_file, report.CONFUSION, beside)
     return scores
 
 
-def evaluate_split(
+def evaluate_split(  # noqa: PLR0913
     predictor: Predictor,
     records: Records,
     *,
@@ -129,6 +107,10 @@ def evaluate_split(
     trimap_widths: tuple[int, ...] = (),
     crf: engines.Parameters | None = None,
     crf_engine: str = "auto",
+    boundary: bool = False,
+    calibration: bool = False,
+    observers: Sequence[Observer] = (),
+    needs_probabilities: bool = False,
 ) -> Evaluation:
     """Evaluates a network on every record of a split; writes nothing.
 
@@ -140,6 +122,12 @@ def evaluate_split(
         trimap_widths: Pixels within so many of a boundary are counted, too.
         crf: Parameters of a fully connected CRF behind the network.
         crf_engine: See `engines.find_engine`.
+        boundary: Boundary IoU, too.
+        calibration: Calibration, too; predictions have their confidence.
+        observers: Each is called with every prediction, its final classes and its
+            counts, in order.
+        needs_probabilities: Predictions have their probabilities and confidence, as
+            observers may need them; with a CRF, its marginals.
 
     Raises:
         InputError: A record cannot be read, its label is of other classes, a shard is
@@ -147,36 +135,55 @@ def evaluate_split(
     """
     validate_records.check_not_empty(records)
     total, verification = records.count(), Verification(records.checksums)
+    output: Output = "confidence" if calibration else "classes"
+    if needs_probabilities:
+        output = "probabilities"
     split = predictor.predict_split(
         records,
         batch_size=batch_size,
         scales=inference.eval_scales,
         flip=inference.add_flipped_images,
-        output="logits" if crf else "classes",
+        output="logits" if crf else output,
     )
-    plain, refined = (Confusion(predictor.spec, trimap_widths) for _ in range(2))
     engine = engines.find_engine(crf_engine) if crf else ""
-    with console.bar(total=total, unit="image") as bar:
-        if crf is None:
-            for prediction in split:
-                plain.add(prediction)
-                bar.update()
-        else:
-            for prediction, classes in predictions.refine_in_processes(
-                split, crf, engine, total=total
-            ):
-                plain.add(prediction)
-                refined.add(prediction, classes)
-                bar.update()
-    verification.wait()
-    _check_scored(plain, records)
-    if crf is None:
-        return Evaluation(confusion=plain)
-    return Evaluation(
-        confusion=refined,
-        without_crf=plain,
-        crf=dataclasses.asdict(crf) | {"engine": engine},
+    counter = Counter(
+        predictor.spec,
+        trimap_widths,
+        has_crf=crf is not None,
+        boundary=boundary,
+        calibration=calibration,
     )
+    with console.bar(total=total, unit="image") as bar:
+        for plain, final in _with_crf(split, crf, engine, total, output):
+            counts = counter.add(plain, final)
+            for observe in observers:
+                observe(final, final.classes, counts)
+            bar.update()
+    verification.wait()
+    _check_scored(counter.confusion, records)
+    facts = dataclasses.asdict(crf) | {"engine": engine} if crf else None
+    return counter.evaluation(facts)
+
+
+def _with_crf(
+    split: Iterable[Prediction],
+    crf: engines.Parameters | None,
+    engine: str,
+    total: int,
+    output: Output,
+) -> Iterator[tuple[Prediction, Prediction]]:
+    """Yields predictions without and with a CRF, twice the same if there is none."""
+    if crf is None:
+        for each in split:
+            has_all = output == "probabilities"
+            final = predictions.with_confidence(each) if has_all else each
+            yield final, final
+        return
+    has_all = output != "classes"
+    for plain, final in predictions.before_and_after(
+        split, crf, engine, total=total, keep_probabilities=has_all
+    ):
+        yield plain, predictions.with_confidence(final) if has_all else final
 
 
 def _check_scored(confusion: Confusion, records: Records) -> None:

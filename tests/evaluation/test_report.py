@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from deeplab_tf.data.specs import shapes
+from deeplab_tf.data.specs import cityscapes, shapes
 from deeplab_tf.evaluation import report
 from deeplab_tf.evaluation.confusion import Confusion
 
@@ -35,12 +35,13 @@ def rows(confusion, spec=SPEC):
 
 def test_the_table_has_named_columns_in_percent_and_marks_what_is_undefined():
     lines, _ = rows(CONFUSION)
-    assert lines[0] == ["id", "class", "IoU %", "precision %", "recall %", "share %"]
-    assert lines[1] == ["0", "ground", "60.00", "75.00", "75.00", "44.44"]
-    assert lines[3] == ["2", "box", "-", "-", "-", "0.00"]
+    scores = ["IoU %", "precision %", "recall %", "F1 %", "share %"]
+    assert lines[0] == ["id", "class", *scores]
+    assert lines[1] == ["0", "ground", "60.00", "75.00", "75.00", "75.00", "44.44"]
+    assert lines[3] == ["2", "box", "-", "-", "-", "-", "0.00"]
     # Of the first class, 3 of 5 predicted pixels are right, and 3 of 4 are there.
     lines, _ = rows(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
-    assert lines[1][2:5] == ["50.00", "60.00", "75.00"]
+    assert lines[1][2:6] == ["50.00", "60.00", "75.00", "66.67"]
 
 
 def test_the_header_stands_over_its_columns():
@@ -55,6 +56,8 @@ def test_means_are_over_all_classes_where_all_occur():
         "pixel accuracy": "81.82",
         "mean recall": "85.00",
         "frequency weighted IoU": "70.30",
+        "mean F1": "85.00",  # Of 6/8, 8/10 and 1.
+        "Cohen's kappa": "71.05",  # 99/121 agree, 45/121 by chance: 54/76.
     }
 
 
@@ -108,6 +111,60 @@ def test_the_summary_has_names_and_null_for_what_is_undefined():
     assert scores["iou"]["ground"] == pytest.approx(0.6)
     assert scores["iou"]["box"] is None
     assert scores["num_images"] == 7
+
+
+def test_details_are_those_of_each_class_by_name():
+    scores = report.details(counted(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]])))
+    assert scores["precision"] == {"ground": 0.6, "ball": 0.8, "box": None}
+    assert scores["recall"] == {"ground": 0.75, "ball": 4 / 6, "box": None}
+    f1 = {"ground": pytest.approx(6 / 9), "ball": pytest.approx(8 / 11), "box": None}
+    assert scores["f1"] == f1
+    assert scores["share"] == {"ground": 0.4, "ball": 0.6, "box": 0}
+    assert scores["mean_f1"] == pytest.approx((6 / 9 + 8 / 11) / 2)
+    # 7 of 10 agree; by chance (4 * 5 + 6 * 5) / 100.
+    assert scores["kappa"] == pytest.approx((0.7 - 0.5) / (1 - 0.5))
+    assert "categories" not in scores
+
+
+def test_cityscapes_has_categories():
+    """Road taken for sidewalk is right as flat; pole for wall is wrong."""
+    matrix = np.zeros((19, 19), int)
+    names = cityscapes.SPEC.classes
+    road, sidewalk, pole, wall = (
+        names.index(name) for name in ("road", "sidewalk", "pole", "wall")
+    )
+    matrix[road, sidewalk] = 3
+    matrix[pole, wall], matrix[pole, pole] = 1, 1
+    confusion = Confusion(cityscapes.SPEC)
+    confusion.matrix = matrix
+    categories = report.details(confusion)["categories"]
+    assert list(categories["iou"]) == [
+        *("flat", "construction", "object", "nature", "sky", "human", "vehicle")
+    ]
+    assert categories["iou"]["flat"] == 1
+    assert categories["iou"]["construction"] == 0
+    assert categories["iou"]["object"] == 0.5
+    assert categories["iou"]["human"] is None
+    assert categories["miou"] == 0.5
+    table = report.table(matrix, cityscapes.SPEC)
+    assert re.search(r"^mIoU over the 7 categories +50\.00$", table, re.MULTILINE)
+
+
+def test_what_is_beside_the_table_is_told_as_far_as_it_is_known():
+    scores = {"num_images": 7, "miou_interval": [0.5, 0.625]}
+    assert report.beside_table(scores) == (
+        "95 % interval of the mIoU: 50.00 to 62.50, by bootstrap over 7 images"
+    )
+    scores |= {
+        "boundary_miou": 0.0,
+        "calibration": {"ece": 0.0125, "risk_coverage_area": 0.25},
+    }
+    assert report.beside_table(scores).splitlines()[1:] == [
+        "boundary mIoU: 0.00",
+        "calibration error (ECE): 1.25; area below the risk-coverage curve: 25.00",
+    ]
+    one = report.beside_table({"num_images": 1, "miou_interval": [0.5, 0.5]})
+    assert one == "mIoU of one image: others could have any"
 
 
 def test_trimaps_have_a_score_each_or_null():
