@@ -1,38 +1,25 @@
 """HTML: the report as one file that needs nothing else."""
 
-import base64
-import importlib.resources
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
-
-from deeplab_tf.data.spec import Color
 from deeplab_tf.dataset_report.report import DatasetReport, Issue, SplitReport
-from deeplab_tf.errors import printable
+from deeplab_tf.html_pages import page
 
 _PICTURED, _LISTED = 60, 1000  # Issues with a picture, and issues in all.
 
 
 def render(report: DatasetReport) -> str:
     """Renders the page."""
-    folder = importlib.resources.files(__package__)
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: printable(value) if isinstance(value, str) else value,
-    )
-    template = environment.from_string((folder / "page.html").read_text("utf-8"))
-    return template.render(
-        report=report,
-        spec=report.spec,
-        faults=_issues(report.faults),
-        doubts=_issues(report.doubts),
-        splits=[_split(split) for split in report.splits.values()],
-        classes=_classes(report),
-    )
+    values = {
+        "report": report,
+        "spec": report.spec,
+        "faults": _issues(report.faults),
+        "doubts": _issues(report.doubts),
+        "splits": [_split(split) for split in report.splits.values()],
+        "classes": _classes(report),
+    }
+    return page.render(__package__, "page.html", values)
 
 
 def _issues(issues: Sequence[Issue]) -> dict[str, Any]:
@@ -42,7 +29,7 @@ def _issues(issues: Sequence[Issue]) -> dict[str, Any]:
     plain = [issue for issue in issues if id(issue) not in shown]
     return {
         "count": len(issues),
-        "pictured": [(issue, _data_url(issue.picture)) for issue in pictured],
+        "pictured": [(issue, page.data_url(issue.picture)) for issue in pictured],
         "plain": plain[:_LISTED],
         "more": max(0, len(plain) - _LISTED),
     }
@@ -56,14 +43,14 @@ def _split(split: SplitReport) -> dict[str, Any]:
         "shards": split.shards,
         "bytes": _bytes(split.size),
         "masks": split.tally.masks,
-        "smallest": _size(sizes[0]) if sizes else "",
-        "largest": _size(sizes[-1]) if sizes else "",
+        "smallest": page.size(sizes[0]) if sizes else "",
+        "largest": page.size(sizes[-1]) if sizes else "",
         "common": [
-            (_size(size), count / split.sizes.total())
+            (page.size(size), count / split.sizes.total())
             for size, count in split.sizes.most_common(3)
         ],
         "kinds": len(sizes),
-        "shown": [(entry, _data_url(picture)) for entry, picture in split.shown],
+        "shown": [(entry, page.data_url(picture)) for entry, picture in split.shown],
     }
 
 
@@ -78,7 +65,7 @@ def _classes(report: DatasetReport) -> list[dict[str, Any]]:
         {
             "id": i,
             "name": name,
-            "color": _hex(color),
+            "color": page.hex_color(color),
             "ignored": i == spec.ignore_label,
             "splits": [_share(split, i) for split in splits],
         }
@@ -95,19 +82,6 @@ def _share(split: SplitReport, label: int) -> dict[str, Any]:
         "share": share,
         "images": tally.images.get(label, 0),
     }
-
-
-def _data_url(picture: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(picture).decode()
-
-
-def _hex(color: Color) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _size(size: tuple[int, int]) -> str:
-    """Width x height, as cameras say it."""
-    return f"{size[1]} \N{MULTIPLICATION SIGN} {size[0]}"
 
 
 def _bytes(count: int) -> str:

@@ -10,9 +10,9 @@ import tensorflow as tf
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.labels.statistics import LabelStatistics
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.dataset_report import thumbnails
 from deeplab_tf.dataset_report.record import InspectedRecord, inspect_record
 from deeplab_tf.files import file_digest
+from deeplab_tf.visualizing import thumbnails
 
 _RECORDS = 100  # Of a range: some seconds of work.
 _PICTURES = 60  # Of a range.

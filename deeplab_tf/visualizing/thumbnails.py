@@ -1,4 +1,4 @@
-"""Small pictures of records for the page."""
+"""Small pictures for pages, as JPEG."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _WRONG = (255, 0, 255)
 
 def overlay(image: np.ndarray, ids: np.ndarray, spec: DatasetSpec) -> bytes:
     """A JPEG of an image `[H, W, 3]`, tinted by the classes of its mask `[H, W]`."""
-    return _jpeg(_resize(drawing.overlay(image, ids, spec.palette)))
+    return jpeg(shrink(drawing.overlay(image, ids, spec.palette)))
 
 
 def side_by_side(
@@ -27,26 +27,31 @@ def side_by_side(
 
     Ids that mean nothing are in magenta.
     """
-    panels = [] if image is None else [_resize(image)]
+    panels = [] if image is None else [shrink(image)]
     if ids is not None:
         colors = drawing.colorize(ids, spec.palette)
         colors[~np.isin(ids, list(allowed_ids(spec)))] = _WRONG
-        panels.append(_resize(colors, Image.Resampling.NEAREST))
-    return _jpeg(_concatenate(panels))
+        panels.append(shrink(colors, Image.Resampling.NEAREST))
+    return jpeg(_concatenate(panels))
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def jpeg(picture: Image.Image) -> bytes:
+    """The bytes of a picture's file."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=82)
+    picture.save(stream, "JPEG", quality=82, optimize=True)
     return stream.getvalue()
 
 
-def _resize(
-    pixels: np.ndarray, how: Image.Resampling = Image.Resampling.LANCZOS
+def shrink(
+    pixels: np.ndarray,
+    how: Image.Resampling = Image.Resampling.LANCZOS,
+    *,
+    side: int = _SIDE,
 ) -> Image.Image:
+    """A picture whose longer side has at most so many pixels."""
     small = Image.fromarray(pixels)
-    scale = min(1.0, _SIDE / max(small.size))
-    width, height = (max(1, round(side * scale)) for side in small.size)
+    scale = min(1.0, side / max(small.size))
+    width, height = (max(1, round(length * scale)) for length in small.size)
     return small.resize((width, height), how)
 
 

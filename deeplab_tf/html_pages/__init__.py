@@ -1,0 +1,1 @@
+"""Pages: what HTML reports share: frame, style, charts, texts made harmless."""
