@@ -10,11 +10,9 @@ import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import keras
-import numpy as np
-from PIL import Image
 
 from deeplab_tf import compat, flags
 from deeplab_tf.config import (
@@ -31,6 +29,7 @@ from deeplab_tf.config.export import OF_A_FILE
 from deeplab_tf.config.fields import Overrides, flag, text
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, open_split, specs
+from deeplab_tf.data.image_files import Photograph
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError, flags_as_arguments
 from deeplab_tf.evaluation.run import Evaluation, evaluate_split
@@ -39,10 +38,19 @@ from deeplab_tf.models import build as models
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.prediction import load as loading
 from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.prediction.tiles import Blend, TileSize, tiles_of
+from deeplab_tf.runtime import Tiles
 from deeplab_tf.segmentation import Segmentation
 from deeplab_tf.training import run as training
 
-Photograph = str | os.PathLike[str] | Image.Image | np.ndarray
+
+class _Looks(TypedDict, total=False):
+    scales: Sequence[float]
+    flip: bool
+    crf: str | engines.Parameters | None
+    tile: TileSize
+    tile_overlap: TileSize
+    tile_blend: Blend
 
 
 class Network:
@@ -80,23 +88,13 @@ class Network:
         return self.predictor.config
 
     @overload
-    def predict(
-        self,
-        image: Photograph,
-        *,
-        scales: Sequence[float] = ...,
-        flip: bool = ...,
-        crf: str | engines.Parameters | None = ...,
-    ) -> Segmentation: ...
+    def predict(self, image: Photograph, **looks: Unpack[_Looks]) -> Segmentation: ...
 
     @overload
     def predict(
         self,
         image: list[Photograph] | tuple[Photograph, ...],
-        *,
-        scales: Sequence[float] = ...,
-        flip: bool = ...,
-        crf: str | engines.Parameters | None = ...,
+        **looks: Unpack[_Looks],
     ) -> list[Segmentation]: ...
 
     def predict(
@@ -106,6 +104,9 @@ class Network:
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         crf: str | engines.Parameters | None = None,
+        tile: TileSize = None,
+        tile_overlap: TileSize = None,
+        tile_blend: Blend = "probabilities",
     ) -> Any:
         """Classes of a photograph, or of each of a list, whatever their sizes.
 
@@ -116,26 +117,34 @@ class Network:
             flip: Average with the mirror image, too.
             crf: Fully connected CRF behind the network: a preset, as
                 "voc_v2_resnet101", or its parameters.
+            tile: Side, or height and width, of overlapping tiles into which larger
+                photographs are cut; best the crop size of the training.
+            tile_overlap: By how much they overlap at least; by default a quarter.
+            tile_blend: What is averaged there, "probabilities" or "logits".
 
         Raises:
             InputError: A file cannot be read, or an argument is not usable.
         """
-        inference, parameters = _inference(scales, flip), _crf(crf)
-        if isinstance(image, list | tuple):
-            return [self._predict(each, inference, parameters) for each in image]
-        return self._predict(image, inference, parameters)
+        with flags_as_arguments():
+            tiles = tiles_of(tile, tile_overlap, tile_blend)
+            how = _inference(scales, flip), _crf(crf), tiles
+            if isinstance(image, list | tuple):
+                return [self._predict(each, *how) for each in image]
+            return self._predict(image, *how)
 
     def _predict(
         self,
         image: Photograph,
         inference: InferenceConfig,
         crf: engines.Parameters | None,
+        tiles: Tiles | None,
     ) -> Segmentation:
         prediction = self.predictor.predict(
-            _pixels(image),
+            image_files.to_pixels(image),
             scales=inference.eval_scales,
             flip=inference.add_flipped_images,
             crf=crf,
+            tiles=tiles,
         )
         assert prediction.probabilities is not None
         return Segmentation(
@@ -389,12 +398,3 @@ def _crf(crf: str | engines.Parameters | None) -> engines.Parameters | None:
     if crf not in engines.PRESETS:
         raise InputError(f"crf={crf}: one of {', '.join(engines.PRESETS)} is needed")
     return engines.PRESETS[crf]
-
-
-def _pixels(image: Photograph) -> np.ndarray:
-    """RGB, uint8 `[H, W, 3]`."""
-    if isinstance(image, np.ndarray):
-        return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
-    if isinstance(image, Image.Image):
-        return image_files.to_array(image)
-    return image_files.read_image(Path(image))

@@ -73,6 +73,10 @@ class FlagError(InputError):
     exit_code = 2
 
 
+class OutOfMemory(InputError, MemoryError):
+    """Memory was short, and something given needs less."""
+
+
 class DamagedFile(InputError):
     """An image or mask file that cannot be read, whatever it holds.
 

@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -50,6 +50,43 @@ class ModelError(SegmenterError):
 
 class ImageError(SegmenterError):
     """A photograph that cannot be read, or pixels of another shape or type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """A window that slides over an image which is larger.
+
+    Attributes:
+        size: Height, width of the window.
+        overlap: By how many rows and columns two neighbors overlap at least; by default
+            a quarter of the size.
+        blend: What is averaged where they overlap. Of logits, it is the geometric mean
+            of the probabilities: where tiles disagree, the surer one counts more.
+
+    Raises:
+        SegmenterError: The window could not move on.
+    """
+
+    size: Size
+    overlap: Size | None = None
+    blend: Literal["probabilities", "logits"] = "probabilities"
+
+    def __post_init__(self) -> None:
+        for tile, overlap in zip(self.size, self.overlaps, strict=True):
+            if tile < 1 or not 0 <= overlap < tile:
+                raise SegmenterError(
+                    f"tiles: {tile} that overlap by {overlap}; from 0 to less than the "
+                    "size is needed"
+                )
+
+    @property
+    def overlaps(self) -> Size:
+        """Rows and columns of the overlap."""
+        return self.overlap or (self.size[0] // 4, self.size[1] // 4)
+
+    def cut(self, size: Size) -> bool:
+        """Whether an image of this height and width is larger than the window."""
+        return size[0] > self.size[0] or size[1] > self.size[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -222,9 +259,11 @@ class Segmenter:
     Args:
         path: File or folder of the export.
         threads: That compute an image; by default as many as the runtime takes.
+        tiles: Into which larger photographs are cut; by default the model's own size
+            or, of a model of any size, that of its training's crops above `WHOLE`.
 
     Raises:
-        ModelError: It cannot be opened.
+        ModelError: It cannot be opened, or does not take such tiles.
 
     Attributes:
         path: As given.
@@ -233,10 +272,15 @@ class Segmenter:
         input_size: Height, width of the images that it takes; None for any.
     """
 
+    _tiles: Tiles | None = None
+
     def __init__(
-        self, path: str | os.PathLike[str], threads: int | None = None
+        self,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        tiles: Tiles | None = None,
     ) -> None:
-        self.path = os.fspath(path)
+        self.path, self._tiles = os.fspath(path), tiles
         place = _find_model(Path(path))
         self.info = read_info(place)
         self._network = _open(place, threads)
@@ -244,8 +288,24 @@ class Segmenter:
         self.batch, height, width = self._network.shape[:3]
         fixed = None if height is None or width is None else (height, width)
         self.input_size: Size | None = fixed
+        self._check_tiles()
         if not self.info.classes:
             _log.warning("%s: does not tell its classes; they are numbered", path)
+
+    def _check_tiles(self) -> None:
+        if self._tiles is None:
+            return
+        (height, width), fixed = self._tiles.size, self.input_size
+        if fixed not in (None, self._tiles.size):
+            raise ModelError(
+                f"{self.path}: takes images of {fixed[0]},{fixed[1]} (height,width) "
+                f"alone, and no tiles of {height},{width}"
+            )
+        if fixed is None and self.info.min_resize_value is not None:
+            raise ModelError(
+                f"{self.path}: brings all that it is given into its range of sizes, "
+                "and so would each tile; it takes photographs without tiles"
+            )
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -319,14 +379,12 @@ class Segmenter:
             return [self.predict(each, probabilities=probabilities) for each in image]
         pixels = read_image(image)
         seen = self._bring_into_range(pixels)
-        tile = self._tile(seen.shape[:2])
-        keep = tile is None if probabilities is None else probabilities
-        if tile is None:
+        tiles = self._tiles_of(seen.shape[:2])
+        keep = tiles is None if probabilities is None else probabilities
+        if tiles is None:
             ((classes, values),) = self._segment([seen], keep)
         else:
-            classes, values = predict_tiles(
-                seen, tile, lambda part: self._segment([part], True)[0], keep=keep
-            )
+            classes, values = self._segment_tiles(seen, tiles, keep)
         if seen is not pixels:
             classes = resize_nearest(classes, pixels.shape[:2])
             values = None if values is None else resize(values, pixels.shape[:2])
@@ -351,7 +409,7 @@ class Segmenter:
         together: dict[Size, list[int]] = {}
         for place, pixels in enumerate(images):
             size = pixels.shape[:2]
-            if self._tile(size) or self._bring_into_range(pixels) is not pixels:
+            if self._tiles_of(size) or self._bring_into_range(pixels) is not pixels:
                 classes[place] = self.predict(pixels, probabilities=False).classes
             else:
                 together.setdefault(self.input_size or size, []).append(place)
@@ -363,13 +421,12 @@ class Segmenter:
                 classes |= {i: ids for i, (ids, _) in zip(some, answers, strict=True)}
         return [classes[place] for place in range(len(images))]
 
-    def _tile(self, size: Size) -> Size | None:
-        """Height, width of tiles; None for an image that the model takes as it is."""
-        height, width = size
-        if self.input_size is None:
-            return None if height * width <= WHOLE else self.info.crop_size
-        fits = height <= self.input_size[0] and width <= self.input_size[1]
-        return None if fits else self.input_size
+    def _tiles_of(self, size: Size) -> Tiles | None:
+        """Tiles of an image; None where the model takes it as it is."""
+        tiles = self._tiles or Tiles(self.input_size or self.info.crop_size)
+        if self._tiles is None and self.input_size is None:
+            return tiles if size[0] * size[1] > WHOLE else None
+        return tiles if tiles.cut(size) else None
 
     def _bring_into_range(self, pixels: np.ndarray) -> np.ndarray:
         """The image at a size at which the model sees things as it learned them.
@@ -378,7 +435,7 @@ class Segmenter:
         or in tiles, it is not given the photograph.
         """
         size, fixed = pixels.shape[:2], self.input_size
-        is_seen_whole = fixed is None and self._tile(size) is None
+        is_seen_whole = fixed is None and self._tiles_of(size) is None
         if is_seen_whole or self.info.min_resize_value is None:
             return pixels
         fitted = self.info.size_in_range(size)
@@ -392,6 +449,21 @@ class Segmenter:
         if fitted == size:
             return pixels
         return np.floor(resize(pixels, fitted) + np.float32(0.5)).astype(np.uint8)
+
+    def _segment_tiles(
+        self, pixels: np.ndarray, tiles: Tiles, keep: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Classes and, if asked for, probabilities of an image that is cut."""
+
+        def compute(part: np.ndarray) -> tuple[np.ndarray, Any]:
+            ((classes, values),) = self._segment([part], True)
+            if tiles.blend == "logits" and values is not None:
+                # They are logits but for what all classes of a pixel have in common.
+                values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+            return classes, values
+
+        give = softmax if tiles.blend == "logits" else np.asarray
+        return predict_tiles(pixels, tiles, compute, keep=give if keep else None)
 
     def _segment(
         self, images: Sequence[np.ndarray], with_values: bool
@@ -427,64 +499,113 @@ class Segmenter:
         return classes.astype(np.int32), values if with_values else None
 
 
+Span = tuple[int, int, int, int]
 Tile = Callable[[np.ndarray], tuple[np.ndarray, Any]]
 
 
 def predict_tiles(
-    pixels: np.ndarray, tile: Size, compute: Tile, *, keep: bool
+    pixels: np.ndarray,
+    tiles: Tiles,
+    compute: Tile,
+    *,
+    keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Classes of a large image by tiles that overlap by a quarter of their sides.
+    """Classes of a large image by tiles that overlap.
 
-    Where tiles overlap, probabilities are averaged, each weighted by how deep a pixel
-    lies in its tile; without any, a pixel is of the tile in whose middle it lies.
+    Where tiles overlap, their values are averaged, each weighted by how deep a pixel
+    lies in its tile, relative to the overlap; the weights of a pixel add up to one.
+    Without any values, a pixel is of the tile in whose middle it lies.
 
     Args:
-        pixels: uint8 `[H, W, 3]`.
-        tile: Height, width of a tile.
-        compute: Part of the image, no larger than a tile -> its classes, and its
-            probabilities or None.
-        keep: Give the probabilities, too; else memory holds them of a row of tiles.
+        pixels: RGB `[H, W, 3]`.
+        tiles: Their size and overlap.
+        compute: Part of the image, no larger than a tile -> its classes, and what is to
+            be averaged, float32 `[h, w, C]`, or None.
+        keep: Averages `[h, w, C]` of some pixels -> what is given of them, too. Memory
+            holds them of the rows in which two rows of tiles overlap.
 
     Returns:
-        Classes, int32 `[H, W]`, and probabilities, float32 `[H, W, C]`, or None.
+        Classes, int32 `[H, W]`, and what was kept, float32 `[H, W, ...]`, or None.
     """
     height, width = pixels.shape[:2]
     classes = np.empty((height, width), np.int32)
-    kept, band = None, None
-    rows, columns = tile_spans(height, tile[0]), tile_spans(width, tile[1])
-    for index, (top, bottom, upper, lower) in enumerate(rows):
-        for left, right, first, last in columns:
+    kept, blend = None, None
+    rows, columns = map(tile_spans, (height, width), tiles.size, tiles.overlaps)
+    for row, (top, bottom, upper, lower) in enumerate(rows):
+        for column, (left, right, first, last) in enumerate(columns):
             ids, values = compute(pixels[top:bottom, left:right])
             if values is None:
                 inner = ids[upper - top : lower - top, first - left : last - left]
                 classes[upper:lower, first:last] = inner
                 continue
-            if band is None:  # Weighted sums of the rows below `top`.
-                band = np.zeros((bottom - top, width, values.shape[-1] + 1), np.float32)
-            weight = np.multiply.outer(
-                _depth(values.shape[0], tile[0]), _depth(values.shape[1], tile[1])
-            )
-            part = band[: bottom - top, left:right]
-            part[..., :-1] += values * weight[..., np.newaxis]
-            part[..., -1] += weight
-        if band is None:
-            continue
-        done = (rows[index + 1][0] if index + 1 < len(rows) else height) - top
-        classes[top : top + done] = band[:done, :, :-1].argmax(axis=-1)
-        if keep:
-            if kept is None:
-                kept = np.empty((height, width, band.shape[-1] - 1), np.float32)
-            np.divide(
-                band[:done, :, :-1], band[:done, :, -1:], out=kept[top : top + done]
-            )
-        band[: len(band) - done] = band[done:].copy()
-        band[len(band) - done :] = 0
+            if blend is None:
+                blend = _Blend((rows, columns), tiles.overlaps)
+            done = blend.add(row, column, values)
+            window = np.s_[top : top + done.shape[0], left : left + done.shape[1]]
+            classes[window] = done.argmax(axis=-1)
+            if keep is not None:
+                given = keep(done)
+                if kept is None:
+                    kept = np.empty((height, width, *given.shape[2:]), np.float32)
+                kept[window] = given
     return classes, kept
 
 
-def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
-    """Tiles along a side: start and end of each, and of the part that is its own."""
-    overlap = min(tile // 4, tile - 1)
+class _Blend:
+    """Weighted sums of tiles, from the upper left on; holds what is not complete.
+
+    Args:
+        spans: Of the rows and of the columns of tiles.
+        overlaps: See `Tiles`.
+    """
+
+    def __init__(self, spans: tuple[list[Span], list[Span]], overlaps: Size) -> None:
+        self._spans = spans
+        self._weights = tuple(map(tile_weights, spans, overlaps))
+        self._right = self._below = np.empty((0, 0, 0), np.float32)
+
+    def add(self, row: int, column: int, values: np.ndarray) -> np.ndarray:
+        """What is complete with this tile, from its upper left corner on.
+
+        Args:
+            row: Of tiles, which come line by line,
+            column: from left to right.
+            values: Of the tile, float32 `[h, w, C]`.
+        """
+        rows, columns = self._spans
+        height, width = (
+            _until_next(spans, i) for spans, i in ((rows, row), (columns, column))
+        )
+        weights = np.multiply.outer(self._weights[0][row], self._weights[1][column])
+        part = values * weights[..., np.newaxis]
+        if column:  # Columns that tiles to the left have begun.
+            part[:, : self._right.shape[1]] += self._right
+        self._right = part[:, width:]
+        part, left = part[:, :width], columns[column][0]
+        window = np.s_[:, left : left + width]
+        if row:  # Rows that tiles above have begun.
+            begun = rows[row - 1][1] - rows[row][0]
+            part[:begun] += self._below[:begun][window]
+        elif not column:
+            most = max((a[1] - b[0] for a, b in itertools.pairwise(rows)), default=0)
+            shape = most, columns[-1][1], values.shape[-1]
+            self._below = np.zeros(shape, np.float32)
+        rest = part[height:]
+        self._below[: len(rest)][window] = rest
+        return part[:height]
+
+
+def _until_next(spans: list[Span], index: int) -> int:
+    """Pixels from the start of a tile to that of the next, or to the end."""
+    end = spans[index + 1][0] if index + 1 < len(spans) else spans[index][1]
+    return end - spans[index][0]
+
+
+def tile_spans(length: int, tile: int, overlap: int) -> list[Span]:
+    """Tiles along a side: start and end of each, and of the part that is its own.
+
+    They are as few as the overlap allows, and evenly spaced.
+    """
     count = 1 if length <= tile else -(-(length - overlap) // (tile - overlap))
     step = (length - tile) / max(1, count - 1)
     starts = [round(i * step) if length > tile else 0 for i in range(count)]
@@ -493,10 +614,21 @@ def tile_spans(length: int, tile: int) -> list[tuple[int, int, int, int]]:
     return list(zip(starts, ends, [0, *cuts], [*cuts, length], strict=True))
 
 
-def _depth(length: int, tile: int) -> np.ndarray:
-    """How deep each place lies in a tile, in 0...1; 1 where tiles do not overlap."""
-    places = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
-    return np.minimum(places / max(1, tile // 4), 1).astype(np.float32)
+def tile_weights(spans: Sequence[Span], overlap: int) -> list[np.ndarray]:
+    """Weights of each tile along a side, float32; those of a pixel add up to one.
+
+    They grow with the distance from the tile's ends, up to that of the overlap.
+    """
+    total, weights = np.zeros(spans[-1][1]), list[np.ndarray]()
+    for start, end, _, _ in spans:
+        places = np.arange(1, end - start + 1)
+        depth = np.minimum(places, places[::-1]) / max(1, overlap)
+        weights.append(np.minimum(depth, 1.0))
+        total[start:end] += weights[-1]
+    return [
+        (weight / total[start:end]).astype(np.float32)
+        for weight, (start, end, _, _) in zip(weights, spans, strict=True)
+    ]
 
 
 def read_image(image: Photograph) -> np.ndarray:

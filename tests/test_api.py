@@ -155,6 +155,18 @@ def test_scales_flips_and_a_crf_change_the_answer(net, photo):
 
 
 @pytest.mark.slow
+def test_a_large_photograph_is_cut_where_that_is_asked_for(net, photo):
+    whole = net.predict(photo)
+    covered = net.predict(photo, tile=513, tile_overlap=128)
+    np.testing.assert_array_equal(covered.classes, whole.classes)
+    height, width = whole.classes.shape
+    tiled = net.predict(photo, tile=(height // 2, width), tile_blend="logits")
+    assert tiled.classes.shape == whole.classes.shape
+    assert np.abs(tiled.probabilities - whole.probabilities).max() > 1e-4
+    with pytest.raises(InputError, match=r"^tile_overlap=513,513: less than the tile"):
+        net.predict(photo, tile=513, tile_overlap=513)
+
+
 def test_evaluating_gives_the_scores_of_the_command(net):
     evaluation = net.evaluate(FOLDER / "records", split="val")
     before = json.loads((FOLDER / "reached.json").read_text())["scores"]

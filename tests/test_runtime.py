@@ -41,9 +41,10 @@ def photo(rng):
     return rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
 
 
-def onnx(folder, **settings):
+def onnx(folder, *, tiles=None, **settings):
     pytest.importorskip("onnxruntime", reason="[onnx] is not installed")
-    return runtime.Segmenter(pixelwise.write(folder, "onnx", **settings))
+    path = pixelwise.write(folder, "onnx", **settings)
+    return runtime.Segmenter(path, tiles=tiles)
 
 
 def check(result, photo):
@@ -191,15 +192,15 @@ def test_resizing_is_that_of_the_network(size, rng):
 
 
 def test_tiles_cover_a_side_and_meet_in_the_middle():
-    assert runtime.tile_spans(10, 10) == [(0, 10, 0, 10)]
-    assert runtime.tile_spans(7, 10) == [(0, 7, 0, 7)]
-    assert runtime.tile_spans(16, 8) == [
+    assert runtime.tile_spans(10, 10, 2) == [(0, 10, 0, 10)]
+    assert runtime.tile_spans(7, 10, 2) == [(0, 7, 0, 7)]
+    assert runtime.tile_spans(16, 8, 2) == [
         (0, 8, 0, 6),
         (4, 12, 6, 10),
         (8, 16, 10, 16),
     ]
     for length in range(9, 90):
-        spans = runtime.tile_spans(length, 8)
+        spans = runtime.tile_spans(length, 8, 2)
         assert spans[0][0] == 0
         assert spans[-1][1] == length
         assert {end - start for start, end, _, _ in spans} == {8}
@@ -219,16 +220,84 @@ def test_tiles_are_blended_by_how_deep_a_pixel_lies():
         values[..., side] = 1
         return np.full(part.shape[:2], side, np.int32), values
 
-    classes, values = runtime.predict_tiles(pixels, (4, 8), compute, keep=True)
+    tiles = runtime.Tiles((4, 8))
+    classes, values = runtime.predict_tiles(pixels, tiles, compute, keep=np.asarray)
     # The left one ends at 8, the right one begins at 4; a quarter is 2 columns.
     right = [0, 0, 0, 0, 1 / 3, 1 / 2, 1 / 2, 2 / 3, 1, 1, 1, 1]
     np.testing.assert_allclose(values[0, :, 1], right, atol=1e-6)
     np.testing.assert_array_equal(classes[0], [0] * 7 + [1] * 5)
     bare, none = runtime.predict_tiles(
-        pixels, (4, 8), lambda part: (compute(part)[0], None), keep=True
+        pixels, tiles, lambda part: (compute(part)[0], None), keep=np.asarray
     )
     np.testing.assert_array_equal(bare[0], [0] * 6 + [1] * 6)
     assert none is None
+
+
+@pytest.mark.parametrize("overlap", [(0, 0), (2, 5), (6, 3), (7, 8)])
+@pytest.mark.parametrize("size", [(8, 9), (9, 8), (30, 41), (17, 9), (5, 30)])
+def test_blending_is_the_mean_by_weights_that_add_up_to_one(rng, size, overlap):
+    """Against loops over all pixels of all tiles, in float64."""
+    tiles = runtime.Tiles((8, 9), overlap)
+    pixels = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    parts = []
+
+    def compute(part):
+        values = rng.random((*part.shape[:2], 4), np.float32)
+        parts.append(values)
+        return values.argmax(-1).astype(np.int32), values
+
+    classes, values = runtime.predict_tiles(pixels, tiles, compute, keep=np.asarray)
+    sums, total = np.zeros((*size, 4)), np.zeros(size)
+    rows, columns = map(runtime.tile_spans, size, tiles.size, overlap)
+    for part, ((top, *_), (left, *_)) in zip(
+        parts, itertools.product(rows, columns), strict=True
+    ):
+        height, width = part.shape[:2]
+        for y, x in itertools.product(range(height), range(width)):
+            deep = min(1.0, min(y + 1, height - y) / max(1, overlap[0]))
+            deep *= min(1.0, min(x + 1, width - x) / max(1, overlap[1]))
+            sums[top + y, left + x] += deep * part[y, x].astype(np.float64)
+            total[top + y, left + x] += deep
+    np.testing.assert_allclose(values, sums / total[..., None], atol=1e-6)
+    np.testing.assert_array_equal(classes, values.argmax(-1))
+    for spans, by in zip((rows, columns), overlap, strict=True):
+        line = np.zeros(spans[-1][1])
+        for (start, end, *_), weight in zip(
+            spans, runtime.tile_weights(spans, by), strict=True
+        ):
+            line[start:end] += weight
+        np.testing.assert_allclose(line, 1, atol=1e-6)
+
+
+def test_a_window_that_covers_the_image_changes_nothing(rng):
+    pixels = rng.integers(0, 256, (7, 8, 3)).astype(np.uint8)
+    values = rng.random((7, 8, 3), np.float32)
+    classes, kept = runtime.predict_tiles(
+        pixels, runtime.Tiles((8, 8)), lambda part: (None, values), keep=np.asarray
+    )
+    np.testing.assert_array_equal(kept, values)
+    np.testing.assert_array_equal(classes, values.argmax(-1))
+
+
+def test_tiles_that_no_window_can_make_are_refused(tmp_path):
+    for size, overlap in [((8, 8), (8, 0)), ((0, 8), (0, 0)), ((8, 8), (0, -1))]:
+        with pytest.raises(
+            runtime.SegmenterError, match="from 0 to less than the size"
+        ):
+            runtime.Tiles(size, overlap)
+    with pytest.raises(runtime.ModelError, match="takes images of 24,32 "):
+        onnx(tmp_path, size=(24, 32), tiles=runtime.Tiles((24, 24)))
+    with pytest.raises(runtime.ModelError, match="takes photographs without tiles"):
+        onnx(tmp_path, min_resize_value=30, tiles=runtime.Tiles((24, 24)))
+
+
+@pytest.mark.parametrize("blend", ["probabilities", "logits"])
+def test_photographs_are_cut_into_the_tiles_that_are_asked_for(tmp_path, rng, blend):
+    """Of a network that looks at each pixel alone, the answer is the same."""
+    pixels = rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    tiles = runtime.Tiles((16, 20), (4, 4), blend)
+    result = onnx(tmp_path, tiles=tiles).predict(pixels, probabilities=True)
+    check(result, pixels)
 
 
 ORIENTATIONS = range(10)

@@ -21,7 +21,7 @@ class PredictShards(beam.DoFn):
         self._job = job
 
     def setup(self) -> None:
-        open_network(self._job.model, self._job.threads)
+        open_network(self._job.model, self._job.threads, self._job.tiles)
 
     def process(self, element: Shard) -> Iterator[tuple[int, int]]:
         yield write_shard(self._job, element)

@@ -36,8 +36,8 @@ class Network(Protocol):
 
 
 class _Export:
-    def __init__(self, path: Path, threads: int) -> None:
-        self._segmenter = runtime.Segmenter(path, threads)
+    def __init__(self, path: Path, threads: int, tiles: runtime.Tiles | None) -> None:
+        self._segmenter = runtime.Segmenter(path, threads, tiles)
         info = self._segmenter.info
         colors = info.colors or runtime.distinct_colors(256)
         self.classes = Classes(info.classes, colors)
@@ -51,10 +51,10 @@ class _Export:
 class _Run:
     """A trained network, one image at a time."""
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, checkpoint: str, tiles: runtime.Tiles | None) -> None:
         from deeplab_tf.prediction import load
 
-        self._predictor = load.load(checkpoint)
+        self._predictor, self._tiles = load.load(checkpoint), tiles
         spec = self._predictor.spec
         self.classes = Classes(spec.classes, spec.palette)
 
@@ -65,29 +65,31 @@ class _Run:
         return [self._classify(image) for image in images]
 
     def _classify(self, image: np.ndarray) -> np.ndarray:
-        is_huge = image.shape[0] * image.shape[1] > runtime.WHOLE
-        tile_size = self._predictor.crop_size if is_huge else None
-        prediction = self._predictor.predict(
-            image, output="classes", tile_size=tile_size
-        )
-        return prediction.classes
+        tiles = self._tiles
+        if tiles is None and image.shape[0] * image.shape[1] > runtime.WHOLE:
+            tiles = runtime.Tiles(self._predictor.crop_size)
+        return self._predictor.predict(image, output="classes", tiles=tiles).classes
 
 
 @functools.lru_cache(maxsize=1)
-def open_network(model: str, threads: int) -> Network:
+def open_network(
+    model: str, threads: int, tiles: runtime.Tiles | None = None
+) -> Network:
     """The network of this process, opened once.
 
     Args:
         model: Of `resolve`.
         threads: That compute.
+        tiles: Into which larger pictures are cut; by default huge ones alone, into
+            those of the training's crops.
 
     Raises:
-        InputError: It cannot be opened.
+        InputError: It cannot be opened, or does not take such tiles.
     """
     if not is_export(model):
-        return _Run(model)
+        return _Run(model, tiles)
     with explain(), storage.local_copy(model) as path:
-        return _Export(path, threads)
+        return _Export(path, threads, tiles)
 
 
 @contextlib.contextmanager

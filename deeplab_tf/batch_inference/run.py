@@ -16,9 +16,11 @@ from deeplab_tf.batch_inference.mask_names import DAMAGED, STATE
 from deeplab_tf.batch_inference.shards import Shard, plan
 from deeplab_tf.batch_inference.work import Job, write_shard
 from deeplab_tf.config.batch import PredictConfig
+from deeplab_tf.config.fields import text
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.files import LOCK, check_writable, lock_folder
 from deeplab_tf.parallel import map_in_processes
+from deeplab_tf.prediction.tiles import make_tiles
 
 _MANIFEST = "job.json"
 
@@ -49,6 +51,7 @@ def predict(config: PredictConfig) -> None:
         output_format=config.output_format,
         batch_size=config.batch_size,
         threads=config.threads,
+        tiles=make_tiles(config.tiles),
     )
     classes = _open_classes(job, is_alone=config.processes == 1 or len(shards) < 2)
     with _hold(job, output):
@@ -80,7 +83,7 @@ def _open_classes(job: Job, *, is_alone: bool) -> networks.Classes:
     """Opens the network here, too, so that a mistake is told before processes start."""
     if networks.needs_tensorflow(job.model):
         noise.load_tensorflow()
-    classes = networks.open_network(job.model, job.threads).classes
+    classes = networks.open_network(job.model, job.threads, job.tiles).classes
     if not is_alone:  # The memory is for those that predict.
         networks.open_network.cache_clear()
     return classes
@@ -158,6 +161,12 @@ def _settings(
     for shard in shards:
         for picture in shard.pictures:
             listing.update(os.fsencode("\0".join(picture)) + b"\n")
+    tiles = config.tiles
+    asked_for = {
+        "tile": tiles.tile,
+        "tile_overlap": tiles.tile_overlap,
+        "tile_blend": tiles.tile_blend if tiles.tile else None,
+    }
     return {
         "model": digest,
         "output_format": config.output_format,
@@ -166,6 +175,8 @@ def _settings(
         "threads": config.threads,
         "shards": len(shards),
         "input": listing.hexdigest(),
+        # Those that were not asked for are not noted, as before there were any.
+        **{name: text(value) for name, value in asked_for.items() if value},
     }
 
 
@@ -178,7 +189,8 @@ def _check_manifest(job: Job, output: str, settings: dict[str, str | int]) -> No
         return
     try:
         before = json.loads(storage.read(path))
-        other = [name for name in settings if before.get(name) != settings[name]]
+        names = dict.fromkeys([*settings, *before])
+        other = [name for name in names if before.get(name) != settings.get(name)]
     except (ValueError, AttributeError):
         other = ["settings"]
     if other:

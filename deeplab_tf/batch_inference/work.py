@@ -20,6 +20,7 @@ from deeplab_tf.batch_inference.networks import explain, open_network
 from deeplab_tf.batch_inference.pictures import Damaged, Photograph, read
 from deeplab_tf.batch_inference.shards import Shard
 from deeplab_tf.config.batch import OutputFormat
+from deeplab_tf.runtime import Tiles
 
 _WRITERS = {
     "png": masks.write_pngs,
@@ -39,6 +40,7 @@ class Job:
         output_format: Of the masks.
         batch_size: Pictures that go through the network together.
         threads: That compute.
+        tiles: Into which larger pictures are cut, where that was asked for.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Job:
     output_format: OutputFormat
     batch_size: int
     threads: int
+    tiles: Tiles | None = None
 
     @property
     def state(self) -> str:
@@ -91,7 +94,7 @@ def write_shard(job: Job, shard: Shard) -> tuple[int, int]:
         InputError: The network cannot be opened or run, or a file system not reached.
         OSError: A disk is full, or a file cannot be read for a while.
     """
-    network, note = open_network(job.model, job.threads), Note()
+    network, note = open_network(job.model, job.threads, job.tiles), Note()
     begin = _WRITERS[job.output_format]
     with begin(job.output, shard.number, network.classes, job.scratch) as write:
         for photographs in _gather(read(shard), note, job.batch_size):

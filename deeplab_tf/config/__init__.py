@@ -18,7 +18,7 @@ from deeplab_tf.config.predict import (
     CrfConfig,
     EvalConfig,
     InferenceConfig,
-    VisConfig,
+    TileConfig,
 )
 from deeplab_tf.config.train import (
     AugmentConfig,
@@ -26,6 +26,7 @@ from deeplab_tf.config.train import (
     TrainConfig,
     WatchConfig,
 )
+from deeplab_tf.config.vis import VideoConfig, VisConfig
 from deeplab_tf.config.web import WebConfig
 
 __all__ = [
@@ -43,7 +44,9 @@ __all__ = [
     "PredictConfig",
     "ResizeConfig",
     "TfdsConfig",
+    "TileConfig",
     "TrainConfig",
+    "VideoConfig",
     "VisConfig",
     "WatchConfig",
     "WebConfig",

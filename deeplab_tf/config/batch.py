@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from deeplab_tf.config.effects import unless, where
 from deeplab_tf.config.fields import POSITIVE, check_ranges, flag, require_given
+from deeplab_tf.config.predict import TileConfig
 
 OutputFormat = Literal["png", "tfrecord", "coco"]
 
@@ -77,6 +78,7 @@ class PredictConfig:
     beam_options: tuple[str, ...] = flag(
         "Options of the Beam pipeline of --runner, as --flink_master=host:8081.", ()
     )
+    tiles: TileConfig = TileConfig()
 
     def __post_init__(self) -> None:
         require_given(self)

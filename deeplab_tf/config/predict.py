@@ -1,4 +1,4 @@
-"""Settings of eval.py and vis.py."""
+"""Settings of eval.py, and those of a prediction that vis.py has, too."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -45,9 +45,44 @@ class InferenceConfig:
         check_ranges(self)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TileConfig:
+    """Large images: a window slides over them, so that memory holds what it shows."""
+
+    topic: ClassVar = "Large images"
+    rules: ClassVar = (where("tile", "tile_overlap", "tile_blend"),)
+    tile: tuple[int, int] | None = flag(
+        "Height,width of overlapping tiles into which larger images are cut, as 513; "
+        "best the crop size of the training.",
+        None,
+        within=POSITIVE,
+        common=True,
+    )
+    tile_overlap: tuple[int, int] | None = flag(
+        "Rows,columns by which tiles overlap at least, as 128; by default a quarter of "
+        "the tile.",
+        None,
+        within=NOT_NEGATIVE,
+        common=True,
+    )
+    tile_blend: Literal["probabilities", "logits"] = flag(
+        "What is averaged where tiles overlap.", "probabilities"
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not (self.tile and self.tile_overlap):
+            return
+        if any(a >= b for a, b in zip(self.tile_overlap, self.tile, strict=True)):
+            raise FlagError(
+                f"--tile_overlap={text(self.tile_overlap)}: less than the tile is "
+                f"needed, --tile={text(self.tile)}; a quarter of it is the default"
+            )
+
+
 _TRIMAPS = (2, 4, 8, 16, 32)  # Pixels: widths of a report.
 # Settings that no CRF begins with.
-_OF_A_CRF = (
+OF_A_CRF = (
     *("crf_w2", "crf_sigma_gamma", "crf_iterations", "crf_normalization"),
     "crf_engine",
 )
@@ -129,7 +164,7 @@ class EvalConfig:
             when=lambda number: number != 1,
             company="with another --max_number_of_evaluations than 1",
         ),
-        where("has_crf", *_OF_A_CRF, shown="crf"),
+        where("has_crf", *OF_A_CRF, shown="crf"),
         unless("crf_search", "eval_batch_size"),
     )
     checkpoint_dir: str | None = flag(
@@ -189,6 +224,7 @@ class EvalConfig:
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
     compatibility: CompatibilityConfig = CompatibilityConfig()
     inference: InferenceConfig = InferenceConfig()
+    tiles: TileConfig = TileConfig()
     refinement: CrfConfig = CrfConfig()
 
     def __post_init__(self) -> None:
@@ -212,107 +248,3 @@ class EvalConfig:
     def has_crf(self) -> bool:
         """Whether a CRF is asked for, or searched."""
         return self.crf_search or self.refinement.is_asked_for
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class VisConfig:
-    """Draws predictions of a trained network, on records or on your own images.
-
-        python vis.py --checkpoint_dir=run --vis_logdir=pictures --image=photos
-
-    Without --image, it draws the records of --dataset_dir.
-    """
-
-    topic: ClassVar = "Pictures"
-    rules: ClassVar = (
-        where("refinement.is_asked_for", *_OF_A_CRF, shown="crf"),
-        unless("image", "vis_split", "vis_batch_size"),
-        where("image", "tile_size"),
-        where(
-            "max_number_of_iterations",
-            "eval_interval_secs",
-            when=lambda number: number != 1,
-            company="with another --max_number_of_iterations than 1",
-        ),
-    )
-    checkpoint_dir: str | None = flag(
-        "Training folder, or a checkpoint's folder, prefix or .index, or zoo:NAME.",
-        None,
-        required=True,
-    )
-    vis_logdir: str | None = flag("Folder of the pictures.", None, required=True)
-    image: str | None = flag(
-        "An image, or a folder of them, instead of records.", None, common=True
-    )
-    vis_split: str = flag("Split to draw.", "val", common=True)
-    vis_batch_size: int = flag("Images at a time.", 1, within=POSITIVE)
-    vis_crop_size: tuple[int, int] | None = flag(
-        "Height,width to which smaller images are padded; by default that of training.",
-        None,
-        official=(513, 513),
-        within=POSITIVE,
-        common=True,
-    )
-    tile_size: tuple[int, int] | None = flag(
-        "Height,width of overlapping tiles into which larger photographs are cut, so "
-        "that memory holds them; a range of sizes makes them needless.",
-        None,
-        within=POSITIVE,
-        common=True,
-    )
-    eval_interval_secs: int = flag(
-        "Seconds between two rounds.", 300, within=NOT_NEGATIVE
-    )
-    max_number_of_iterations: int = flag(
-        "Rounds to make; the official default, 0, waits for ever.", 1
-    )
-    also_save_raw_predictions: bool = flag(
-        "Write class ids as PNG, too.", False, common=True
-    )
-    colormap_type: Literal["pascal", "cityscapes", "ade20k"] | None = flag(
-        "Colors of the classes; by default the data set's own.",
-        None,
-        official="pascal",
-        common=True,
-    )
-    palette: Literal["dataset", "contrast"] = flag(
-        "Colors of the overlays: the data set's, or these with those moved that look "
-        "alike. Masks keep the data set's.",
-        "dataset",
-    )
-    panels: tuple[Literal["original", "prediction", "truth", "errors"], ...] = flag(
-        "Panels of the overlays, as original,prediction,truth,errors; by default the "
-        "prediction and, where there is one, the truth.",
-        (),
-        common=True,
-    )
-    quantize_delay_step: int = flag(
-        "Step of quantized training, which is refused; leave it at -1.", -1
-    )
-    model: Overrides[ModelConfig] = Overrides(ModelConfig())
-    data: DataConfig = DataConfig()
-    tfds: Overrides[TfdsConfig] = Overrides(TfdsConfig())
-    resize: Overrides[ResizeConfig] = Overrides(ResizeConfig())
-    compatibility: CompatibilityConfig = CompatibilityConfig()
-    inference: InferenceConfig = InferenceConfig()
-    refinement: CrfConfig = CrfConfig()
-
-    def __post_init__(self) -> None:
-        require_given(self)
-        if self.image is None:
-            self.data.check(self.tfds.given)
-        else:
-            self.data.check_tfds(self.tfds.given)
-        check_ranges(self)
-        if self.tile_size and self.refinement.is_asked_for:
-            raise FlagError(
-                f"--tile_size={text(self.tile_size)}: a CRF needs the whole image; "
-                "leave one out"
-            )
-        of_truth = [name for name in self.panels if name in ("truth", "errors")]
-        if self.image is not None and of_truth:
-            raise FlagError(
-                f"--panels={text(self.panels)}: photographs have no ground truth; "
-                f"leave {text(tuple(of_truth))} out, or draw records (--dataset_dir)"
-            )
-        refuse_quantization(self)

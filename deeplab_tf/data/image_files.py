@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from deeplab_tf.errors import InputError, LabelError
 from deeplab_tf.runtime import is_turned
 
 IGNORED: Color = (224, 224, 192)  # As VOC draws its borders.
+Photograph = str | os.PathLike[str] | Image.Image | np.ndarray
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -27,6 +29,18 @@ def read_image(path: Path) -> np.ndarray:
         InputError: There is no such file, it is damaged, or it has no colors.
     """
     return to_array(open_image(path), path)
+
+
+def to_pixels(image: Photograph) -> np.ndarray:
+    """RGB, uint8 `[H, W, 3]`, of a file, of a Pillow image, or of an array as it is.
+
+    Gray arrays, `[H, W]`, get colors.
+    """
+    if isinstance(image, np.ndarray):
+        return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
+    if isinstance(image, Image.Image):
+        return to_array(image)
+    return read_image(Path(image))
 
 
 def to_array(

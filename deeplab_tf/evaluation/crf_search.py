@@ -30,6 +30,7 @@ from deeplab_tf.files import make_folder, write_whole
 from deeplab_tf.parallel import map_in_processes
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.prediction.tiles import make_tiles
 
 _COARSE = ((3.0, 6.0), (30.0, 60.0, 90.0), (3.0, 6.0))
 _STEPS = (1.0, 10.0, 1.0)
@@ -98,6 +99,7 @@ def _try_points(
         scales=config.inference.eval_scales,
         flip=config.inference.add_flipped_images,
         output="logits",
+        tiles=make_tiles(config.tiles),
     )
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
         first = itertools.islice(predictions, _IMAGES)

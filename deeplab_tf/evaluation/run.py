@@ -22,8 +22,10 @@ from deeplab_tf.evaluation.image_counts import ImageCounts
 from deeplab_tf.evaluation.scores import Counter, Evaluation
 from deeplab_tf.files import check_writable
 from deeplab_tf.prediction import load, predictions
-from deeplab_tf.prediction.predictions import Prediction
-from deeplab_tf.prediction.predictor import Output, Predictor
+from deeplab_tf.prediction.predictions import Output, Prediction
+from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.prediction.tiles import make_tiles
+from deeplab_tf.runtime import Tiles
 
 # Is given each prediction, its final classes `[H, W]`, and its counts.
 Observer = Callable[[Prediction, np.ndarray, ImageCounts], None]
@@ -82,6 +84,7 @@ def _evaluate(
         crf_engine=engine,
         boundary=config.report or config.boundary_iou,
         calibration=config.report or config.calibration,
+        tiles=make_tiles(config.tiles),
     )
     matrix, scores = evaluation.confusion.matrix, evaluation.scores
     logging.info(report.table(matrix, predictor.spec))
@@ -98,7 +101,7 @@ def _evaluate(
     return scores
 
 
-def evaluate_split(  # noqa: PLR0913
+def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
     predictor: Predictor,
     records: Records,
     *,
@@ -111,6 +114,7 @@ def evaluate_split(  # noqa: PLR0913
     calibration: bool = False,
     observers: Sequence[Observer] = (),
     needs_probabilities: bool = False,
+    tiles: Tiles | None = None,
 ) -> Evaluation:
     """Evaluates a network on every record of a split; writes nothing.
 
@@ -128,6 +132,7 @@ def evaluate_split(  # noqa: PLR0913
             counts, in order.
         needs_probabilities: Predictions have their probabilities and confidence, as
             observers may need them; with a CRF, its marginals.
+        tiles: Into which larger images are cut.
 
     Raises:
         InputError: A record cannot be read, its label is of other classes, a shard is
@@ -144,6 +149,7 @@ def evaluate_split(  # noqa: PLR0913
         scales=inference.eval_scales,
         flip=inference.add_flipped_images,
         output="logits" if crf else output,
+        tiles=tiles,
     )
     engine = engines.find_engine(crf_engine) if crf else ""
     counter = Counter(

@@ -2,13 +2,17 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from deeplab_tf.crf import engines
+from deeplab_tf.data import tfrecord
 from deeplab_tf.parallel import map_in_processes
+
+# Beside the classes.
+Output = Literal["classes", "confidence", "probabilities", "logits"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +39,26 @@ class Prediction:
     confidence: np.ndarray | None = None
     name: str = ""
     label: np.ndarray | None = None
+
+
+def name_prediction(
+    batch: Mapping[str, Any], i: int, results: Sequence[np.ndarray], output: Output
+) -> Prediction:
+    """The prediction of one image of a batch of records, with its name and label.
+
+    Args:
+        batch: Of `pipeline.evaluation_batches`.
+        i: Which image of it.
+        results: Classes and, unless these are all, `output`, without padding.
+        output: What there is beside the classes.
+    """
+    window = np.s_[: int(batch["height"][i]), : int(batch["width"][i])]
+    return Prediction(
+        image=np.round(batch["image"][i].numpy()[window]).astype(np.uint8),
+        name=tfrecord.decode_name(batch["name"][i]),
+        label=batch["label"][i].numpy()[..., 0][window],
+        **dict(zip(["classes", output], results, strict=False)),
+    )
 
 
 def refine(

@@ -3,30 +3,30 @@
 import dataclasses
 import functools
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from deeplab_tf import resize as resizing
+from deeplab_tf import runtime
 from deeplab_tf.checkpoints import reader
 from deeplab_tf.config import ModelConfig, ResizeConfig
 from deeplab_tf.crf import engines
-from deeplab_tf.data import corrupt_records, pipeline, tfrecord, transforms
-from deeplab_tf.data.pipeline import Sample
+from deeplab_tf.data import corrupt_records, pipeline, transforms
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.models.build import find_backbone, multiple
-from deeplab_tf.prediction import test_time
-from deeplab_tf.prediction.predictions import Prediction, refine
-from deeplab_tf.runtime import predict_tiles
+from deeplab_tf.prediction import large_images, predictions, test_time
+from deeplab_tf.prediction.predictions import Output, Prediction
+from deeplab_tf.runtime import Tiles
 
 CROP_SIZE = (513, 513)  # Of the official commands.
-# Beside the classes.
-Output = Literal["classes", "confidence", "probabilities", "logits"]
+# What a graph is given: tiles are in the range of sizes already, padded images as well.
+_Source = Literal["photographs", "padded", "tiles"]
 _GRAPHS = 8  # How many are kept, one for each kind of call.
 
 
@@ -77,7 +77,7 @@ class Predictor:
         default_factory=threading.Event, init=False, repr=False
     )
 
-    def predict(
+    def predict(  # noqa: PLR0913  # The last one is a former name.
         self,
         image: np.ndarray,
         *,
@@ -86,6 +86,7 @@ class Predictor:
         output: Output = "probabilities",
         crf: engines.Parameters | None = None,
         crf_engine: str = "auto",
+        tiles: Tiles | None = None,
         tile_size: tuple[int, int] | None = None,
     ) -> Prediction:
         """Predicts an image of any size, at that size.
@@ -100,51 +101,80 @@ class Predictor:
             output: What to give beside the classes; with a CRF, its marginals.
             crf: Parameters of a fully connected CRF behind the network.
             crf_engine: See `engines.find_engine`.
-            tile_size: Height, width of overlapping tiles into which a larger image is
-                cut, unless there is a range of sizes, or logits are needed.
+            tiles: Into which an image is cut that, in the range of sizes, is larger.
+            tile_size: Former name of `tiles`, of their size alone.
 
         Raises:
             ValueError: The image has another shape or type.
+            InputError: Memory is short, and smaller tiles, or no CRF, would do.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
             raise ValueError(
                 "image: uint8 [H, W, 3] is needed, not "
                 f"{image.dtype} {list(image.shape)}"
             )
+        if tile_size:
+            what = f"tile_size={tile_size} is deprecated: tiles=Tiles({tile_size})"
+            warnings.warn(what, DeprecationWarning, stacklevel=2)
+            tiles = tiles or Tiles(tile_size)
         if crf:
             output = "logits"
         self._warn_of_size(image.shape[:2])
-        if tile_size and self._is_cut(image, tile_size) and output != "logits":
-            keep = output == "probabilities"
-            return self._predict_tiles(image, tile_size, scales, flip, keep)
-        graph = self._graph(False, scales, flip, output)
-        results = [each.numpy()[0] for each in graph(tf.constant(image[np.newaxis]))]
+        classes, *values = self._predict_any_size(image, scales, flip, output, tiles)
+        names = () if output == "classes" else (output,)
         prediction = Prediction(
-            image=image, **dict(zip(["classes", output], results, strict=False))
+            image=image, classes=classes, **dict(zip(names, values, strict=True))
         )
-        return refine(prediction, crf, crf_engine) if crf else prediction
+        return predictions.refine(prediction, crf, crf_engine) if crf else prediction
 
-    def _is_cut(self, image: np.ndarray, tile_size: tuple[int, int]) -> bool:
-        """Whether an image is larger than a tile, and stays so."""
-        fits = image.shape[0] <= tile_size[0] and image.shape[1] <= tile_size[1]
-        return not fits and self.resize.min_resize_value is None
+    def _predict_any_size(
+        self,
+        image: np.ndarray,
+        scales: tuple[float, ...],
+        flip: bool,
+        output: Output,
+        tiles: Tiles | None,
+    ) -> list[np.ndarray]:
+        """Classes and, unless these are all, values, at the size of the image."""
+        size = self._size_in_range(image.shape[:2])
+        if tiles is None or not tiles.cut(size):
+            graph = self._graph("photographs", scales, flip, output)
+            with large_images.explain_shortage(size, self.crop_size, None):
+                results = graph(tf.constant(image[np.newaxis]))
+                return [each.numpy()[0] for each in results]
+        seen = image if size == image.shape[:2] else runtime.resize(image, size)
+        classes, *values = self._predict_tiles(seen, scales, flip, output, tiles)
+        if seen is not image:
+            classes = runtime.resize_nearest(classes, image.shape[:2])
+            values = [runtime.resize(each, image.shape[:2]) for each in values]
+        return [classes, *values]
 
     def _predict_tiles(
         self,
-        image: np.ndarray,
-        tile_size: tuple[int, int],
+        pixels: np.ndarray,
         scales: tuple[float, ...],
         flip: bool,
-        keep: bool,
-    ) -> Prediction:
-        graph = self._graph(False, scales, flip, "probabilities")
+        output: Output,
+        tiles: Tiles,
+    ) -> list[np.ndarray]:
+        """As `_predict_any_size`, of an image in the range of sizes that is cut."""
+        size, graph = pixels.shape[:2], self._graph("tiles", scales, flip, tiles.blend)
+        if output == "logits":
+            large_images.check_memory_of_crf(size, self.spec.num_classes)
 
         def compute(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            classes, values = graph(tf.constant(tile[np.newaxis]))
+            classes, values = graph(tf.constant(tile[np.newaxis], tf.float32))
             return classes.numpy()[0], values.numpy()[0]
 
-        classes, values = predict_tiles(image, tile_size, compute, keep=keep)
-        return Prediction(image=image, classes=classes, probabilities=values)
+        large_images.warn_of_padding(tiles.size, self.crop_size)
+        with large_images.explain_shortage(size, self.crop_size, tiles):
+            return large_images.predict_tiles(pixels, tiles, compute, output)
+
+    def _size_in_range(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """Height, width of an image as it is brought into the range of sizes."""
+        if self.resize.min_resize_value is not None:
+            size = transforms.size_in_range(tf.constant(size), self.resize).numpy()
+        return int(size[0]), int(size[1])
 
     def predict_batch(
         self,
@@ -223,6 +253,7 @@ class Predictor:
         scales: tuple[float, ...] = (1.0,),
         flip: bool = False,
         output: Output = "classes",
+        tiles: Tiles | None = None,
     ) -> Iterator[Prediction]:
         """Yields the prediction of every image of a split once, beside its label.
 
@@ -235,18 +266,28 @@ class Predictor:
             scales: See `predict`.
             flip: See `predict`.
             output: See `predict`.
+            tiles: See `predict`.
 
         Raises:
-            InputError: A record cannot be read.
+            InputError: A record cannot be read, or memory is short, as of `predict`.
         """
-        graph = self._graph(True, scales, flip, output)
         batches = self.split_batches(records, batch_size)
         for batch in corrupt_records.read_batches(batches, records):
-            results = [each.numpy() for each in graph(batch["image"])]
-            for i in range(len(batch["name"])):
-                size = int(batch["height"][i]), int(batch["width"][i])
-                self._warn_of_size(size, is_resized=True)
-                yield _crop_padding(batch, i, [each[i] for each in results], output)
+            lengths = batch["height"].numpy(), batch["width"].numpy()
+            sizes = list(zip(*map(np.ndarray.tolist, lengths), strict=True))
+            whole: list[np.ndarray] = []
+            if tiles is None or not all(map(tiles.cut, sizes)):
+                graph = self._graph("padded", scales, flip, output)
+                with large_images.explain_shortage(max(sizes), self.crop_size, None):
+                    whole = [each.numpy() for each in graph(batch["image"])]
+            for i, (height, width) in enumerate(sizes):
+                self._warn_of_size((height, width), is_resized=True)
+                if tiles is not None and tiles.cut((height, width)):
+                    pixels = batch["image"][i, :height, :width].numpy()
+                    results = self._predict_tiles(pixels, scales, flip, output, tiles)
+                else:
+                    results = [each[i, :height, :width] for each in whole]
+                yield predictions.name_prediction(batch, i, results, output)
 
     def split_batches(
         self,
@@ -296,25 +337,12 @@ class Predictor:
         if self.trained_size is None or self._told_of_size.is_set():
             return
         most = 2 * max(self.trained_size)
-        if max(size) > most and self.resize.min_resize_value and not is_resized:
-            size = transforms.size_in_range(tf.constant(size), self.resize).numpy()
+        if max(size) > most and not is_resized:
+            size = self._size_in_range(size)
         if max(size) <= most:
             return
         self._told_of_size.set()
-        (height, width), (least, longest) = size, sorted(self.trained_size)
-        logging.warning(
-            "an image of %dx%d (width x height), more than twice the largest of the "
-            "training, %dx%d: things look larger there than the network knows them, "
-            "and it takes long. --min_resize_value=%d --max_resize_value=%d bring "
-            "images to the size of the training; build_folder_data.py --max_side=%d "
-            "makes records of it",
-            width,
-            height,
-            *reversed(self.trained_size),
-            least,
-            longest,
-            longest,
-        )
+        large_images.warn_of_size((size[0], size[1]), self.trained_size)
 
     def _predict_with_padding(
         self,
@@ -345,41 +373,28 @@ class Predictor:
         return (classes, *values)
 
     def _graph(
-        self, is_padded: bool, scales: tuple[float, ...], flip: bool, output: Output
+        self, source: _Source, scales: tuple[float, ...], flip: bool, output: Output
     ) -> Any:
         """A traced function of images `[N, H, W, 3]` of any number and size."""
         with self._tracing:
-            return self._graphs(is_padded, tuple(map(float, scales)), flip, output)
+            return self._graphs(source, tuple(map(float, scales)), flip, output)
 
     @functools.cached_property
     def _graphs(self) -> Callable[..., Any]:
         return functools.lru_cache(_GRAPHS)(self._trace)
 
     def _trace(
-        self, is_padded: bool, scales: tuple[float, ...], flip: bool, output: Output
+        self, source: _Source, scales: tuple[float, ...], flip: bool, output: Output
     ) -> Any:
-        predict = self.predict_padded if is_padded else self.predict_any_size
+        predict = self.predict_padded if source == "padded" else self.predict_any_size
+        if source == "tiles":
+            in_range = dataclasses.replace(self, resize=ResizeConfig())
+            predict = in_range.predict_any_size
         images = tf.TensorSpec(
-            (None, None, None, 3), tf.float32 if is_padded else tf.uint8
+            (None, None, None, 3), tf.uint8 if source == "photographs" else tf.float32
         )
         function = tf.function(
             lambda images: predict(images, scales=scales, flip=flip, output=output),
             autograph=False,
         )
         return function.get_concrete_function(images)
-
-
-def _crop_padding(
-    batch: Sample, i: int, results: list[np.ndarray], output: Output
-) -> Prediction:
-    """The prediction of one image of a batch."""
-    window = np.s_[: int(batch["height"][i]), : int(batch["width"][i])]
-    return Prediction(
-        image=np.round(batch["image"][i].numpy()[window]).astype(np.uint8),
-        name=tfrecord.decode_name(batch["name"][i]),
-        label=batch["label"][i].numpy()[..., 0][window],
-        **{
-            name: values[window]
-            for name, values in zip(["classes", output], results, strict=False)
-        },
-    )

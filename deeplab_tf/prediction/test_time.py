@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from deeplab_tf import resize
 
-_TINY = np.finfo(np.float32).tiny
+TINY = np.finfo(np.float32).tiny  # A probability of 0 has no logarithm.
 Model = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
 
 
@@ -85,7 +85,7 @@ def predict_logits(
         mean = dataclasses.replace(views, softmax_twice=False)
         classes, probabilities = predict_probabilities(model, images, mean)
         # A probability that float32 cannot hold is 0; it has no logarithm.
-        return classes, tf.math.log(tf.maximum(probabilities, _TINY))
+        return classes, tf.math.log(tf.maximum(probabilities, TINY))
     size = tf.shape(images)[1:3]
     coarse = model(images, training=False)
     logits = resize.bilinear(coarse, size)

@@ -21,7 +21,7 @@ from deeplab_tf.batch_inference import networks, work
 from deeplab_tf.batch_inference import run as batch_inference
 from deeplab_tf.batch_inference.run import PicturesLeftOut
 from deeplab_tf.batch_inference.shards import plan
-from deeplab_tf.config import PredictConfig
+from deeplab_tf.config import PredictConfig, TileConfig
 from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.spec import load as load_spec
 from deeplab_tf.errors import FlagError, InputError
@@ -257,6 +257,20 @@ def test_a_folder_of_another_command_is_refused(model, photos, tmp_path):
     pixelwise.write(tmp_path, "onnx", colors=[[1, 1, 1]] * 3)
     with pytest.raises(InputError, match="are of another --model"):
         predict(tmp_path)
+
+
+def test_tiles_are_part_of_the_command(model, photos, tmp_path):
+    predict(tmp_path, output=str(tmp_path / "whole"))
+    predict(tmp_path, tiles=TileConfig(tile=(16, 20), tile_overlap=(3, 3)))
+    masks, whole = content(tmp_path / "masks"), content(tmp_path / "whole")
+    for name in masks:  # Of a network that looks at each pixel alone.
+        assert masks[name] == whole[name] or "job.json" in name, name
+    for tiles in (TileConfig(), TileConfig(tile=(16, 16), tile_overlap=(3, 3))):
+        with pytest.raises(InputError, match="are of another --tile; the same"):
+            predict(tmp_path, tiles=tiles)
+    pixelwise.write(tmp_path, "onnx", size=(24, 32))
+    with pytest.raises(InputError, match=r"takes images of 24,32 .* no tiles of 9,9"):
+        predict(tmp_path, output=str(tmp_path / "new"), tiles=TileConfig(tile=(9, 9)))
 
 
 def test_photographs_are_never_written_over(model, photos, tmp_path):
