@@ -1018,11 +1018,43 @@ def _(folder):
     return web.main, ["--model=run2", "--port=0"]
 
 
-@case("Tiles, and a CRF behind them")
+@case("Tiles that overlap wholly")
+def _(folder):
+    return evaluate("--tile=513", "--tile_overlap=513")
+
+
+@case("A pattern that fits nothing")
+def _(folder):
+    return commands.visualize, [
+        "--checkpoint_dir=run",
+        "--vis_logdir=pictures",
+        "--image=photos/*.webp",
+    ]
+
+
+@case("A video that is none")
+def _(folder):
+    (folder / "clip.mp4").write_text("a text")
+    return commands.visualize, [
+        "--checkpoint_dir=run",
+        "--vis_logdir=pictures",
+        "--image=clip.mp4",
+    ]
+
+
+@case("A frame rate of photographs")
 def _(folder):
     return commands.visualize, [
         *("--checkpoint_dir=run", "--vis_logdir=pictures", "--image=photos"),
-        *("--tile_size=65,97", "--crf=voc_v2_resnet101"),
+        "--video_stride=2",
+    ]
+
+
+@case("A submission of another data set")
+def _(folder):
+    return commands.visualize, [
+        *("--checkpoint_dir=run", "--vis_logdir=pictures", "--image=photos"),
+        "--submission=cityscapes",
     ]
 
 

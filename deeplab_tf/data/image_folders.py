@@ -28,7 +28,12 @@ _WILD = re.compile(r"\*\*/|\*|\?")
 _MEANING = {"**/": "((?:.*/)?)", "*": "([^/]*)", "?": "([^/])"}
 
 
-def find_images(folder: Path, *, without: Collection[Path] = ()) -> list[Path]:
+def find_images(
+    folder: Path,
+    *,
+    without: Collection[Path] = (),
+    suffixes: tuple[str, ...] = SUFFIXES,
+) -> list[Path]:
     """Image files below a folder, sorted; a line of the log tells what is passed over.
 
     Links are followed, to each folder once. Hidden files, folders of the system and
@@ -37,12 +42,13 @@ def find_images(folder: Path, *, without: Collection[Path] = ()) -> list[Path]:
     Args:
         folder: Where to look.
         without: Folders that are left out.
+        suffixes: Of what is wanted, in small letters.
 
     Raises:
         InputError: There is no such folder, or it has no images.
     """
     files = find_files(folder, without=without)
-    paths = [path for path in files if _has_suffix(path)]
+    paths = [path for path in files if path.suffix.lower() in suffixes]
     others = [path for path in files if path.suffix.lower() in _OTHERS]
     if others:
         logging.warning(
@@ -53,7 +59,7 @@ def find_images(folder: Path, *, without: Collection[Path] = ()) -> list[Path]:
             ", ".join(SUFFIXES),
         )
     if not paths:
-        raise InputError(f"{folder}: no images ({', '.join(SUFFIXES)})")
+        raise InputError(f"{folder}: no images ({', '.join(suffixes)})")
     return paths
 
 

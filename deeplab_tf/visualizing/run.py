@@ -1,8 +1,8 @@
-"""Visualization: pictures of predictions, on records or on image files."""
+"""Visualization: pictures of predictions, on records, image files or videos."""
 
 import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,25 @@ from absl import logging
 from PIL import Image
 
 from deeplab_tf import console
-from deeplab_tf.config import VisConfig
+from deeplab_tf.config import VideoConfig, VisConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, image_folders
 from deeplab_tf.data.labels.statistics import allowed_ids
-from deeplab_tf.data.open_image import summarize_damage
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
-from deeplab_tf.errors import DamagedFile, FlagError, InputError
+from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable, write_whole
 from deeplab_tf.prediction import load, predictions
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
-from deeplab_tf.visualizing import colors, drawing
+from deeplab_tf.prediction.tiles import make_tiles
+from deeplab_tf.visualizing import colors, drawing, video
 from deeplab_tf.visualizing.file_names import FileNames
+from deeplab_tf.visualizing.sources import Sources, find_sources
+from deeplab_tf.visualizing.submission import Submission
+from deeplab_tf.visualizing.video_files import Clip
 
 _COLORMAPS = {
     "pascal": distinct_colors(256),
@@ -40,7 +43,8 @@ def visualize(config: VisConfig) -> None:
 
     Writes `segmentation_results/<name>_{image,prediction,overlay}.png`, `legend.png`
     for the predictions and, on request, `raw_segmentation_results/<name>.png` with the
-    class ids as gray values.
+    class ids as gray values; of a video, `<name>_overlay.mp4`, and a folder of class
+    ids. For a test server, an archive instead.
 
     Raises:
         InputError: Something given is not usable; nothing was written.
@@ -57,21 +61,56 @@ def visualize(config: VisConfig) -> None:
 
 
 def _visualize(config: VisConfig, path: str) -> None:
-    files = _files(config.image) if config.image else []
-    records, crop_size = None, config.vis_crop_size
+    sources, records = Sources([], []), None
     if config.image:
-        predictor = load.load_with_classes(path, config, crop_size=crop_size)
+        sources = find_sources(config.image, most=config.videos.video_frames)
+        _check_video_flags(config, sources)
+        predictor = load.load_with_classes(path, config, crop_size=config.vis_crop_size)
     else:
         predictor, records = load.load_with_records(
-            path, config, split=config.vis_split, crop_size=crop_size
+            path, config, split=config.vis_split, crop_size=config.vis_crop_size
         )
-        Verification(records.checksums).wait()  # Before the first picture is drawn.
-    spec, palette = predictor.spec, _palette(config.colormap_type, predictor.spec)
-    total = records.count() if records else len(files)
-    drawn = _predict(predictor, files, records, config, total)
+    total = records.count() if records else len(sources.photographs)
+    if config.submission:
+        submission = Submission(config, predictor, total)
     if records:
-        drawn = _name_safely(drawn, spec)
-    folder = Path(config.vis_logdir or "")
+        Verification(records.checksums).wait()  # Before the first picture is drawn.
+    drawn = _predict(predictor, sources.photographs, records, config, total)
+    if config.submission:
+        submission.write(drawn)
+        return
+    if records:
+        drawn = _name_safely(drawn, predictor.spec)
+    _draw_all(drawn, predictor.spec, config, total)
+    for name, clip in sources.clips:
+        _draw_clip(name, clip, predictor, config)
+
+
+def _check_video_flags(config: VisConfig, sources: Sources) -> None:
+    """Raises where a flag has no effect on what --image names."""
+    if config.submission and sources.clips:
+        raise FlagError(
+            f"--submission={config.submission}: {sources.clips[0][1].name} is a video; "
+            "a test server takes photographs"
+        )
+    default = VideoConfig()
+    for field in () if sources.clips else dataclasses.fields(default):
+        value = getattr(config.videos, field.name)
+        if value != getattr(default, field.name):
+            raise FlagError(
+                f"--{field.name}={value} has no effect on photographs alone; leave it "
+                "out"
+            )
+
+
+def _draw_all(
+    drawn: Iterator[Prediction], spec: DatasetSpec, config: VisConfig, total: int
+) -> None:
+    """Draws predictions of records or photographs, and the legend."""
+    palette, folder = (
+        _palette(config.colormap_type, spec),
+        Path(config.vis_logdir or ""),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     _write_sheet(folder / "legend.png", drawing.legend(spec.classes, palette))
     with console.bar(total=total, unit="image") as bar:
@@ -83,12 +122,50 @@ def _visualize(config: VisConfig, path: str) -> None:
                     raw = dataclasses.replace(raw, name=str(raw.name.encode()))
                 _write_raw(folder / image_folders.RAW, raw, spec)
             bar.update()
-    logging.info(
-        "Drew %d image%s in %s (*_overlay.png); colors: %s",
-        total,
-        "" if total == 1 else "s",
-        folder / image_folders.PREDICTIONS,
-        folder / "legend.png",
+    if total:
+        logging.info(
+            "Drew %d image%s in %s (*_overlay.png); colors: %s",
+            total,
+            "" if total == 1 else "s",
+            folder / image_folders.PREDICTIONS,
+            folder / "legend.png",
+        )
+
+
+def _draw_clip(name: str, clip: Clip, predictor: Predictor, config: VisConfig) -> None:
+    """Draws a video: the overlay, or panels side by side, of the size of its frames."""
+    folder, spec = Path(config.vis_logdir or ""), predictor.spec
+    palette = _palette(config.colormap_type, spec)
+    if config.palette == "contrast":
+        palette = colors.contrast(palette)
+    videos = config.videos
+
+    def predict(frame: np.ndarray) -> Prediction:
+        return predictor.predict(
+            frame,
+            scales=config.inference.eval_scales,
+            flip=config.inference.add_flipped_images,
+            output="probabilities" if videos.video_smoothing else "classes",
+            crf=engines.parameters_of(config.refinement),
+            crf_engine=config.refinement.crf_engine,
+            tiles=make_tiles(config.tiles),
+        )
+
+    def draw(prediction: Prediction) -> np.ndarray:
+        if config.also_save_raw_predictions:
+            _write_raw(folder / image_folders.RAW / name, prediction, spec)
+        overlay = drawing.overlay(prediction.image, prediction.classes, palette)
+        shown = {"original": prediction.image, "prediction": overlay}
+        panels = config.panels or ("prediction",)
+        return np.concatenate([shown[panel] for panel in panels], axis=1)
+
+    video.draw_clip(
+        clip,
+        folder / image_folders.PREDICTIONS / f"{name}_overlay.mp4",
+        predict,
+        draw,
+        stride=videos.video_stride,
+        smoothing=videos.video_smoothing,
     )
 
 
@@ -117,36 +194,6 @@ def _has_strange_ids(prediction: Prediction, spec: DatasetSpec) -> bool:
     return bool({*np.unique(np.asarray(prediction.label)).tolist()} - allowed_ids(spec))
 
 
-def _files(image: str) -> list[tuple[str, Path]]:
-    """Names and paths of one image, or of all below a folder.
-
-    Raises:
-        InputError: There is no such file, one is no image, or two have one name.
-    """
-    path = Path(image)
-    if not path.exists():
-        raise InputError(f"--image={image}: no such file or folder")
-    folder, paths = path, [path]
-    if path.is_dir():
-        paths = image_folders.find_images(path)
-    else:
-        folder = path.parent
-    named: dict[str, Path] = {}
-    damaged: list[str] = []
-    for each in paths:
-        try:
-            image_files.read_image(each)  # Raises before the first picture is drawn.
-        except DamagedFile as error:
-            damaged.append(str(error))
-        name = each.relative_to(folder).with_suffix("").as_posix()
-        if name in named:
-            raise InputError(f"{each} and {named[name]}: two images of one name")
-        named[name] = each
-    if damaged:
-        raise InputError(summarize_damage(damaged))
-    return list(named.items())
-
-
 def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
     palette = _COLORMAPS[colormap] if colormap else spec.palette
     if len(palette) < spec.num_classes:
@@ -159,28 +206,26 @@ def _palette(colormap: str | None, spec: DatasetSpec) -> tuple[Color, ...]:
 
 def _predict(
     predictor: Predictor,
-    files: list[tuple[str, Path]],
+    photographs: Sequence[tuple[str, Path]],
     records: Records | None,
     config: VisConfig,
     total: int,
 ) -> Iterator[Prediction]:
-    """Of the files, or of the records; refined, if that was asked for."""
+    """Of the photographs, or of the records; refined, if that was asked for."""
     crf = engines.parameters_of(config.refinement)
     options: dict[str, Any] = {
         "scales": config.inference.eval_scales,
         "flip": config.inference.add_flipped_images,
         "output": "logits" if crf else "classes",
+        "tiles": make_tiles(config.tiles),
     }
     predicted: Iterator[Prediction]
     if records is None:
         predicted = (
             dataclasses.replace(
-                predictor.predict(
-                    image_files.read_image(path), tile_size=config.tile_size, **options
-                ),
-                name=name,
+                predictor.predict(image_files.read_image(path), **options), name=name
             )
-            for name, path in files
+            for name, path in photographs
         )
     else:
         predicted = predictor.predict_split(
