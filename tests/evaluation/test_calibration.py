@@ -12,7 +12,7 @@ def add(label, classes, confidence, parts=1):
         *(np.array_split(values, parts) for values in (label, classes, confidence)),
         strict=True,
     ):
-        calibration.add(*each)
+        calibration.add(*(values[np.newaxis] for values in each))
     return calibration
 
 

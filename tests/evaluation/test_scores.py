@@ -26,10 +26,10 @@ def evaluated(run, shapes, tmp_path_factory):
     return evaluate(settings), folder
 
 
-@pytest.fixture
-def opened(run, shapes, tmp_path):
+@pytest.fixture(scope="module")
+def opened(run, shapes):
     """The network and the records of an evaluation."""
-    settings = config(run, shapes, tmp_path)
+    settings = config(run, shapes, "eval")
     return load.load_with_records(
         settings.checkpoint_dir,
         settings,
@@ -44,11 +44,9 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_what_is_beside_the_scores_changes_none_of_them(
-    run, shapes, evaluated, tmp_path
-):
+def test_what_is_beside_the_scores_changes_none_of_them(opened, evaluated):
     scores, _ = evaluated
-    plain = evaluate(config(run, shapes, tmp_path))
+    plain = evaluate_split(*opened).scores
     assert plain.items() <= scores.items()
     more = {"boundary_iou", "boundary_miou", "calibration"}
     assert scores.keys() - plain.keys() == more
@@ -111,10 +109,13 @@ def test_observers_see_every_image_with_its_probabilities_and_counts(opened, eva
     assert scores["calibration"]["ece"] == pytest.approx(calibration.ece, abs=1e-6)
 
 
+@pytest.mark.nightly
 def test_with_a_crf_all_counts_are_of_its_classes_and_marginals(opened, monkeypatch):
     monkeypatch.setattr(parallel.os, "cpu_count", lambda: 1)
     parameters = engines.parameters_of(
-        CrfConfig(crf_w1=4.0, crf_sigma_alpha=10.0, crf_sigma_beta=8.0)
+        CrfConfig(
+            crf_w1=4.0, crf_sigma_alpha=10.0, crf_sigma_beta=8.0, crf_iterations=1
+        )
     )
     calibration, boundary = Calibration(255), BoundaryIou(6, 255)
     predictor, records = opened
