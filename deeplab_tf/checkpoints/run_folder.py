@@ -164,6 +164,17 @@ def changes(folder: Path, config: TrainConfig) -> list[str]:
     ]
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """Settings of the run in a folder, by flag, as they are written there.
+
+    Raises:
+        InputError: It says nothing of a run.
+    """
+    saved = read_json(folder / CONFIG, "the settings of a run")
+    saved.pop("schema", None)
+    return {name: _shown(value) for name, value in _flat(saved)}
+
+
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yields name and value of each setting, of the records within, too."""
     for name, value in settings.items():

@@ -233,18 +233,25 @@ def write_events(scores: Mapping[str, Any], confusion: Confusion, *, tag: str) -
     tf.summary.image("eval/confusion_matrix", picture[np.newaxis])
 
 
+def collapsed_class(confusion: np.ndarray) -> int | None:
+    """The class of all predictions, where the truth has others; else None."""
+    predicted = confusion.sum(axis=0) / max(confusion.sum(), 1)
+    label = int(predicted.argmax())
+    is_one = predicted[label] >= _ALL_OF_ONE and np.sum(confusion.any(axis=1)) > 1
+    return label if is_one else None
+
+
 def warn_of_collapse(confusion: np.ndarray, spec: DatasetSpec) -> None:
     """Warns where all predictions are of one class, and the truth is not."""
-    predicted = confusion.sum(axis=0) / max(confusion.sum(), 1)
-    truth = confusion.sum(axis=1)
-    label = int(predicted.argmax())
-    if predicted[label] < _ALL_OF_ONE or np.sum(truth > 0) < 2:
+    label = collapsed_class(confusion)
+    if label is None:
         return
+    predicted, truth = (confusion.sum(axis=axis) for axis in (0, 1))
     logging.warning(
         "%.1f %% of the pixels are predicted as %d %s, and %.1f %% are that. Usual "
         "causes: too few steps, batch norm that has not settled, other classes or "
         "another --model_variant than in training",
-        100 * predicted[label],
+        100 * predicted[label] / predicted.sum(),
         label,
         spec.classes[label],
         100 * truth[label] / truth.sum(),

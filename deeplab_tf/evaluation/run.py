@@ -18,6 +18,8 @@ from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search, csv_tables, image_counts, report
 from deeplab_tf.evaluation.confusion import Confusion
+from deeplab_tf.evaluation.html_report import write
+from deeplab_tf.evaluation.html_report.write import Observers
 from deeplab_tf.evaluation.image_counts import ImageCounts
 from deeplab_tf.evaluation.scores import Counter, Evaluation
 from deeplab_tf.files import check_writable
@@ -74,6 +76,7 @@ def _evaluate(
     crf: engines.Parameters | None,
     engine: str,
 ) -> dict[str, Any]:
+    observers = Observers(predictor.spec) if config.report else None
     evaluation = evaluate_split(
         predictor,
         records,
@@ -85,6 +88,7 @@ def _evaluate(
         boundary=config.report or config.boundary_iou,
         calibration=config.report or config.calibration,
         tiles=make_tiles(config.tiles),
+        observers=[*observers] if observers else (),
     )
     matrix, scores = evaluation.confusion.matrix, evaluation.scores
     logging.info(report.table(matrix, predictor.spec))
@@ -98,6 +102,9 @@ def _evaluate(
     beside = ", ".join((csv_tables.PER_CLASS, csv_tables.PER_IMAGE, image_counts.FILE))
     metrics_file = folder / "metrics.json"
     logging.info("Wrote %s, %s, %s", metrics_file, report.CONFUSION, beside)
+    if observers:
+        page = write.write_report(folder, evaluation, observers, predictor, config)
+        logging.info("Wrote %s", page)
     return scores
 
 
