@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from deeplab_tf.evaluation import metrics
 from deeplab_tf.evaluation.image_counts import ImageCounts
 
 COUNT = 1000  # Resamples.
@@ -70,8 +71,8 @@ def intervals(
 ) -> Intervals:
     """Intervals of the mIoU and of each class.
 
-    A class that a resample has not, neither in its truth nor in its predictions, leaves
-    the mean of that resample, as it leaves that of an evaluation.
+    The mean is over the same classes as that of an evaluation, but for those that a
+    resample lacks: they leave it.
 
     Args:
         images: Counts of each.
@@ -97,16 +98,21 @@ def iou_of_resamples(
     count: int = COUNT,
     seed: int = 0,
 ) -> np.ndarray:
-    """IoU of each class in each resample, float64 `[count, C]`; NaN where undefined."""
-    hits, union = hits_and_union(images, num_classes)
+    """IoU of each class in each resample, float64 `[count, C]`; NaN where undefined.
+
+    So it is of a class that the images have and a resample lacks: what would be taken
+    for it there would count 0, though it is no worse than among all images.
+    """
+    hits, missed, mistaken = _sums(images, num_classes)
+    truth, union = hits + missed, hits + missed + mistaken
+    occurs = truth.any(axis=0)
     draws = resamples(len(images), count=count, seed=seed)
     parts = []
     while block := list(itertools.islice(draws, _BLOCK)):
-        times = np.array(
-            block, float
-        )  # Products of floats are BLAS's; below 2^53 exact.
-        with np.errstate(invalid="ignore"):
-            parts.append((times @ hits) / (times @ union))
+        # Products of floats are BLAS's; below 2^53 they are exact.
+        times = np.array(block, float)
+        lacking = occurs & (times @ truth == 0)
+        parts.append(metrics.ratio(times @ hits, np.where(lacking, 0, times @ union)))
     return np.concatenate(parts)
 
 
@@ -114,6 +120,14 @@ def hits_and_union(
     images: Sequence[ImageCounts], num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pixels in the intersection and in the union of each class: float64 `[N, C]`."""
+    hits, missed, mistaken = _sums(images, num_classes)
+    return hits, hits + missed + mistaken
+
+
+def _sums(
+    images: Sequence[ImageCounts], num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels of each class that are found, missed, and others': float64 `[N, C]`."""
     lengths = [len(each.pairs) for each in images]
     number = np.repeat(np.arange(len(images)), lengths)
     pairs = np.concatenate([np.zeros(0, np.int32), *(each.pairs for each in images)])
@@ -128,8 +142,7 @@ def hits_and_union(
         flat = np.bincount(places, weights=pixels[of], minlength=size)
         return flat.reshape(len(images), num_classes)
 
-    hits = by_class(true, right)
-    return hits, hits + by_class(true, ~right) + by_class(predicted, ~right)
+    return by_class(true, right), by_class(true, ~right), by_class(predicted, ~right)
 
 
 def _percentiles(values: np.ndarray, shares: tuple[float, float]) -> np.ndarray:

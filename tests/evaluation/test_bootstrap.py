@@ -27,6 +27,20 @@ def test_a_resample_counts_as_many_images_as_there_are():
     assert np.mean(np.array(draws) == 0) == pytest.approx((6 / 7) ** 7, abs=0.03)
 
 
+def test_a_class_that_a_resample_lacks_is_not_scored_there_by_what_is_taken_for_it():
+    """Of three images, one has class 1; in the others it is predicted in vain."""
+    has, lacks = np.array([[4, 1], [0, 5]]), np.array([[4, 2], [0, 0]])
+    counts = [ImageCounts.of("", (1, 1), m) for m in (has, lacks, lacks)]
+    found = bootstrap.iou_of_resamples(counts, 2, count=200, seed=1)
+    times = np.array(list(bootstrap.resamples(3, count=200, seed=1)))[:, 0]
+    assert (times == 0).any()
+    expected = [5 * n / (6 * n + 2 * (3 - n)) if n else np.nan for n in times]
+    np.testing.assert_allclose(found[:, 1], expected)
+    vain = [ImageCounts.of("", (1, 1), lacks)] * 3
+    found = bootstrap.iou_of_resamples(vain, 2, count=5)
+    np.testing.assert_allclose(found, [[4 / 6, 0]] * 5)
+
+
 def test_an_interval_has_the_percentiles_of_what_is_defined():
     assert bootstrap.interval(np.arange(101.0), 0.9) == pytest.approx((5, 95))
     values = np.array([[0.0, np.nan], [1, np.nan], [np.nan, np.nan]])
