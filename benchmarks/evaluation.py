@@ -23,12 +23,13 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf import cli
-from deeplab_tf.config import DataConfig, ModelConfig, TfdsConfig
+from deeplab_tf.config import DataConfig, EvalConfig, ModelConfig, TfdsConfig
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data import image_files, open_split, tfrecord_writer
 from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
 from deeplab_tf.evaluation import csv_tables, metrics
+from deeplab_tf.evaluation.html_report import write
 from deeplab_tf.evaluation.image_counts import ImageCounts
 from deeplab_tf.evaluation.run import evaluate_split
 from deeplab_tf.models.build import build
@@ -135,7 +136,19 @@ def _kinds(
 
         return run
 
-    every = {"boundary": True, "calibration": True, "trimap_widths": _WIDTHS}
+    def report() -> None:
+        observers = write.Observers(spec)
+        evaluated = evaluate_split(predictor, records, **every, observers=[*observers])
+        csv_tables.write(folder, evaluated, checkpoint="")
+        write.write_report(folder, evaluated, observers, predictor, settings)
+
+    data = DataConfig(dataset_dir=str(folder))
+    settings = EvalConfig(checkpoint_dir="-", eval_logdir=str(folder), data=data)
+    every: dict[str, Any] = {
+        "boundary": True,
+        "calibration": True,
+        "trimap_widths": _WIDTHS,
+    }
     return {
         PLAIN: plain,
         "eval.py": evaluation(),
@@ -143,7 +156,7 @@ def _kinds(
         "--calibration": evaluation(calibration=True),
         "--trimap_widths": evaluation(trimap_widths=_WIDTHS),
         "all of them": evaluation(**every),
-        "all, with probabilities": evaluation(**every, needs_probabilities=True),
+        "--report": report,
     }
 
 
