@@ -107,10 +107,8 @@ def _draw_all(
     drawn: Iterator[Prediction], spec: DatasetSpec, config: VisConfig, total: int
 ) -> None:
     """Draws predictions of records or photographs, and the legend."""
-    palette, folder = (
-        _palette(config.colormap_type, spec),
-        Path(config.vis_logdir or ""),
-    )
+    palette = _palette(config.colormap_type, spec)
+    folder = Path(config.vis_logdir or "")
     folder.mkdir(parents=True, exist_ok=True)
     _write_sheet(folder / "legend.png", drawing.legend(spec.classes, palette))
     with console.bar(total=total, unit="image") as bar:
