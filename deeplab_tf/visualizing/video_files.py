@@ -1,7 +1,7 @@
 """Video files, and a camera: frames in, and out a file that is checked.
 
 OpenCV reads, turns what a telephone held sideways upright, and writes MPEG-4 (mp4v);
-where imageio-ffmpeg is installed, its x264 writes H.264 in a third of the bytes.
+where imageio-ffmpeg is installed, its x264 writes H.264 in half of the bytes.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.config import CrfConfig, TileConfig, VideoConfig
+from deeplab_tf.config import TileConfig, VideoConfig
 from deeplab_tf.data import image_files
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.prediction.predictions import Prediction
@@ -59,13 +59,6 @@ def test_panels_stand_side_by_side_and_photographs_are_drawn_too(run, tmp_path):
             palette="contrast",
             videos=VideoConfig(video_stride=2, video_frames=5, video_smoothing=0.5),
             tiles=TileConfig(tile=(33, 33)),
-            refinement=CrfConfig(
-                crf_w1=1,
-                crf_sigma_alpha=5,
-                crf_sigma_beta=5,
-                crf_iterations=1,
-                crf_engine="tensorflow",
-            ),
         )
     )
     folder = tmp_path / "vis/segmentation_results"
