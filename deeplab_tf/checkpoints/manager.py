@@ -7,7 +7,6 @@ in `best/`, which is a run's folder of its own.
 import contextlib
 import glob
 import json
-import math
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.checkpoints import best_metric, run_folder
 from deeplab_tf.checkpoints.reader import (
     DAMAGE,
     is_checkpoint,
@@ -254,8 +253,13 @@ def _reason(error: Exception) -> str:
     return without.rpartition("; ")[2] if ".new/" in without else without
 
 
-def keep_best(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
-    """Keeps a checkpoint in `best/` if its mIoU is above that of the one there.
+def keep_best(
+    folder: Path,
+    prefix: str,
+    scores: Mapping[str, Any],
+    metric: str = best_metric.MIOU,
+) -> bool:
+    """Keeps a checkpoint in `best/` if it scores above the one there.
 
     Its files are links to those of the run, or copies where the disk has no links.
     Whenever the process is killed, `best/` is the old one or the new one, whole.
@@ -263,7 +267,9 @@ def keep_best(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
     Args:
         folder: Of the run.
         prefix: Of the checkpoint, on the disk.
-        scores: "miou", which None or NaN make no candidate, and any others.
+        scores: "miou" and any others.
+        metric: The score that decides; None or NaN make no candidate. Where the one
+            there has none, as it was chosen by another metric, any is above.
 
     Returns:
         Whether it is the best now.
@@ -271,8 +277,9 @@ def keep_best(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
     Raises:
         OSError: It could not be written; the old one stays.
     """
-    miou, best = scores.get("miou"), best_scores(folder).get("miou")
-    if miou is None or math.isnan(miou) or (best is not None and miou <= best):
+    score = best_metric.value(scores, metric)
+    best = best_metric.value(best_scores(folder), metric)
+    if score is None or (best is not None and score <= best):
         return False
     place, name = folder / BEST, Path(prefix).name
     place.mkdir(exist_ok=True)
@@ -286,8 +293,10 @@ def keep_best(folder: Path, prefix: str, scores: Mapping[str, Any]) -> bool:
         for path in reversed(_files(folder, name)):
             _link(path, place / path.name)
     flush(place)
-    text = json.dumps({"step": step_of(prefix), **scores}, indent=1) + "\n"
-    write_whole(place / _METRICS, text)
+    said = {"step": step_of(prefix), **scores}
+    if metric != best_metric.MIOU:
+        said["best_metric"] = metric
+    write_whole(place / _METRICS, json.dumps(said, indent=1) + "\n")
     flush(place)
     _keep_only(place, name)
     return True

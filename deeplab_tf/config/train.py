@@ -1,6 +1,7 @@
 """Settings of train.py: augmentation, devices, what is watched, and the run itself."""
 
 import dataclasses
+import re
 from typing import Any, ClassVar, Literal
 
 from deeplab_tf.config.data import (
@@ -177,7 +178,7 @@ class WatchConfig:
     topic: ClassVar = "Logs, summaries and evaluation while training"
     rules: ClassVar = (
         where("shows", "save_summaries_secs", shown="save_summaries_images"),
-        where("eval_interval_steps", "eval_split"),
+        where("eval_interval_steps", "eval_split", "best_metric"),
     )
     log_steps: int = flag("Steps between two lines of the log.", 10, within=POSITIVE)
     save_summaries_secs: int = flag(
@@ -203,8 +204,13 @@ class WatchConfig:
         "val",
         common=True,
     )
+    best_metric: str = flag(
+        "Score by which best/ is chosen, and patience lost: miou, boundary_iou, or the "
+        "IoU of a class, as class:dog.",
+        "miou",
+    )
     early_stopping_patience: int = flag(
-        "Stop after so many evaluations without a better mIoU; 0: never.",
+        "Stop after so many evaluations without a better --best_metric; 0: never.",
         0,
         within=NOT_NEGATIVE,
     )
@@ -216,6 +222,12 @@ class WatchConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        is_class = re.fullmatch("class:.+", self.best_metric)
+        if self.best_metric not in ("miou", "boundary_iou") and not is_class:
+            raise FlagError(
+                f"--best_metric={self.best_metric}: miou, boundary_iou or a class, as "
+                "class:dog, is needed"
+            )
         if self.early_stopping_patience and not self.eval_interval_steps:
             raise FlagError(
                 f"--early_stopping_patience={self.early_stopping_patience} needs "

@@ -5,6 +5,7 @@ are left to the style.
 """
 
 import dataclasses
+import importlib.resources
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,6 +16,7 @@ from deeplab_tf.errors import printable
 
 _WIDTH, _HEIGHT = 400, 270  # Of a chart, in units of its letters' 12.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 22, 14, 44  # Margins around its field.
+_TITLE = 30  # Height of a title above a chart.
 _LETTER = 6.4  # Width of a letter at 12 units, about.
 # Of a cell: on either side of it, black or white letters have a contrast of 4.5, on the
 # colors --right and --wrong of all themes.
@@ -58,7 +60,13 @@ class Series:
 
 
 def line_chart(
-    series: Sequence[Series], x: Axis, y: Axis, *, label: str, points: bool = True
+    series: Sequence[Series],
+    x: Axis,
+    y: Axis,
+    *,
+    label: str,
+    points: bool = True,
+    size: tuple[int, int] = (_WIDTH, _HEIGHT),
 ) -> Markup:
     """Lines over a grid.
 
@@ -68,8 +76,9 @@ def line_chart(
         y: Of the points.
         label: What is seen, in words.
         points: Draw the points, too.
+        size: Width, height, in units of its letters' 12.
     """
-    frame = _Frame(x, y)
+    frame = _Frame(x, y, size)
     parts = [frame.grid()]
     for each in series:
         places = [
@@ -84,7 +93,38 @@ def line_chart(
             parts += [
                 _point(place, point, each, i, frame) for place, point, i in places
             ]
-    return _svg("chart", (_WIDTH, _HEIGHT), label, parts)
+    return _svg("chart", size, label, parts)
+
+
+def to_file(charts: Sequence[tuple[str, Markup]], size: tuple[int, int]) -> str:
+    """Charts, each below its title, as a file of SVG that needs no page.
+
+    Args:
+        charts: Title and chart of each.
+        size: Width, height of each chart.
+    """
+    width, height = size
+    style = (importlib.resources.files(__package__) / "style.css").read_text("utf-8")
+    # As large as their places, where a page lets them grow.
+    style += (
+        f"svg svg.chart {{ width: {width}px; max-width: none; height: {height}px; }}"
+    )
+    parts, step = [], height + _TITLE
+    for i, (title, chart) in enumerate(charts):
+        parts.append(
+            Markup(
+                '<text class="heading" x="{}" y="{}">{}</text>'
+                '<svg y="{}" width="{}" height="{}">{}</svg>'
+            ).format(
+                _LEFT, i * step + 24, printable(title), i * step + _TITLE, *size, chart
+            )
+        )
+    whole = width, step * len(charts)
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" '
+    return Markup(
+        head + 'height="{1}"><style>{2}</style><rect class="sheet" width="{0}" '
+        'height="{1}"/>{3}</svg>\n'
+    ).format(*whole, Markup(style), Markup("\n").join(parts))
 
 
 def _point(
@@ -249,15 +289,18 @@ def _shorten(name: str) -> str:
 class _Frame:
     """Field, grid and axes of a chart."""
 
-    def __init__(self, x: Axis, y: Axis) -> None:
+    def __init__(
+        self, x: Axis, y: Axis, size: tuple[int, int] = (_WIDTH, _HEIGHT)
+    ) -> None:
         self.x, self.y = x, y
+        self._width, self._height = size
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where a point lies; what is beyond an axis, at its end."""
         across, up = _share(x, self.x), _share(y, self.y)
-        bottom = _HEIGHT - _BOTTOM
+        bottom = self._height - _BOTTOM
         return (
-            _LEFT + across * (_WIDTH - _LEFT - _RIGHT),
+            _LEFT + across * (self._width - _LEFT - _RIGHT),
             bottom - up * (bottom - _TOP),
         )
 
@@ -280,13 +323,13 @@ class _Frame:
                 ).format(
                     _n(left),
                     _n(top),
-                    _WIDTH - _RIGHT,
+                    self._width - _RIGHT,
                     _n(left - 6),
                     _n(top),
                     self.y.show(value),
                 )
             )
-        middle = (_LEFT + _WIDTH - _RIGHT) / 2
+        middle = (_LEFT + self._width - _RIGHT) / 2
         parts.append(
             Markup(
                 '<text class="title" x="{}" y="{}" text-anchor="middle">{}</text>'
@@ -294,9 +337,9 @@ class _Frame:
                 'text-anchor="middle">{}</text>'
             ).format(
                 _n(middle),
-                _HEIGHT - 6,
+                self._height - 6,
                 self.x.title,
-                _n((_TOP + _HEIGHT - _BOTTOM) / 2),
+                _n((_TOP + self._height - _BOTTOM) / 2),
                 self.y.title,
             )
         )

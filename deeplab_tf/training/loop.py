@@ -4,11 +4,12 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import manager
+from deeplab_tf.checkpoints import best_metric, manager, run_curves, run_log
 from deeplab_tf.checkpoints.manager import CheckpointManager
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
@@ -24,8 +25,8 @@ from deeplab_tf.training.intervals import (
     Timer,
     catch_signals,
 )
-from deeplab_tf.training.monitoring import metrics_file, outcome, sample_images
-from deeplab_tf.training.monitoring.evaluator import Evaluator, is_out_of_patience
+from deeplab_tf.training.monitoring import outcome, sample_images
+from deeplab_tf.training.monitoring.evaluator import Evaluator
 from deeplab_tf.training.monitoring.logs import Logs
 from deeplab_tf.training.monitoring.profiler import Profiler
 from deeplab_tf.training.step import MAX_STEPS, Trainer, raise_on_bad_labels
@@ -98,8 +99,9 @@ class Loop:
         if ending == _EARLY_STOPPING:
             place = self.folder / manager.BEST
             logging.info(
-                "Stopped at step %d: no better mIoU in %d evaluations%s",
+                "Stopped at step %d: no better %s in %d evaluations%s",
                 self.trainer.step,
+                best_metric.title(self.config.watch.best_metric),
                 self.config.watch.early_stopping_patience,
                 f"; the best is in {place}" if place.is_dir() else "",
             )
@@ -120,6 +122,7 @@ class Loop:
     def _tell_outcome(self) -> None:
         if self.checkpoints.writes and not self.config.overfit_one_batch:
             step, spec = self.trainer.step, self.trainer.spec
+            run_curves.write(self.folder, self.config.watch.best_metric)
             lines = outcome.describe(self.folder, self.config, spec, step)
             logging.info(lines)
 
@@ -167,11 +170,11 @@ class Loop:
         return max(hosts.all_gather(self.trainer.strategy, own))
 
     def _check_patience(self) -> None:
-        """Early stopping: whether the mIoU still grows, by the run's own scores."""
+        """Early stopping: whether scores still get better, by the run's own ones."""
         patience = self.config.watch.early_stopping_patience
         if patience and self.checkpoints.writes:
-            scores = metrics_file.scores(self.folder)
-            self._patience_ran_out = is_out_of_patience(scores, patience)
+            scores = run_log.scores(self.folder, self.config.watch.best_metric)
+            self._patience_ran_out = run_log.is_out_of_patience(scores, patience)
 
     def _run(
         self, batches: Iterator, count: int, logs: Logs
@@ -260,7 +263,7 @@ class Loop:
     def _evaluate_what_was_saved(self, step: int, logs: Logs) -> None:
         """A run may have been stopped between a checkpoint and its evaluation."""
         if step and self._evaluates_at(step):
-            owed = step not in metrics_file.scores(self.folder)
+            owed = step not in run_log.scores(self.folder)
             if any(hosts.all_gather(self.trainer.strategy, int(owed))):
                 self._evaluate(step, logs)
 
@@ -273,12 +276,23 @@ class Loop:
             return  # A signal came; the evaluation is made when the run goes on.
         self.verification.wait()
         if self.checkpoints.writes:
-            manager.keep_best(
-                self.folder, str(self.folder / f"model.ckpt-{step}"), scores
-            )
+            self._keep_best(step, scores)
         confusion, split = self.evaluator.confusion, self.config.watch.eval_split
         logs.log_evaluation(step, scores, confusion, split)
         self._check_patience()
+
+    def _keep_best(self, step: int, scores: Mapping[str, Any]) -> None:
+        metric = self.config.watch.best_metric
+        prefix = str(self.folder / f"model.ckpt-{step}")
+        manager.keep_best(self.folder, prefix, scores, metric)
+        if scores["miou"] is not None and best_metric.value(scores, metric) is None:
+            logging.warning(
+                "--best_metric=%s has no value: the class neither occurs in "
+                "--eval_split=%s nor is predicted; %s is what it was",
+                metric,
+                self.config.watch.eval_split,
+                self.folder / manager.BEST,
+            )
 
     def _show(self, step: int, logs: Logs) -> None:
         """Histograms, and images of the steps to come."""

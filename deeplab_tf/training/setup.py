@@ -8,7 +8,14 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.checkpoints import reader, restore, run_folder, zoo, zoo_fetch
+from deeplab_tf.checkpoints import (
+    best_metric,
+    reader,
+    restore,
+    run_folder,
+    zoo,
+    zoo_fetch,
+)
 from deeplab_tf.config import LossConfig, TrainConfig
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
@@ -44,6 +51,7 @@ def open_data(
             f"--label_weights: {len(config.loss.label_weights)} weights for "
             f"{spec.num_classes} classes of {spec.name}"
         )
+    best_metric.check(config.watch.best_metric, spec)
     mean_pixel = find_backbone(config.model).mean_pixel
     records = corrupt_records.skip_corrupt(records, config.max_bad_records)
     tally = validate_records.check_records(records, spec, config.validate_labels)

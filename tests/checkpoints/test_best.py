@@ -54,6 +54,39 @@ def test_a_checkpoint_is_kept_while_none_is_better(tmp_path):
     assert weight(tmp_path) == 7  # The run's own went on, and removed the others.
 
 
+def test_another_metric_chooses_another_checkpoint(tmp_path):
+    """What is written is read by versions that know mIoU alone, and theirs by this."""
+    scores = {
+        1: {"miou": 0.5, "iou": {"cat": 0.3, "dog": None}},
+        2: {"miou": 0.6, "iou": {"cat": 0.2, "dog": 0.1}},
+        3: {"miou": 0.4, "iou": {"cat": 0.4, "dog": 0.1}, "boundary_miou": 0.1},
+    }
+    for metric, kept in (
+        ("miou", [1, 2]),
+        ("class:cat", [1, 3]),
+        ("class:dog", [2]),  # None is no candidate, as good is not better.
+        ("boundary_iou", [3]),
+    ):
+        folder = tmp_path / metric
+        better = [
+            step
+            for step, each in scores.items()
+            if keep_best(folder, saved(folder, step), each, metric)
+        ]
+        assert better == kept
+        said = json.loads((folder / "best" / "metrics.json").read_text())
+        assert said.pop("best_metric", "miou") == metric
+        assert said == {"step": kept[-1], **scores[kept[-1]]}
+
+
+def test_a_best_one_by_another_metric_is_judged_by_the_new_one(tmp_path):
+    keep_best(tmp_path, saved(tmp_path, 1), {"miou": 0.5, "iou": {"cat": 0.3}})
+    worse = {"miou": 0.9, "iou": {"cat": 0.2}}
+    assert not keep_best(tmp_path, saved(tmp_path, 2), worse, "class:cat")
+    edges = {"miou": 0.1, "boundary_miou": 0.1}  # That of the one there is not known.
+    assert keep_best(tmp_path, saved(tmp_path, 3), edges, "boundary_iou")
+
+
 def test_the_best_is_a_folder_as_that_of_a_run(tmp_path):
     spec = DATASETS["camvid"]
     config = TrainConfig(

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf import flags
-from deeplab_tf.checkpoints import manager
+from deeplab_tf.checkpoints import best_metric, manager, run_log
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -67,6 +67,40 @@ def watched(tmp_path_factory, shapes):
     watch = WatchConfig(log_steps=2, eval_interval_steps=2)
     train(config(folder, shapes, 4, watch=watch))
     return folder
+
+
+def test_a_run_leaves_its_curves(watched):
+    text = (watched / "curves.svg").read_text()
+    titles = re.findall(r'<text class="heading"[^>]*>([^<]*)</text>', text)
+    kept = manager.best_scores(watched)
+    best = f"mIoU, best {100 * kept['miou']:.2f} % at step {kept['step']}"
+    assert titles == ["Loss; regularization in gray", "Learning rate", best]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("metric", "title"),
+    [("boundary_iou", "boundary IoU"), ("class:ball", "IoU of ball")],
+)
+def test_the_best_is_chosen_by_the_metric_that_was_asked_for(
+    shapes, tmp_path, metric, title, caplog
+):
+    watch = WatchConfig(eval_interval_steps=1, best_metric=metric)
+    train(config(tmp_path, shapes, 3, watch=watch))
+    scores = run_log.scores(tmp_path, metric)
+    kept = manager.best_scores(tmp_path)
+    assert (kept["step"], best_metric.value(kept, metric)) == run_log.best(scores)
+    assert f"best {title} {100 * max(scores.values()):.2f} % at step" in caplog.text
+    assert title in (tmp_path / "curves.svg").read_text()
+
+
+def test_a_class_that_is_not_there_ends_a_run_before_it_begins(shapes, tmp_path):
+    watch = WatchConfig(eval_interval_steps=1, best_metric="class:zebra")
+    with pytest.raises(
+        FlagError, match="class:zebra: no class of shapes; it has ground"
+    ):
+        train(config(tmp_path / "run", shapes, 3, watch=watch))
+    assert not (tmp_path / "run").exists()
 
 
 def test_evaluations_change_nothing_of_a_run(watched, shapes, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from deeplab_tf.checkpoints import reader
+from deeplab_tf.checkpoints import reader, run_log
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, image_files, pipeline, tfrecord
 from deeplab_tf.data.pipeline import InputData, Sample
@@ -18,7 +18,6 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import safe_name, write_whole
 from deeplab_tf.training.diagnostics import diagnoses
-from deeplab_tf.training.monitoring import metrics_file
 from deeplab_tf.training.step import Metrics
 
 FOLDER = "nan_dump"
@@ -90,7 +89,7 @@ def write(
     )
     batch = next(corrupt_records.read_batches(batches.take(1), source.records))
     facts = dataclasses.asdict(bad) | {
-        "before": metrics_file.read(folder)[-_LINES:],
+        "before": run_log.read(folder)[-_LINES:],
         "checkpoint": _checkpoint(folder),
         "images": list(_images(batch)),
     }

@@ -9,9 +9,9 @@ import tensorflow as tf
 from absl import logging
 
 from deeplab_tf import resize
+from deeplab_tf.checkpoints import run_log
 from deeplab_tf.training.diagnostics import diagnoses
 from deeplab_tf.training.losses.total import sample_on_grid
-from deeplab_tf.training.monitoring import metrics_file
 from deeplab_tf.training.step import Trainer, micro_batch, stateless_dropout
 
 
@@ -29,7 +29,7 @@ def report(
         steps: Of the run.
         folder: Of the run, whose logs tell how the loss went.
     """
-    lines = metrics_file.read(folder)
+    lines = run_log.read(folder)
     later = _count_pixels(trainer, next(batches), training=False)
     now = _count_pixels(trainer, next(batches), training=True)
     seen = diagnoses.OneBatch(

@@ -1,4 +1,4 @@
-"""Evaluation while a network trains, on the same devices, and early stopping."""
+"""Evaluation while a network trains, on the same devices."""
 
 import contextlib
 import random
@@ -12,6 +12,7 @@ from absl import logging
 from tqdm import tqdm
 
 from deeplab_tf import console
+from deeplab_tf.checkpoints import best_metric
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records
 from deeplab_tf.data.pipeline import Sample
@@ -19,6 +20,7 @@ from deeplab_tf.data.records import Records
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import metrics, report
+from deeplab_tf.evaluation.boundary import BoundaryIou
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
@@ -64,6 +66,7 @@ class Evaluator:
             crop_size=config.augment.train_crop_size,
         )
         self.confusion = Confusion(spec)
+        self._needs_boundary = config.watch.best_metric == best_metric.BOUNDARY
         self._context = tf.distribute.InputContext()
         self._batches = strategy.distribute_datasets_from_function(self._open)
 
@@ -108,8 +111,7 @@ class Evaluator:
         """
         for name, weight in weights_by_name(self._predictor.model).items():
             weight.assign(weights[name].numpy())
-        size = self._predictor.spec.num_classes**2 + 1
-        counts = [np.zeros(size, np.int64)] * self._replicas
+        counts = [np.zeros(self._num_counts, np.int64)] * self._replicas
         batches = iter(self._batches)
         with corrupt_records.translate_read_errors(self.records), self._bar() as bar:
             for step in range(self._steps):
@@ -117,13 +119,34 @@ class Evaluator:
                     return None
                 counts = list(map(np.add, counts, self._count(batches, step)))
                 bar.update(self._context.num_replicas_in_sync)
-        self.confusion = confusion = self._sum(counts)
+        total = self._sum(counts)
+        self.confusion = confusion = self._confusion(total)
+        scores = report.summary(confusion)
+        if self._needs_boundary:
+            boundary = self._boundary()
+            boundary.intersection, boundary.union = np.split(total[self._size :], 2)
+            scores["boundary_miou"] = metrics.number(boundary.miou)
         if why := report.why_no_score(confusion):
             logging.warning("--eval_split=%s: %s", self._split, why)
-            return report.summary(confusion)
+            return scores
         logging.info(report.table(confusion.matrix, confusion.spec))
         report.warn_of_collapse(confusion.matrix, confusion.spec)
-        return report.summary(confusion)
+        return scores
+
+    @property
+    def _size(self) -> int:
+        """Of the counts of a confusion matrix, and of images."""
+        return self._predictor.spec.num_classes**2 + 1
+
+    @property
+    def _num_counts(self) -> int:
+        """With those of the bands along boundaries, if these are asked for."""
+        bands = 2 * self._predictor.spec.num_classes
+        return self._size + (bands if self._needs_boundary else 0)
+
+    def _boundary(self) -> BoundaryIou:
+        spec = self._predictor.spec
+        return BoundaryIou(spec.num_classes, spec.ignore_label)
 
     def _bar(self) -> tqdm:
         total = self.records.count()
@@ -131,11 +154,14 @@ class Evaluator:
         return console.bar(total=total, unit="image", leave=False)
 
     def _count(self, batches: Iterator, step: int) -> Iterator[np.ndarray]:
-        """Yields, for each device, pixels by true and predicted class, and images."""
+        """Yields, for each device, pixels by true and predicted class, and images.
+
+        And then, where they are asked for, pixels of the bands along boundaries.
+        """
         spec = self._predictor.spec
         results = map(self._strategy.experimental_local_results, self._predict(batches))
         for replica, each in enumerate(zip(*results, strict=True)):
-            classes, label, height = (values.numpy() for values in each)
+            classes, label, height, width = (values.numpy() for values in each)
             try:
                 matrix = metrics.confusion_matrix(
                     label[..., 0], classes, spec.num_classes, spec.ignore_label
@@ -146,7 +172,14 @@ class Evaluator:
                     f"{where}: of its label, {error}; --validate_labels=full says what "
                     "would do"
                 ) from None
-            yield np.append(matrix, np.sum(height > 0))
+            counts = [matrix.ravel(), [np.sum(height > 0)]]
+            if self._needs_boundary:
+                boundary = self._boundary()
+                if height[0]:  # No blank.
+                    image = 0, slice(height[0]), slice(width[0])
+                    boundary.add(label[..., 0][image], classes[image])
+                counts += [boundary.intersection, boundary.union]
+            yield np.concatenate(counts)
 
     def _where(self, number: int) -> str:
         """Which record an image of this machine is."""
@@ -156,15 +189,15 @@ class Evaluator:
         )
 
     @tf.function(autograph=False)
-    def _predict(self, batches: Iterator) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _predict(self, batches: Iterator) -> tuple[tf.Tensor, ...]:
         batch = next(batches)
         classes = self._strategy.run(
             lambda images: self._predictor.predict_padded(images, output="classes")[0],
             (batch["image"],),
         )
-        return classes, batch["label"], batch["height"]
+        return classes, batch["label"], batch["height"], batch["width"]
 
-    def _sum(self, counts: list[np.ndarray]) -> Confusion:
+    def _sum(self, counts: list[np.ndarray]) -> np.ndarray:
         """What all devices of all machines counted."""
         total = np.sum(counts, axis=0)
         if self._context.num_input_pipelines > 1:
@@ -175,15 +208,19 @@ class Evaluator:
                 )
             )
             total = self._strategy.reduce("SUM", values, axis=None).numpy()
+        return total
+
+    def _confusion(self, counts: np.ndarray) -> Confusion:
         confusion = Confusion(self._predictor.spec)
-        confusion.matrix += total[:-1].reshape(confusion.matrix.shape)
-        confusion.num_images = int(total[-1])
+        pixels = counts[: self._size - 1]
+        confusion.matrix += pixels.reshape(confusion.matrix.shape)
+        confusion.num_images = int(counts[self._size - 1])
         return confusion
 
 
 def _without_names(batch: Sample) -> Sample:
     """Text stays on the host."""
-    return {name: batch[name] for name in ("image", "label", "height")}
+    return {name: batch[name] for name in ("image", "label", "height", "width")}
 
 
 def _blank(size: tf.Tensor, ignore_label: int) -> Sample:
@@ -193,6 +230,7 @@ def _blank(size: tf.Tensor, ignore_label: int) -> Sample:
         "image": tf.zeros(tf.concat([[1], size, [3]], 0)),
         "label": tf.fill(shape, ignore_label),
         "height": tf.zeros(1, tf.int32),
+        "width": tf.zeros(1, tf.int32),
     }
 
 
@@ -215,33 +253,3 @@ def _float32() -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def best(scores: Mapping[int, float | None]) -> tuple[int, float] | None:
-    """Step and mIoU of the best evaluation, of equal ones the first; None without any.
-
-    Args:
-        scores: Step -> mIoU; None where no pixel counted, which is no score.
-    """
-    known = _known(scores)
-    if not known:
-        return None
-    step = max(known, key=lambda step: known[step])
-    return step, known[step]
-
-
-def is_out_of_patience(scores: Mapping[int, float | None], patience: int) -> bool:
-    """Early stopping: whether so many evaluations came after the best one.
-
-    Never with a patience of 0, nor by evaluations without a score. It follows from the
-    scores alone: a run that goes on decides as one that did not stop.
-    """
-    top = best(scores)
-    if not (patience and top):
-        return False
-    return sum(later > top[0] for later in _known(scores)) >= patience
-
-
-def _known(scores: Mapping[int, float | None]) -> dict[int, float]:
-    """Step -> mIoU of the evaluations that have one, in the order of the steps."""
-    return {step: miou for step, miou in sorted(scores.items()) if miou is not None}

@@ -20,6 +20,7 @@ from deeplab_tf.evaluation import report
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.training.monitoring.metrics_file import History, Interval
 
+_OF_EVALUATIONS = ("miou", "pixel_accuracy", "iou", "num_images")
 _LONG_WAIT = 0.3  # Share of the time from which waiting for data is warned of.
 _FURTHER = (
     "images_per_second",
@@ -162,8 +163,9 @@ class Logs:
             split,
         )
         if self._history:
-            names = ("miou", "pixel_accuracy", "iou", "num_images")
-            self._history.append(step, {name: scores[name] for name in names})
+            names = (*_OF_EVALUATIONS, "boundary_miou")
+            line = {name: scores[name] for name in names if name in scores}
+            self._history.append(step, line)
         with self._events(split, step):
             report.write_events(scores, confusion, tag="miou_1.0")
 

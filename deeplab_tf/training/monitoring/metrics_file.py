@@ -14,11 +14,12 @@ from typing import Any
 
 from absl import logging
 
+from deeplab_tf.checkpoints import run_log
+from deeplab_tf.checkpoints.run_log import FILE
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
 from deeplab_tf.text_files import explain, fits, read_json
 
-FILE = "metrics.jsonl"
 PENDING = "metrics_pending.json"
 _KEPT = 10  # Steps of which sums are pending: as many checkpoints may be damaged.
 
@@ -73,7 +74,9 @@ class History:
     def _cut(self, step: int) -> None:
         """Drops lines of later steps, and the half of one that a kill leaves."""
         before = self._path.read_bytes() if self._path.exists() else b""
-        kept = [json.dumps(line) for line in _lines(before) if line["step"] <= step]
+        kept = [
+            json.dumps(line) for line in run_log.parse(before) if line["step"] <= step
+        ]
         after = "".join(f"{line}\n" for line in kept).encode()
         if after != before:
             write_whole(self._path, after)
@@ -130,19 +133,6 @@ class Interval:
         return means | {n: sums[n] for n in ("loss_scale", "skipped") if n in sums}
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """Metrics: all whole lines of a run's `metrics.jsonl`; none without such a file."""
-    path = folder / FILE
-    return _lines(path.read_bytes()) if path.exists() else []
-
-
-def scores(folder: Path) -> dict[int, float | None]:
-    """Step -> mIoU of each evaluation of a run, in the order of the steps."""
-    lines = read(folder)
-    by_step = {line["step"]: line["miou"] for line in lines if "miou" in line}
-    return dict(sorted(by_step.items()))
-
-
 @contextlib.contextmanager
 def _warn_of_full_disk(path: Path) -> Iterator[None]:
     """Warns where a disk is full: a run is worth more than a line about it."""
@@ -150,23 +140,6 @@ def _warn_of_full_disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         logging.warning("%s could not be written (%s)", path, error.strerror)
-
-
-def _lines(content: bytes) -> list[dict[str, Any]]:
-    return list(filter(None, map(_line, content.split(b"\n"))))
-
-
-def _line(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    whole = (
-        isinstance(line, dict)
-        and fits(line.get("step"), int)
-        and fits(line.get("miou"), float | None)
-    )
-    return line if whole else None
 
 
 def _plain(value: Any) -> Any:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_tf import console
-from deeplab_tf.checkpoints import manager
+from deeplab_tf.checkpoints import best_metric, manager, run_curves, run_log
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.training.monitoring import metrics_file
 from deeplab_tf.training.monitoring.logs import format_score
 
 
@@ -24,18 +23,22 @@ def describe(folder: Path, config: TrainConfig, spec: DatasetSpec, step: int) ->
         step: Steps that were taken.
     """
     best = manager.best_scores(folder)
-    losses = [line["loss"] for line in metrics_file.read(folder) if "loss" in line]
+    losses = [line["loss"] for line in run_log.read(folder) if "loss" in line]
     reached = [f"Trained {step} steps"]
     if losses and losses[-1] is not None and math.isfinite(losses[-1]):
         reached.append(f"loss {losses[-1]:.4f}")
     if best:
-        score = format_score(best.get("miou"))
-        reached.append(f"best mIoU {score} at step {best['step']}")
+        metric = config.watch.best_metric
+        score = format_score(best_metric.value(best, metric))
+        reached.append(
+            f"best {best_metric.title(metric)} {score} at step {best['step']}"
+        )
     lines = [
         ", ".join(reached),
         f"Checkpoints: {folder / f'model.ckpt-{step}'}"
         + (f"; the best in {folder / manager.BEST}" if best else ""),
-        f"Numbers: {folder / metrics_file.FILE}; curves: tensorboard --logdir={folder}",
+        f"Numbers: {folder / run_log.FILE}; curves: {folder / run_curves.FILE}, or "
+        f"tensorboard --logdir={folder}",
         "Next:",
         *(f"  {line}" for line in _next_commands(folder, config, spec, bool(best))),
     ]

@@ -15,6 +15,7 @@ from deeplab_tf.config import (
     EvalConfig,
     ModelConfig,
     TrainConfig,
+    WatchConfig,
 )
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.open_split import open_split
@@ -23,7 +24,6 @@ from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation.run import evaluate
 from deeplab_tf.models.build import build
 from deeplab_tf.models.weight_names import weights_by_name
-from deeplab_tf.training.monitoring import evaluator
 from deeplab_tf.training.monitoring.evaluator import Evaluator
 from tests.recorded import TINY, assign_rule_weights
 
@@ -117,12 +117,34 @@ def test_workers_share_the_images_out(made, shapes, weights, expected, monkeypat
         monkeypatch.setattr(made, "_context", made._context)
         monkeypatch.setattr(made, "_batches", made._open(context))
         made.evaluate(weights)
-    assert [each.num_images for each in found] == [4, 3]
-    total = found[0].matrix + found[1].matrix
+    assert [each[-1] for each in found] == [4, 3]
+    total = sum(found)[:-1].reshape(6, 6)
     union = total.sum(0) + total.sum(1) - np.diag(total)
     assert np.mean((np.diag(total) / union)[union > 0]) == pytest.approx(
         expected["miou"], abs=1e-9
     )
+
+
+@pytest.mark.nightly
+def test_boundaries_on_two_devices_are_those_of_eval(
+    shapes, weights, expected, two_devices, tmp_path
+):
+    """Padding is no part of an image, whose border is a boundary."""
+    watch = WatchConfig(eval_interval_steps=1, best_metric="boundary_iou")
+    scores = scorer(shapes, two_devices, watch=watch).evaluate(weights)
+    folder = tmp_path / "run"
+    run_folder.write(folder, config(shapes), SPEC)
+    CheckpointManager(folder, {"weights": weights}, keep=1).save(1)
+    whole = evaluate(
+        EvalConfig(
+            checkpoint_dir=str(folder),
+            eval_logdir=str(folder / "eval"),
+            data=DataConfig(dataset_dir=str(shapes)),
+            boundary_iou=True,
+        )
+    )
+    assert scores["boundary_miou"] == whole["boundary_miou"] > 0
+    assert scores["iou"] == expected["iou"]
 
 
 def test_chance_and_precision_are_left_alone(shapes):
@@ -174,31 +196,3 @@ def test_a_label_of_other_classes_names_its_record(shapes, tmp_path):
             writer.write(record)
     with pytest.raises(InputError, match=r"record 5: of its label, ids \[77\] are no"):
         scorer(tmp_path, model=NARROW).evaluate(weights_by_name(build(NARROW, 6)))
-
-
-@pytest.mark.parametrize(
-    ("scores", "patience", "expected"),
-    [
-        ([0.1, 0.2, 0.2, 0.1], 2, True),  # As good is not better.
-        ([0.1, 0.2, 0.2, 0.1], 3, False),
-        ([0.3, 0.2, 0.4], 2, False),
-        ([0.3, 0.2, 0.1], 2, True),
-        ([0.3, 0.2, 0.1], 0, False),
-        ([None, None, None], 2, False),  # No score is no score that is not better.
-        ([0.3, None, None], 2, False),
-        ([0.3, None, 0.2, None, 0.1], 2, True),
-        ([None, 0.0], 1, False),
-        ([], 1, False),
-    ],
-)
-def test_patience_counts_evaluations_since_the_best(scores, patience, expected):
-    by_step = {100 * (i + 1): miou for i, miou in enumerate(scores)}
-    assert evaluator.is_out_of_patience(by_step, patience) == expected
-    shuffled = dict(reversed(by_step.items()))
-    assert evaluator.is_out_of_patience(shuffled, patience) == expected
-
-
-def test_the_best_is_the_first_of_equal_ones():
-    assert evaluator.best({300: 0.2, 100: 0.1, 200: 0.2}) == (200, 0.2)
-    assert evaluator.best({100: None, 200: 0.0, 300: None}) == (200, 0.0)
-    assert evaluator.best({100: None}) is None

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.plugins.hparams import metadata
 
+from deeplab_tf.checkpoints import run_log
 from deeplab_tf.config import DataConfig, TrainConfig
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.evaluation.confusion import Confusion
@@ -132,10 +133,10 @@ def test_a_damaged_line_costs_no_other(tmp_path):
     (tmp_path / metrics_file.FILE).write_bytes(
         b'{"step": 1, "miou": 0.5}\n\x00\x00\x00\n[1]\n{"step": 3, "miou": null}\n{"st'
     )
-    assert metrics_file.scores(tmp_path) == {1: 0.5, 3: None}
+    assert run_log.scores(tmp_path) == {1: 0.5, 3: None}
     History(tmp_path, 5).append(5, {"miou": 0.25})
-    assert metrics_file.scores(tmp_path) == {1: 0.5, 3: None, 5: 0.25}
-    assert metrics_file.scores(tmp_path / "other") == {}
+    assert run_log.scores(tmp_path) == {1: 0.5, 3: None, 5: 0.25}
+    assert run_log.scores(tmp_path / "other") == {}
 
 
 def test_a_full_disk_ends_no_run(tmp_path, caplog):
@@ -285,4 +286,4 @@ def test_sums_of_another_shape_are_told_and_left_out(tmp_path, caplog, content):
 def test_lines_of_another_shape_are_none(tmp_path):
     texts = ["[1]", '{"step": "1"}', '{"step": 2, "miou": "x"}', '{"step": 3}']
     (tmp_path / metrics_file.FILE).write_text("\n".join(texts))
-    assert metrics_file.read(tmp_path) == [{"step": 3}]
+    assert run_log.read(tmp_path) == [{"step": 3}]
