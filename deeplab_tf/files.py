@@ -15,12 +15,18 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from absl import logging
 from filelock import FileLock, Timeout
 
 from deeplab_tf.errors import InputError
 from deeplab_tf.text_files import to_record
+
+try:
+    import fcntl
+except ImportError:  # Windows.
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
 CACHE = "DEEPLAB_TF_CACHE"  # Names a folder, in the environment.
@@ -175,6 +181,46 @@ def lock_folder(folder: Path, *, flag: str, doing: str) -> Iterator[None]:
         yield
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderLock:
+    """What a folder's lock file says.
+
+    Attributes:
+        is_held: Whether a process holds it; otherwise one died that held it, or works
+            on a host whose locks are not seen here.
+        owner: Who signed it; None where nobody is named.
+    """
+
+    is_held: bool
+    owner: "LockOwner | None"
+
+
+def find_lock(folder: Path) -> FolderLock | None:
+    """The lock of a folder, without touching it; None where no lock file lies there."""
+    path = folder / LOCK
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return FolderLock(is_held=_is_locked(file), owner=LockOwner.of(path))
+    except FileNotFoundError:  # It ended in this moment.
+        return None
+    except OSError:  # Windows lets nobody read what is locked.
+        return FolderLock(is_held=True, owner=None)
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Whether a process holds the lock on an open file; without locks, none does."""
+    if fcntl is None:
+        return False
+    try:
+        # For a moment, and shared: whoever wants the lock tries again.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False
+
+
 @contextlib.contextmanager
 def hold_folder(folder: Path, acquire: Callable[[Path], FileLock]) -> Iterator[None]:
     """Holds a folder, made if need be, and left out again if nothing came to be in it.
@@ -212,11 +258,11 @@ def make_folder(folder: Path) -> Iterator[None]:
 
 def _acquire(path: Path, given: str, doing: str) -> FileLock:
     """The lock of a process that is alone; not held where the disk knows no locks."""
-    previous: list[_Owner | None] = []
+    previous: list[LockOwner | None] = []
 
     def sign(descriptor: int) -> None:
-        previous.append(_Owner.read(descriptor))
-        _Owner.current().write(descriptor)
+        previous.append(LockOwner.read(descriptor))
+        LockOwner.current().write(descriptor)
 
     _check_lock_file(path, given)
     lock = FileLock(path, fallback_to_soft=False, on_acquired=sign)
@@ -224,7 +270,7 @@ def _acquire(path: Path, given: str, doing: str) -> FileLock:
         lock.acquire(timeout=_PATIENCE)
     except Timeout:
         raise InputError(
-            f"{given}: {_describe_holder(_Owner.of(path), doing)}; wait for it, or "
+            f"{given}: {_describe_holder(LockOwner.of(path), doing)}; wait for it, or "
             "choose another folder"
         ) from None
     except OSError as error:
@@ -265,7 +311,7 @@ def _check_lock_file(path: Path, given: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Owner:
+class LockOwner:
     """Who holds a lock, for people to read; `since` in seconds of Unix time."""
 
     host: str
@@ -274,7 +320,7 @@ class _Owner:
     since: float
 
     @classmethod
-    def current(cls) -> "_Owner":
+    def current(cls) -> "LockOwner":
         return cls(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -283,7 +329,7 @@ class _Owner:
         )
 
     @classmethod
-    def of(cls, path: Path) -> "_Owner | None":
+    def of(cls, path: Path) -> "LockOwner | None":
         """Of a lock that another process holds; None where nobody is named."""
         try:
             return cls._parse(path.read_bytes())
@@ -291,13 +337,13 @@ class _Owner:
             return None
 
     @classmethod
-    def read(cls, descriptor: int) -> "_Owner | None":
+    def read(cls, descriptor: int) -> "LockOwner | None":
         """Of an open lock file; None where nobody is named."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         return cls._parse(os.read(descriptor, 1 << 16))
 
     @classmethod
-    def _parse(cls, note: bytes) -> "_Owner | None":
+    def _parse(cls, note: bytes) -> "LockOwner | None":
         try:
             owner = to_record(cls, json.loads(note))
             time.localtime(owner.since)
@@ -313,7 +359,7 @@ class _Owner:
             os.write(descriptor, note.encode())
 
 
-def _describe_holder(owner: _Owner | None, doing: str) -> str:
+def _describe_holder(owner: LockOwner | None, doing: str) -> str:
     if owner is None:
         return f"another process is {doing} there"
     since, now = time.localtime(owner.since), time.localtime()

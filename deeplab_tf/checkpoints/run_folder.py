@@ -6,9 +6,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +15,8 @@ import tensorflow as tf
 from absl import logging
 
 import deeplab_tf
-from deeplab_tf.checkpoints import reader
+from deeplab_tf.checkpoints import reader, run_settings
+from deeplab_tf.checkpoints.run_settings import CONFIG
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
@@ -33,7 +33,6 @@ from deeplab_tf.errors import InputError, printable
 from deeplab_tf.files import write_whole
 from deeplab_tf.text_files import explain, read_json, to_record
 
-CONFIG = "config.json"
 ENVIRONMENT = "environment.txt"
 SCHEMA = 1  # Of `config.json`; files without a number are read as 1.
 # Settings that may change on the way: no weight depends on them.
@@ -153,12 +152,12 @@ def _keep(folder: Path, paths: Sequence[Path]) -> None:
 def changes(folder: Path, config: TrainConfig) -> list[str]:
     """A line for each setting that a run in the folder had otherwise: old -> new."""
     try:
-        saved = dict(_flat(read_json(folder / CONFIG, "the settings of a run")))
+        saved = run_settings.read(folder)
     except InputError:
         return []
-    now = dict(_flat(json.loads(json.dumps(dataclasses.asdict(config)))))
+    now = run_settings.flatten(json.loads(json.dumps(dataclasses.asdict(config))))
     return [
-        f"--{name}: {_shown(saved[name])} -> {_shown(value)}"
+        f"--{name}: {run_settings.shown(saved[name])} -> {run_settings.shown(value)}"
         for name, value in now.items()
         if name in saved and saved[name] != value
     ]
@@ -170,25 +169,9 @@ def settings(folder: Path) -> dict[str, str]:
     Raises:
         InputError: It says nothing of a run.
     """
-    saved = read_json(folder / CONFIG, "the settings of a run")
+    saved = run_settings.read(folder)
     saved.pop("schema", None)
-    return {name: _shown(value) for name, value in _flat(saved)}
-
-
-def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields name and value of each setting, of the records within, too."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value)
-        else:
-            yield name, value
-
-
-def _shown(value: Any) -> str:
-    """A setting as its flag is written."""
-    if value in (None, []):
-        return "not given"
-    return text(tuple(value)) if isinstance(value, list) else text(value)
+    return {name: run_settings.shown(value) for name, value in saved.items()}
 
 
 def read(folder: Path) -> Run:

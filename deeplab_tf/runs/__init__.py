@@ -1,0 +1,1 @@
+"""Lists runs: `python -m deeplab_tf.runs FOLDER`."""
