@@ -159,10 +159,10 @@ class EvalConfig:
     topic: ClassVar = "Evaluation"
     rules: ClassVar = (
         where(
-            "max_number_of_evaluations",
+            "goes_on",
             "eval_interval_secs",
-            when=lambda number: number != 1,
-            company="with another --max_number_of_evaluations than 1",
+            shown="max_number_of_evaluations",
+            company="with --continuous or another --max_number_of_evaluations than 1",
         ),
         where("has_crf", *OF_A_CRF, shown="crf"),
         unless("crf_search", "eval_batch_size"),
@@ -194,6 +194,12 @@ class EvalConfig:
     )
     max_number_of_evaluations: int = flag(
         "Evaluations to make; the official default, 0, waits for ever.", 1
+    )
+    continuous: bool = flag(
+        "Evaluate each newest checkpoint of a training, until that is finished; scores "
+        "are gathered in evaluations.jsonl.",
+        False,
+        common=True,
     )
     trimap_widths: tuple[int, ...] = flag(
         "Score pixels within so many of a boundary, too, as 2,4,8,16,32.",
@@ -231,7 +237,14 @@ class EvalConfig:
         require_given(self)
         self.data.check(self.tfds.given)
         check_ranges(self)
-        for name in ("trimap_widths", "report", "boundary_iou", "calibration"):
+        if self.continuous and self.max_number_of_evaluations != 1:
+            raise FlagError(
+                f"--max_number_of_evaluations={self.max_number_of_evaluations} beside "
+                "--continuous, which goes on until the training is finished; leave one "
+                "out"
+            )
+        names = ("trimap_widths", "report", "boundary_iou", "calibration", "continuous")
+        for name in names:
             if self.crf_search and (value := getattr(self, name)):
                 raise FlagError(
                     f"--{name}={text(value)}: --crf_search does not evaluate; leave "
@@ -243,6 +256,11 @@ class EvalConfig:
     def widths(self) -> tuple[int, ...]:
         """Of the trimaps; a report has some unless others are given."""
         return self.trimap_widths or (_TRIMAPS if self.report else ())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more than one checkpoint is evaluated, or may be."""
+        return self.continuous or self.max_number_of_evaluations != 1
 
     @property
     def has_crf(self) -> bool:

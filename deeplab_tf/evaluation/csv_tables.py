@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,20 @@ PER_CLASS = "per_class.csv"
 PER_IMAGE = "per_image.csv"
 
 
-def write(folder: Path, evaluation: Evaluation, *, checkpoint: str) -> None:
+def write(
+    folder: Path,
+    evaluation: Evaluation,
+    *,
+    checkpoint: str,
+    settings: Mapping[str, Any],
+) -> None:
     """Writes both tables, and the counts that they are made of.
 
     Args:
         folder: It exists.
         evaluation: Of a network.
         checkpoint: Whose weights it has.
+        settings: Flags of the evaluation that were given, by name.
     """
     write_whole(folder / PER_CLASS, per_class(evaluation))
     write_whole(folder / PER_IMAGE, per_image(evaluation))
@@ -31,6 +38,7 @@ def write(folder: Path, evaluation: Evaluation, *, checkpoint: str) -> None:
         evaluation.images,
         evaluation.confusion.spec,
         checkpoint=checkpoint,
+        settings=settings,
     )
 
 

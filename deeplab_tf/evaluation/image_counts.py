@@ -2,11 +2,13 @@
 
 import dataclasses
 import io
+import json
+import types
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,16 +89,23 @@ class StoredCounts:
         classes: Their names.
         ignore_label: Id of the pixels that do not count.
         checkpoint: Whose predictions they are.
+        settings: Flags of the evaluation that were given, by name.
     """
 
     counts: Sequence[ImageCounts]
     classes: tuple[str, ...]
     ignore_label: int
     checkpoint: str
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save(
-    path: Path, counts: Sequence[ImageCounts], spec: DatasetSpec, *, checkpoint: str
+    path: Path,
+    counts: Sequence[ImageCounts],
+    spec: DatasetSpec,
+    *,
+    checkpoint: str,
+    settings: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> None:
     """Writes the counts as a compressed file of NumPy arrays, whole or not at all.
 
@@ -105,6 +114,7 @@ def save(
         counts: Of each image.
         spec: Of the data set.
         checkpoint: Whose predictions they are.
+        settings: Flags of the evaluation that were given, by name, as JSON has them.
     """
     content = io.BytesIO()
     np.savez_compressed(
@@ -118,6 +128,7 @@ def save(
         classes=np.array(spec.classes, np.str_),
         ignore_label=spec.ignore_label,
         checkpoint=checkpoint,
+        settings=json.dumps(dict(settings)),
     )
     write_whole(path, content.getvalue())
 
@@ -164,6 +175,7 @@ def _parse(arrays: dict[str, np.ndarray]) -> StoredCounts:
         classes=classes,
         ignore_label=int(arrays["ignore_label"]),
         checkpoint=str(arrays["checkpoint"]),
+        settings=json.loads(str(arrays.get("settings", "{}"))),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from deeplab_tf import console
+from deeplab_tf.checkpoints import run_state
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data.labels import validate_records
@@ -17,6 +18,7 @@ from deeplab_tf.data.records import Records
 from deeplab_tf.data.shard_checksums import Verification
 from deeplab_tf.errors import InputError
 from deeplab_tf.evaluation import crf_search, csv_tables, image_counts, report
+from deeplab_tf.evaluation.comparing.curve import Curve, settings_of
 from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.evaluation.html_report import write
 from deeplab_tf.evaluation.html_report.write import Observers
@@ -52,11 +54,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         crf = engines.parameters_of(config.refinement)
         task = functools.partial(_evaluate, crf=crf, engine=engine)
     scores: dict[str, Any] = {}
-    for path in load.iterate_checkpoints(
-        config.checkpoint_dir or "",
-        config.max_number_of_evaluations,
-        config.eval_interval_secs,
-    ):
+    curve = Curve(config)
+    for path in _checkpoints(config, curve):
         predictor, records = load.load_with_records(
             path,
             config,
@@ -65,7 +64,24 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
             validate_labels=config.validate_labels,
         )
         scores = task(predictor, records, config)
+        if config.goes_on and not config.crf_search:
+            curve.append(path, scores)
     return scores
+
+
+def _checkpoints(config: EvalConfig, curve: Curve) -> Iterator[str]:
+    """Yields those to evaluate: a number of them, or all until training is finished."""
+    path, seconds = config.checkpoint_dir or "", config.eval_interval_secs
+    if not config.continuous:
+        count = config.max_number_of_evaluations
+        return load.iterate_checkpoints(path, count, seconds)
+    return load.iterate_checkpoints(
+        path,
+        0,
+        seconds,
+        is_finished=lambda: run_state.is_finished(Path(path)),
+        skips=curve.skips,
+    )
 
 
 def _evaluate(
@@ -98,7 +114,12 @@ def _evaluate(
     report.warn_of_collapse(matrix, predictor.spec)
     folder, tag = Path(config.eval_logdir or ""), _tag(config.inference)
     report.write(folder, scores, evaluation.confusion, step=predictor.step, tag=tag)
-    csv_tables.write(folder, evaluation, checkpoint=predictor.checkpoint)
+    csv_tables.write(
+        folder,
+        evaluation,
+        checkpoint=predictor.checkpoint,
+        settings=settings_of(config),
+    )
     beside = ", ".join((csv_tables.PER_CLASS, csv_tables.PER_IMAGE, image_counts.FILE))
     metrics_file = folder / "metrics.json"
     logging.info("Wrote %s, %s, %s", metrics_file, report.CONFUSION, beside)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -252,7 +252,14 @@ def number_classes(path: str, count: int | None = None) -> DatasetSpec:
     )
 
 
-def iterate_checkpoints(path: str, count: int, seconds: float) -> Iterator[str]:
+def iterate_checkpoints(
+    path: str,
+    count: int,
+    seconds: float,
+    *,
+    is_finished: Callable[[], bool] = lambda: False,
+    skips: Callable[[str], bool] = lambda prefix: False,
+) -> Iterator[str]:
     """Yields the newest checkpoint, and each newer one that appears.
 
     Args:
@@ -260,6 +267,8 @@ def iterate_checkpoints(path: str, count: int, seconds: float) -> Iterator[str]:
             zoo is yielded by its name.
         count: How many in all; 0 or less for no end. One is not waited for.
         seconds: Between two looks at the folder.
+        is_finished: Whether no checkpoint will appear any more: then it ends.
+        skips: Which checkpoint is not yielded, nor counted.
 
     Raises:
         InputError: There is no checkpoint, and only one was asked for.
@@ -272,8 +281,13 @@ def iterate_checkpoints(path: str, count: int, seconds: float) -> Iterator[str]:
         return
     last, remaining = None, count if count > 0 else math.inf
     while remaining:
+        is_last = is_finished()  # Asked first: the newest is the last one then.
         newest = reader.newest(path)
+        if newest and newest != last and skips(newest):
+            last = newest
         if newest in (None, last):
+            if is_last:
+                return
             logging.info("Waiting for a new checkpoint in %s", path)
             time.sleep(seconds)
             continue

@@ -1,0 +1,1 @@
+"""Comparing evaluations: of several networks image by image, of one over its steps."""
