@@ -13,6 +13,8 @@ _COMMANDS = {
     "deeplab-web --model=run": "opens a page: drop a photograph, see its classes",
     "deeplab-predict": "predicts any number of pictures, by an export or a network",
     "python -m deeplab_tf.runtime": "predicts a picture by an export",
+    "python -m deeplab_tf.evaluation": "compares evaluations: compare A B",
+    "python -m deeplab_tf.runs FOLDER": "lists runs: how far, how good, what differs",
     "deeplab-data check DIR": "reads all records, and tells what is wrong",
     "python -m deeplab_tf.models": "lists networks, with their sizes",
     "python -m deeplab_tf.checkpoints": "inspects and converts checkpoints; the zoo",

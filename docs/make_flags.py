@@ -20,7 +20,9 @@ from deeplab_tf.config import (
 )
 from deeplab_tf.config.official import OFFICIAL
 from deeplab_tf.dataset_report.__main__ import CheckConfig
+from deeplab_tf.evaluation.__main__ import CompareConfig
 from deeplab_tf.models.__main__ import ListConfig
+from deeplab_tf.runs.__main__ import RunsConfig
 
 PAGE = Path(__file__).with_name("flags.md")
 _ROOT = Path(__file__).parents[1]
@@ -98,6 +100,8 @@ def _commands() -> dict[str, tuple[type, dict[str, Any]]]:
         "python export.py": (ExportConfig, commands.RETIRED_AFTER_TRAINING),
         "deeplab-web": (WebConfig, {}),
         "deeplab-predict": (PredictConfig, {}),
+        "python -m deeplab_tf.evaluation compare A B ...": (CompareConfig, {}),
+        "python -m deeplab_tf.runs FOLDER": (RunsConfig, {}),
         "python -m deeplab_tf.models": (ListConfig, {}),
         "python -m deeplab_tf.data check DIR": (CheckConfig, {}),
     }

@@ -20,9 +20,14 @@ from PIL import Image
 
 from deeplab_tf import commands
 from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
+from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.dataset_builders import coco
 from deeplab_tf.datasets import build_folder_data
+from deeplab_tf.evaluation import __main__ as evaluation
+from deeplab_tf.evaluation import image_counts
+from deeplab_tf.evaluation.image_counts import ImageCounts
+from deeplab_tf.runs import __main__ as runs
 from deeplab_tf.web import __main__ as web
 from tests.data import pngs
 from tests.data.test_open_image import as_tiff
@@ -95,6 +100,21 @@ def _(folder):
 @case("Early stopping without evaluations")
 def _(folder):
     return train("--early_stopping_patience=3")
+
+
+@case("A metric of the best checkpoint that there is not")
+def _(folder):
+    return train("--best_metric=dog", "--eval_interval_steps=100")
+
+
+@case("A class of the best checkpoint that there is not")
+def _(folder):
+    return train("--best_metric=class:bal", "--eval_interval_steps=100")
+
+
+@case("A number of evaluations beside --continuous")
+def _(folder):
+    return evaluate("--continuous", "--max_number_of_evaluations=3")
 
 
 @case("Several hosts that nobody names")
@@ -1133,6 +1153,32 @@ def _(folder):
 @case("Predictions into a folder of other files")
 def _(folder):
     return predict("--output=masks")
+
+
+@case("An evaluation alone, where two are compared")
+def _(folder):
+    return evaluation.main, ["compare", "run"]
+
+
+@case("A folder without an evaluation")
+def _(folder):
+    return evaluation.main, ["compare", "photos", "run"]
+
+
+@case("Evaluations of other classes")
+def _(folder):
+    for name, classes in (("a", ("ground", "ball")), ("b", ("ground", "cat"))):
+        spec = DatasetSpec(name=name, classes=classes, palette=((0, 0, 0), (9, 9, 9)))
+        counts = [ImageCounts.of("photo_0", (8, 10), np.full((2, 2), 20))]
+        (folder / name).mkdir()
+        path = folder / name / image_counts.FILE
+        image_counts.save(path, counts, spec, checkpoint="run/model.ckpt-100")
+    return evaluation.main, ["compare", "a", "b"]
+
+
+@case("A folder without runs")
+def _(folder):
+    return runs.main, ["photos"]
 
 
 @pytest.fixture

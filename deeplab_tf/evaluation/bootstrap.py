@@ -81,11 +81,7 @@ def intervals(
         seed: Of the draws: the same images give the same intervals.
     """
     iou = iou_of_resamples(images, num_classes, count=count, seed=seed)
-    scored = ~np.isnan(iou)
-    number = scored.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        miou = np.where(scored, iou, 0).sum(axis=1) / number
-    low, high = interval(miou)
+    low, high = interval(mean_of_classes(iou))
     return Intervals(
         miou=(float(low), float(high)), iou=np.stack(interval(iou), axis=-1)
     )
@@ -114,6 +110,17 @@ def iou_of_resamples(
         lacking = occurs & (times @ truth == 0)
         parts.append(metrics.ratio(times @ hits, np.where(lacking, 0, times @ union)))
     return np.concatenate(parts)
+
+
+def mean_of_classes(iou: np.ndarray) -> np.ndarray:
+    """The mIoU of each resample, `[count]`; NaN where no class is defined.
+
+    Args:
+        iou: Of each class in each resample, `[count, C]`.
+    """
+    scored = ~np.isnan(iou)
+    with np.errstate(invalid="ignore"):
+        return np.where(scored, iou, 0).sum(axis=1) / scored.sum(axis=1)
 
 
 def hits_and_union(
