@@ -131,7 +131,7 @@ def _kinds(
     def evaluation(**settings: Any) -> Callable[[], Any]:
         def run() -> Any:
             evaluated = evaluate_split(predictor, records, **settings)
-            csv_tables.write(folder, evaluated, checkpoint="")
+            csv_tables.write(folder, evaluated, checkpoint="", settings={})
             return evaluated.scores
 
         return run

@@ -33,8 +33,9 @@ def value(scores: Mapping[str, Any], metric: str) -> float | None:
         score = known.get(metric.removeprefix(CLASS))
     else:
         score = scores.get(_KEYS[metric])
-    is_number = isinstance(score, int | float) and math.isfinite(score)
-    return float(score) if is_number else None
+    if isinstance(score, int | float) and math.isfinite(score):
+        return float(score)
+    return None
 
 
 def title(metric: str) -> str:

@@ -22,7 +22,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by name, of the records within, too."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
         flat |= flatten(value) if isinstance(value, Mapping) else {name: value}
     return flat

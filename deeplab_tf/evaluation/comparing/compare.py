@@ -275,8 +275,8 @@ def _same_truth(first: ImageCounts, second: ImageCounts, num_classes: int) -> bo
     """Whether both have as many true pixels of each class."""
     if first.size != second.size:
         return False
-    truths = [
+    ours, theirs = (
         np.bincount(image.pairs // num_classes, image.pixels, minlength=num_classes)
         for image in (first, second)
-    ]
-    return np.array_equal(*truths)
+    )
+    return np.array_equal(ours, theirs)

@@ -172,14 +172,14 @@ class Evaluator:
                     f"{where}: of its label, {error}; --validate_labels=full says what "
                     "would do"
                 ) from None
-            counts = [matrix.ravel(), [np.sum(height > 0)]]
+            counts = np.append(matrix, np.sum(height > 0))
             if self._needs_boundary:
                 boundary = self._boundary()
                 if height[0]:  # No blank.
                     image = 0, slice(height[0]), slice(width[0])
                     boundary.add(label[..., 0][image], classes[image])
-                counts += [boundary.intersection, boundary.union]
-            yield np.concatenate(counts)
+                counts = np.r_[counts, boundary.intersection, boundary.union]
+            yield counts
 
     def _where(self, number: int) -> str:
         """Which record an image of this machine is."""
