@@ -139,7 +139,7 @@ def _kinds(
     def report() -> None:
         observers = write.Observers(spec)
         evaluated = evaluate_split(predictor, records, **every, observers=[*observers])
-        csv_tables.write(folder, evaluated, checkpoint="")
+        csv_tables.write(folder, evaluated, checkpoint="", settings={})
         write.write_report(folder, evaluated, observers, predictor, settings)
 
     data = DataConfig(dataset_dir=str(folder))
