@@ -88,7 +88,7 @@ def run(config: CompareConfig) -> None:
         InputError: An evaluation cannot be read, or not be compared.
     """
     # NumPy: `--help` does not need it.
-    from deeplab_tf.evaluation.comparing import page, texts
+    from deeplab_tf.evaluation.comparing import html, texts
     from deeplab_tf.evaluation.comparing.compare import compare
     from deeplab_tf.evaluation.comparing.stored import open_evaluation
     from deeplab_tf.files import check_writable, write_whole
@@ -100,11 +100,11 @@ def run(config: CompareConfig) -> None:
     for comparison in comparisons:
         for line in texts.warnings(comparison):
             logging.warning("%s", line)
-    html = page.render(comparisons, pictures=config.pictures, images=config.images)
+    page = html.render(comparisons, pictures=config.pictures, images=config.images)
     sys.stdout.writelines(f"{line}\n" for line in texts.lines(comparisons))
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / TABLE, texts.to_csv(comparisons))
-    write_whole(folder / PAGE, html)
+    write_whole(folder / PAGE, page)
     logging.info("Wrote %s and %s", folder / PAGE, TABLE)
 
 

@@ -14,7 +14,7 @@ from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation import __main__ as command
 from deeplab_tf.evaluation import bootstrap, csv_tables, image_counts
 from deeplab_tf.evaluation.__main__ import CompareConfig
-from deeplab_tf.evaluation.comparing import page, texts
+from deeplab_tf.evaluation.comparing import html, texts
 from deeplab_tf.evaluation.comparing.compare import compare, two_sided_p
 from deeplab_tf.evaluation.comparing.stored import open_evaluation
 from deeplab_tf.evaluation.confusion import Confusion
@@ -311,13 +311,13 @@ def test_the_page_is_one_file_in_which_names_do_no_harm(tmp_path):
     for found in (a, b):
         found[names[-1]] = found.pop(NAMES[-1])
     folders = store(tmp_path / "a", a), store(tmp_path / "b", b)
-    html = page.render([compared(*folders)])
-    assert "<script" not in html
-    assert "&lt;script&gt;alert(1)" in html
-    assert not re.search(r"(src|href)=[\"']?https?:", html)
-    rows = re.findall(r'<th scope="row">([^<]+)</th>', html)
+    text = html.render([compared(*folders)])
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert not re.search(r"(src|href)=[\"']?https?:", text)
+    rows = re.findall(r'<th scope="row">([^<]+)</th>', text)
     assert rows[:7] == ["mIoU", *SPEC.classes]
-    assert html.count("<svg") == 7
+    assert text.count("<svg") == 7
 
 
 def test_pictures_of_both_stand_side_by_side(tmp_path, caplog):
@@ -329,14 +329,14 @@ def test_pictures_of_both_stand_side_by_side(tmp_path, caplog):
             path = tmp_path / name / "segmentation_results" / f"{image}_overlay.png"
             Image.new("RGB", (900, 450), "red").save(path)
     pictures = [str(tmp_path / name) for name in ("va", "vb")]
-    html = page.render([result], pictures=pictures)
-    assert html.count('src="data:image/jpeg;base64,') == 2 * 7
-    assert 'alt="image_3, A"' in html
-    assert 'alt="image_3, B"' in html
+    text = html.render([result], pictures=pictures)
+    assert text.count('src="data:image/jpeg;base64,') == 2 * 7
+    assert 'alt="image_3, A"' in text
+    assert 'alt="image_3, B"' in text
     assert "Pictures of 1 images are not in " in caplog.text
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="in one of them is no overlay of image_"):
-        page.render([result], pictures=[pictures[0], str(tmp_path / "empty")])
+        html.render([result], pictures=[pictures[0], str(tmp_path / "empty")])
 
 
 def test_folders_come_before_flags(monkeypatch, capsys, tmp_path):
