@@ -27,7 +27,12 @@ from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig, ModelConfig
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import DATASETS
-from deeplab_tf.exporting import fold_batch_norm, frozen_graph, saved_model
+from deeplab_tf.exporting import (
+    fold_batch_norm,
+    frozen_graph,
+    inference_graph,
+    saved_model,
+)
 from deeplab_tf.models.build import build
 from deeplab_tf.prediction.predictor import Predictor
 
@@ -83,12 +88,11 @@ def _forms(
 ) -> dict[str, Run]:
     """By name, what computes classes and probabilities, or what its name says."""
     traced = saved_model.concrete_function(predictor, InferenceConfig())
-    plain = variables_to_constants(traced)
-    folded = fold_batch_norm.fold(plain)
     before, ours, graph = folder / "before", folder / "ours", folder / "graph.pb"
-    saved_model.save(saved_model.Serving(plain, []), before)
-    saved_model.save(saved_model.Serving(folded, []), ours)
-    frozen_graph.save(folded, graph)
+    _save_as_before(variables_to_constants(traced), before)
+    network = fold_batch_norm.fold(inference_graph.split(traced))
+    saved_model.save(saved_model.Serving(network, []), ours)
+    frozen_graph.save(inference_graph.freeze(network), graph)
     forms = {
         BEFORE: _saved_model(before, "serving_default", image),
         "SavedModel": _saved_model(ours, "serving_default", image),
@@ -105,6 +109,22 @@ def _forms(
     square = tf.random.normal((_UNIT, _UNIT))
     forms[f"{_UNIT}^3 product"] = lambda: tf.matmul(square, square).numpy()
     return forms
+
+
+def _save_as_before(frozen: Any, folder: Path) -> None:
+    """Writes a SavedModel as version 0.2 did: batch norm as it is, weights constant."""
+
+    @tf.function(autograph=False)
+    def pixels(ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        classes, probabilities = frozen(ImageTensor)[:2]
+        return {saved_model.CLASSES: classes, saved_model.PROBABILITIES: probabilities}
+
+    (images,) = frozen.inputs
+    spec = tf.TensorSpec(images.shape, images.dtype, saved_model.IMAGES)
+    module = tf.Module()
+    module.pixels = pixels
+    signature = pixels.get_concrete_function(spec)
+    tf.saved_model.save(module, str(folder), {"serving_default": signature})
 
 
 def _saved_model(path: Path, signature: str, image: np.ndarray) -> Run:

@@ -66,10 +66,13 @@ def _few_modules(modules):
 
 
 def _few_cells(network):
-    """Three, each at half the size of the one before."""
+    """One at each level of the network, and two at least."""
+    levels = {stride: tuple(sorted(set(own))) for stride, own in network.levels.items()}
     return dataclasses.replace(
         network,
-        levels=dict.fromkeys(network.levels, (0, 1, 2)),
+        levels={
+            stride: own if len(own) > 1 else 2 * own for stride, own in levels.items()
+        },
         taps={-1: "c2", 0: "c3", 1: "c4"},
     )
 

@@ -8,57 +8,44 @@ Reference: Jacob et al., Quantization and Training of Neural Networks for Effici
 Integer-Arithmetic-Only Inference (2018), section 3.2, https://arxiv.org/abs/1712.05877
 """
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.exporting.inference_graph import InferenceGraph, placeholder
+
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 _STATISTICS = slice(1, 5)  # Among the inputs: gamma, beta, mean, variance.
 
 
-def fold(frozen: Any) -> Any:
-    """The same function with fewer ops; numbers change by float32 rounding alone.
+def fold(network: InferenceGraph) -> InferenceGraph:
+    """The same network with fewer ops; numbers change by float32 rounding alone.
+
+    Batch norm that follows something else than a convolution, or one whose output is
+    used elsewhere, too, stays.
 
     Args:
-        frozen: Of `compat.variables_to_constants`.
-
-    Returns:
-        A function of the same inputs and outputs. Batch norm that follows something
-        else than a convolution, or one whose output is used elsewhere, too, stays.
+        network: It is not to be used any more.
     """
-    inputs = [tensor.name for tensor in frozen.inputs]
-    outputs = [tensor.name for tensor in frozen.outputs]
-    graph = fold_graph(frozen.graph.as_graph_def(), outputs)
-
-    def import_graph() -> None:
-        tf.graph_util.import_graph_def(graph, name="")
-
-    imported = tf.compat.v1.wrap_function(import_graph, [])
-    tensor = imported.graph.get_tensor_by_name
-    return imported.prune([tensor(n) for n in inputs], [tensor(n) for n in outputs])
-
-
-def fold_graph(graph: Any, outputs: list[str]) -> Any:
-    """A GraphDef with batch norm folded, and without `Identity`.
-
-    Args:
-        graph: A GraphDef whose weights are constants; it is changed.
-        outputs: Names of the tensors that are wanted, as "Identity:0".
-    """
-    ends = {name.split(":")[0] for name in outputs}
+    graph = network.graph
+    ends = {name.split(":")[0] for name in network.outputs}
     _splice_identities(graph.node, ends)
-    folding = _Folding(graph, ends)
+    folding = _Folding(graph, network.weights, ends)
     for node in list(graph.node):
         if node.op == "FusedBatchNormV3":
             folding.fold(node)
     nodes = [*graph.node, *folding.added]
     _splice_identities(nodes, ends)
     folded = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
-    folded.node.extend(_used(nodes, ends))
-    return folded
+    inputs = {name.split(":")[0] for name in network.inputs}
+    folded.node.extend(_used(nodes, inputs, ends))
+    names = {node.name for node in folded.node}
+    weights = {n: v for n, v in folding.weights.items() if n in names}
+    return dataclasses.replace(network, graph=folded, weights=weights)
 
 
 class _Folding:
@@ -66,11 +53,15 @@ class _Folding:
 
     Args:
         graph: A GraphDef without `Identity`.
+        weights: Values of its placeholders.
         ends: Nodes whose values are wanted.
     """
 
-    def __init__(self, graph: Any, ends: set[str]) -> None:
+    def __init__(
+        self, graph: Any, weights: Mapping[str, np.ndarray], ends: set[str]
+    ) -> None:
         self.added: list[Any] = []  # Nodes that are to be in the graph, too.
+        self.weights = dict(weights)
         self._nodes = {node.name: node for node in graph.node}
         self._readers = Counter(name for node in graph.node for name in node.input)
         self._readers.update(ends)
@@ -114,7 +105,8 @@ class _Folding:
         return self._nodes.get(name) if self._readers[name] == 1 else None
 
     def _is_constant(self, name: str) -> bool:
-        return name in self._nodes and self._nodes[name].op == "Const"
+        node = self._nodes.get(name)
+        return name in self.weights or (node is not None and node.op == "Const")
 
     def _fold_weights(self, convolution: Any, norm: Any) -> tuple[str, str]:
         """Names of the constants, once for all convolutions of the same weights."""
@@ -127,19 +119,19 @@ class _Folding:
                 weights.shape[-1:] if convolution.op == "Conv2D" else weights.shape[2:]
             )
             self._folded[key] = (
-                self._constant(f"{norm.name}/weights", weights * factor.reshape(shape)),
-                self._constant(f"{norm.name}/bias", beta - mean * factor),
+                self._weight(f"{norm.name}/weights", weights * factor.reshape(shape)),
+                self._weight(f"{norm.name}/bias", beta - mean * factor),
             )
         return self._folded[key]
 
     def _value(self, name: str) -> np.ndarray:
+        if name in self.weights:
+            return self.weights[name]
         return tf.make_ndarray(self._nodes[name].attr["value"].tensor)
 
-    def _constant(self, name: str, value: np.ndarray) -> str:
-        node = self._add("Const", name)
-        node.attr["dtype"].type = tf.float32.as_datatype_enum
-        tensor = tf.make_tensor_proto(value.astype(np.float32))
-        node.attr["value"].tensor.CopyFrom(tensor)
+    def _weight(self, name: str, value: np.ndarray) -> str:
+        self.weights[name] = value.astype(np.float32)
+        self.added.append(placeholder(name, self.weights[name]))
         return name
 
     def _add(self, op: str, name: str) -> Any:
@@ -174,10 +166,10 @@ def _splice_identities(nodes: Iterable[Any], ends: set[str]) -> None:
             node.input[:] = kept
 
 
-def _used(nodes: Sequence[Any], ends: set[str]) -> Iterator[Any]:
+def _used(nodes: Sequence[Any], inputs: set[str], ends: set[str]) -> Iterator[Any]:
     """Yields the inputs, and the nodes that an end depends on."""
     by_name = {node.name: node for node in nodes}
-    used = {node.name for node in nodes if node.op == "Placeholder"}
+    used = set(inputs)
     waiting = [*ends]
     while waiting:
         name = waiting.pop()

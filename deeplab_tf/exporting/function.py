@@ -1,4 +1,4 @@
-"""The frozen function that every export starts from, with the ends of its file."""
+"""The function that every export starts from, with the ends of its file."""
 
 import dataclasses
 from typing import Any
@@ -40,7 +40,7 @@ class Ends:
         return (self.batch, *(self.size or (None, None)), 3)
 
 
-def freeze(predictor: Predictor, inference: InferenceConfig, ends: Ends) -> Any:
+def trace(predictor: Predictor, inference: InferenceConfig, ends: Ends) -> Any:
     """A concrete function: uint8 `[N, H, W, 3]` -> the outputs, at their size.
 
     Classes are int32 `[N, H, W]`; probabilities, and logits, as a CRF starts from, are
@@ -62,4 +62,9 @@ def freeze(predictor: Predictor, inference: InferenceConfig, ends: Ends) -> Any:
         return [values[output] for output in ends.outputs]
 
     signature = tf.TensorSpec(ends.shape, tf.uint8, IMAGES)
-    return variables_to_constants(predict.get_concrete_function(signature))
+    return predict.get_concrete_function(signature)
+
+
+def freeze(predictor: Predictor, inference: InferenceConfig, ends: Ends) -> Any:
+    """The same with the variables as constants."""
+    return variables_to_constants(trace(predictor, inference, ends))

@@ -1,4 +1,4 @@
-"""SavedModel of a frozen network: signatures by pixels and by files."""
+"""SavedModel of a network that does not learn: signatures by pixels and by files."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from deeplab_tf.config import InferenceConfig
 from deeplab_tf.data import image_files, tfrecord
+from deeplab_tf.exporting.inference_graph import InferenceGraph
 from deeplab_tf.prediction.predictor import Predictor
 
 Predict = Callable[[np.ndarray], Mapping[str, Any]]  # Images uint8 `[N, H, W, 3]`.
@@ -45,28 +46,51 @@ def concrete_function(predictor: Predictor, inference: InferenceConfig) -> Any:
 
 
 class Serving(tf.Module):
-    """What is saved: the frozen function, fed with pixels or with files' bytes.
+    """What is saved: the network, fed with pixels or with files' bytes.
 
-    No images are an answer for no images in each signature.
+    No images are an answer for no images in each signature. Weights are variables, of
+    which memory holds one copy, where each signature would have its own of constants.
 
     Args:
-        frozen: Of `compat.variables_to_constants`: images -> classes, probabilities.
+        network: Images -> classes, probabilities.
         assets: Files to save with it.
         ignore_label: Id around smaller images in a batch of several sizes.
     """
 
     def __init__(
-        self, frozen: Any, assets: list[Path], *, ignore_label: int = 255
+        self,
+        network: InferenceGraph,
+        assets: list[Path],
+        *,
+        ignore_label: int = 255,
     ) -> None:
         super().__init__()
-        self._frozen = frozen
+        self._graph = network.graph
+        (self._images,) = network.inputs
+        self._outputs = network.outputs[:2]
+        self._names = [f"{name}:0" for name in network.weights]
+        self._weights = [
+            tf.Variable(value, trainable=False) for value in network.weights.values()
+        ]
         self._assets = [tf.saved_model.Asset(str(path)) for path in assets]
         self._ignore_label = ignore_label
+
+    def _predict(self, images: tf.Tensor) -> list[tf.Tensor]:
+        weights = (each.read_value() for each in self._weights)
+        return tf.graph_util.import_graph_def(
+            self._graph,
+            input_map={
+                self._images: images,
+                **dict(zip(self._names, weights, strict=True)),
+            },
+            return_elements=self._outputs,
+            name="network",
+        )
 
     @tf.function(input_signature=[_PIXELS], autograph=False)
     def pixels(self, ImageTensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """`serving_default`: images of one size."""
-        classes, probabilities = self._frozen(ImageTensor)[:2]
+        classes, probabilities = self._predict(ImageTensor)
         return {CLASSES: classes, PROBABILITIES: probabilities}
 
     @tf.function(input_signature=[_ENCODED], autograph=False)
@@ -87,7 +111,7 @@ class Serving(tf.Module):
 
         No softmax is computed, and 4 C + 4 times fewer bytes are sent.
         """
-        return {CLASSES: tf.cast(self._frozen(ImageTensor)[0], tf.uint8)}
+        return {CLASSES: tf.cast(self._predict(ImageTensor)[0], tf.uint8)}
 
     @tf.function(input_signature=[_ENCODED], autograph=False)
     def files(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

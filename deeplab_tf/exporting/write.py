@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config.export import FORMATS
 from deeplab_tf.errors import InputError, require_module
 from deeplab_tf.exporting import (
     fold_batch_norm,
     frozen_graph,
     function,
+    inference_graph,
     info,
     memory,
     model_card,
@@ -141,22 +141,20 @@ def _convert(
 
 def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:
     """Writes a SavedModel or a frozen graph, and the graph as text if that is asked."""
-    traced = saved_model.concrete_function(predictor, plan.inference)
     names: Sequence[str] = frozen_graph.OUTPUTS
     if plan.ends == Ends():  # As of each SavedModel, and of the official graphs.
-        frozen = variables_to_constants(traced)
+        traced = saved_model.concrete_function(predictor, plan.inference)
     else:
         names = plan.ends.names
-        frozen = function.freeze(predictor, plan.inference, plan.ends)
-    frozen = fold_batch_norm.fold(frozen)
+        traced = function.trace(predictor, plan.inference, plan.ends)
+    network = fold_batch_norm.fold(inference_graph.split(traced))
     if plan.format == "frozen_graph":
-        frozen_graph.save(frozen, path, names)
+        frozen_graph.save(inference_graph.freeze(network), path, names)
     else:
         with tempfile.TemporaryDirectory(prefix="deeplab-notes-") as notes:
             assets = _write_assets(Path(notes), predictor, plan)
             ignored = predictor.spec.ignore_label
-            serving = saved_model.Serving(frozen, assets, ignore_label=ignored)
-            memory.release()
+            serving = saved_model.Serving(network, assets, ignore_label=ignored)
             saved_model.save(serving, path)
         warmup.write(path, predictor.model.name, predictor.crop_size)
         model_card.write(path, predictor, plan.inference)

@@ -53,10 +53,9 @@ def serve(config: WebConfig) -> None:
             "%s: %d classes of %s", config.model, len(model.classes), model.name
         )
         _tell_address(host, port, made)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             new_server(app).run(sockets=[listener])
-        except KeyboardInterrupt:
-            logging.info("Stopped")
+        logging.info("Stopped")
 
 
 def new_server(app: ASGIApp) -> uvicorn.Server:

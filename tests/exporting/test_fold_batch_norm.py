@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.compat import variables_to_constants
-from deeplab_tf.exporting import fold_batch_norm
+from deeplab_tf.exporting import fold_batch_norm, inference_graph
 
 
 def variable(values):
@@ -42,11 +41,14 @@ def operations(function):
     return Counter(node.op for node in function.graph.as_graph_def().node)
 
 
-def freeze(function):
+def trace(function):
     signature = tf.TensorSpec((None, None, None, 4), tf.float32)
-    return variables_to_constants(
-        tf.function(function).get_concrete_function(signature)
-    )
+    return tf.function(function).get_concrete_function(signature)
+
+
+def fold(traced):
+    network = fold_batch_norm.fold(inference_graph.split(traced))
+    return network, inference_graph.freeze(network)
 
 
 @pytest.fixture
@@ -70,8 +72,9 @@ def test_it_becomes_weights_and_a_bias(rng, images, convolution, shape, rate):
     channels = shape[3] if convolution is convolve else shape[2] * shape[3]
     numbers = statistics(rng, channels)
     kernel = variable(rng.normal(size=shape))
-    frozen = freeze(lambda x: normalize(convolution(x, kernel, rate), numbers))
-    folded = fold_batch_norm.fold(frozen)
+    traced = trace(lambda x: normalize(convolution(x, kernel, rate), numbers))
+    network, folded = fold(traced)
+    assert len(network.weights) == 2
     assert operations(folded)["FusedBatchNormV3"] == 0
     assert operations(folded)["BiasAdd"] == 1
     expected = by_hand(convolution(images, kernel, rate).numpy(), numbers)
@@ -87,13 +90,9 @@ def test_weights_that_several_convolutions_share_are_folded_once(rng, images):
             normalize(convolve(each, kernel), numbers) for each in (x, x[:, :, ::-1])
         ]
 
-    frozen = freeze(views)
-    folded = fold_batch_norm.fold(frozen)
-    kernels = [
-        node
-        for node in folded.graph.as_graph_def().node
-        if node.op == "Const" and node.attr["value"].tensor.tensor_shape.dim[3:]
-    ]
+    frozen = trace(views)
+    network, folded = fold(frozen)
+    kernels = [each for each in network.weights.values() if each.ndim == 4]
     assert len(kernels) == 1
     for actual, expected in zip(folded(images), frozen(images), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
@@ -107,8 +106,8 @@ def test_what_something_else_reads_too_stays(rng, images):
         x = convolve(x, kernel)
         return normalize(x, numbers), x
 
-    frozen = freeze(both)
-    folded = fold_batch_norm.fold(frozen)
+    frozen = trace(both)
+    _, folded = fold(frozen)
     assert operations(folded)["FusedBatchNormV3"] == 1
     for actual, expected in zip(folded(images), frozen(images), strict=True):
         np.testing.assert_array_equal(actual, expected)
@@ -116,7 +115,7 @@ def test_what_something_else_reads_too_stays(rng, images):
 
 def test_behind_something_else_than_a_convolution_it_stays(rng, images):
     numbers = statistics(rng, 4)
-    folded = fold_batch_norm.fold(freeze(lambda x: normalize(tf.nn.relu(x), numbers)))
+    _, folded = fold(trace(lambda x: normalize(tf.nn.relu(x), numbers)))
     assert operations(folded)["FusedBatchNormV3"] == 1
     expected = by_hand(np.maximum(images, 0), numbers)
     np.testing.assert_allclose(folded(images)[0], expected, rtol=1e-4, atol=1e-4)
