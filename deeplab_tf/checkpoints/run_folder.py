@@ -163,17 +163,6 @@ def changes(folder: Path, config: TrainConfig) -> list[str]:
     ]
 
 
-def settings(folder: Path) -> dict[str, str]:
-    """Settings of the run in a folder, by flag, as they are written there.
-
-    Raises:
-        InputError: It says nothing of a run.
-    """
-    saved = run_settings.read(folder)
-    saved.pop("schema", None)
-    return {name: run_settings.shown(value) for name, value in saved.items()}
-
-
 def read(folder: Path) -> Run:
     """Reads the description of a run.
 

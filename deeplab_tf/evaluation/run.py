@@ -105,6 +105,7 @@ def _evaluate(
         calibration=config.report or config.calibration,
         tiles=make_tiles(config.tiles),
         observers=[*observers] if observers else (),
+        needs_probabilities=observers is not None,
     )
     matrix, scores = evaluation.confusion.matrix, evaluation.scores
     logging.info(report.table(matrix, predictor.spec))

@@ -1,10 +1,16 @@
 """Likely label errors: images where a network is sure of something else than the label.
 
-A region is where one class is labeled and another is predicted. Its score is the mean
-certainty of the network there, times the share that the region has of the object that
-is labeled, or of that which is predicted, whichever is larger: a whole object that is
-sure to be of another class has 1. Regions that are thin, as along boundaries, do not
-count.
+A region is where one class is labeled and another is predicted. Its score has three
+parts in 0...1: how sure the network is that it is the one rather than the other, by
+their mean probabilities p and q, as (p - q) / (p + q); the share that the region has of
+the object that is labeled, or of that which is predicted, whichever is larger; and its
+size, as the root of its pixels over a hundredth of the image's, at most 1. So a whole
+object that is surely of another class has 1. Where a network takes one class for
+another, as it often does, the labeled one is still its second guess; where the label is
+wrong, it is not. Regions that are thin, as along boundaries, do not count.
+
+That a low probability of the given label tells label errors: Northcutt et al. 2021,
+Confident Learning, https://arxiv.org/abs/1911.00068, section 3.
 """
 
 import csv
@@ -30,6 +36,7 @@ _COLUMNS = (
     *("left", "top", "right", "bottom"),
 )
 _PICTURED = 24
+_WHOLE = 0.01  # Share of the image from which on a region's size says no more.
 _LEAST = 0.1  # Score from which on an image is listed.
 _LONGEST = (
     1024  # Pixels of a side that are looked at; of larger images, every second...
@@ -45,7 +52,7 @@ class Contradiction(NamedTuple):
         score: In 0...1.
         label: Id that is labeled.
         predicted: Id that is predicted.
-        certainty: On the mean, 0 where two classes are as likely, 1 where one is sure.
+        certainty: 0 where both classes are as likely, 1 where the labeled one is not.
         pixels: How many.
         box: Left, top, right, bottom in pixels; the latter two are not in it.
     """
@@ -76,7 +83,7 @@ class LabelError:
 class LabelErrors:
     """The images in which confident predictions contradict the label: an observer.
 
-    It needs predictions with their confidence. Of each image a line is kept, and
+    It needs predictions with their probabilities. Of each image a line is kept, and
     pictures of the first few.
     """
 
@@ -89,11 +96,10 @@ class LabelErrors:
         self, prediction: Prediction, classes: np.ndarray, counts: ImageCounts
     ) -> None:
         """Looks at a prediction; its final classes are in place of its own."""
-        if prediction.confidence is None or prediction.label is None:
-            return
-        worst, region = find(
-            prediction.label, classes, prediction.confidence, self._spec.ignore_label
-        )
+        label, probabilities = prediction.label, prediction.probabilities
+        assert label is not None
+        assert probabilities is not None
+        worst, region = find(label, classes, probabilities, self._spec.ignore_label)
         if worst is None:
             return
         error = LabelError(name=counts.name, worst=worst)
@@ -127,7 +133,7 @@ class LabelErrors:
 def find(
     label: np.ndarray,
     classes: np.ndarray,
-    confidence: np.ndarray,
+    probabilities: np.ndarray,
     ignore_label: int,
 ) -> tuple[Contradiction | None, np.ndarray]:
     """The region where the label is contradicted the most, and its pixels.
@@ -135,7 +141,7 @@ def find(
     Args:
         label: True ids, `[H, W]`.
         classes: Predicted ids, `[H, W]`.
-        confidence: Probability of these, 0...1, `[H, W]`.
+        probabilities: Of all classes, 0...1, `[H, W, C]`.
         ignore_label: Of pixels that do not count.
 
     Returns:
@@ -143,18 +149,20 @@ def find(
         side above 1,024 pixels, only of every second one, or third, ....
     """
     step = math.ceil(max(label.shape) / _LONGEST)
-    label, classes, confidence = (
-        each[::step, ::step] for each in (label, classes, confidence)
+    label, classes, probabilities = (
+        each[::step, ::step] for each in (label, classes, probabilities)
     )
     best, region = None, np.zeros(label.shape, bool)
     objects = _Objects(label, classes)
-    certainty = np.maximum(2 * confidence.astype(np.float32) - 1, 0)
     for of_label, predicted, mask in _regions(label, classes, ignore_label):
-        certain = float(certainty[mask].mean())
-        if certain < max(_LEAST, best.score if best else 0.0):
-            continue  # Its score cannot be larger.
-        share = objects.share(mask, of_label, predicted)
-        score = certain * share
+        p, q = (
+            float(probabilities[..., i][mask].mean()) for i in (predicted, of_label)
+        )
+        certain, pixels = (p - q) / (p + q), int(mask.sum())
+        largest = certain * min(1.0, math.sqrt(pixels / (_WHOLE * mask.size)))
+        if largest < max(_LEAST, best.score if best else 0.0):
+            continue
+        score = largest * objects.share(mask, of_label, predicted)
         if score < _LEAST or (best and score <= best.score):
             continue
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
@@ -164,7 +172,7 @@ def find(
                 label=of_label,
                 predicted=predicted,
                 certainty=certain,
-                pixels=int(mask.sum()) * step**2,
+                pixels=pixels * step**2,
                 box=(
                     int(columns[0]) * step,
                     int(rows[0]) * step,

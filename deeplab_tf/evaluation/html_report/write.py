@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_tf.checkpoints import run_folder
+from deeplab_tf.checkpoints import run_curves, run_folder, run_settings
 from deeplab_tf.config import EvalConfig
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
@@ -26,9 +26,8 @@ from deeplab_tf.html_pages.charts import Axis, Series
 from deeplab_tf.prediction.predictor import Predictor
 
 PAGE, NUMBERS = "report.html", "report.json"
-CURVES = "curves.svg"  # Of a training, in its folder.
 _MOST_BYTES = 4_200_000  # Of pictures in the page, which has some 0.5 MB beside them.
-_MOST_OF_CURVES = 300_000
+_MOST_OF_CURVES = 300_000  # Bytes.
 
 
 class Observers:
@@ -79,11 +78,13 @@ def subject(predictor: Predictor, config: EvalConfig) -> Subject:
     """What is evaluated."""
     trained = Path(predictor.checkpoint).parent
     try:
-        training = run_folder.settings(trained)
-    except InputError:  # An official checkpoint, or settings of a newer version.
-        training = {}
-    curves = trained / CURVES
-    is_small = curves.is_file() and curves.stat().st_size <= _MOST_OF_CURVES
+        settings = run_settings.read(trained)
+    except InputError:  # A checkpoint without a run, or one whose file is damaged.
+        settings = {}
+    # The best checkpoint has a folder of its own, in that of the run.
+    places = [folder / run_curves.FILE for folder in (trained, trained.parent)]
+    curves = next(filter(Path.is_file, places), None)
+    content = curves.read_bytes() if curves else b""
     return Subject(
         split=config.eval_split,
         records=config.data.dataset_dir or config.data.tfds or "",
@@ -93,9 +94,13 @@ def subject(predictor: Predictor, config: EvalConfig) -> Subject:
         date=datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
         settings=dict(facts.flat_settings(config)),
         network=dict(facts.flat_settings(predictor.config)),
-        training=training,
+        training={
+            name: run_settings.shown(value)
+            for name, value in settings.items()
+            if name != "schema"
+        },
         environment=run_folder.environment(),
-        curves=curves.read_bytes() if is_small else b"",
+        curves=content if len(content) <= _MOST_OF_CURVES else b"",
     )
 
 

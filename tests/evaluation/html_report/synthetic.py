@@ -1,5 +1,6 @@
 """Predictions that no network made, and the report of them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -49,11 +50,21 @@ def noisy(spec, count, *, size=(40, 56), seed=0, wrong=0.2):
         yield prediction(label, blocks(classes), name=f"image_{i:03d}")
 
 
+def with_probabilities(each, count):
+    """The rest is shared by all other classes."""
+    values = np.repeat((1 - each.confidence[..., None]) / (count - 1), count, axis=-1)
+    np.put_along_axis(
+        values, each.classes[..., None], each.confidence[..., None], axis=-1
+    )
+    return dataclasses.replace(each, probabilities=values)
+
+
 def evaluate(spec, predictions, observers=()):
     """The evaluation; observers see each prediction."""
     counter = Counter(spec, (2, 4), boundary=True, calibration=True)
     for each in predictions:
         counts = counter.add(each, each)
+        each = with_probabilities(each, spec.num_classes) if observers else each
         for observer in observers:
             observer(each, each.classes, counts)
     return counter.evaluation()

@@ -1,6 +1,7 @@
 """Likely label errors: whole objects, and neither boundaries nor specks."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -22,13 +23,17 @@ def square(top, left, side, value=1, size=SIZE):
     return ids
 
 
-def sure(classes, confidence=0.95):
-    return np.full(np.shape(classes), confidence, np.float32)
+def sure(label, classes, p=0.95, q=0.05, count=4):
+    """Probabilities: p of the predicted class, q of the labeled one."""
+    values = np.zeros((*np.shape(label), count), np.float32)
+    np.put_along_axis(values, np.minimum(label, 3)[..., None], q, axis=-1)
+    np.put_along_axis(values, np.asarray(classes)[..., None], p, axis=-1)
+    return values
 
 
 def test_an_object_of_another_class_is_found_with_its_box():
     label, classes = square(10, 20, 16, 1), square(10, 20, 16, 2)
-    worst, region = find(label, classes, sure(label), 255)
+    worst, region = find(label, classes, sure(label, classes), 255)
     assert worst.score == pytest.approx(0.9)
     assert (worst.label, worst.predicted, worst.pixels) == (1, 2, 256)
     assert worst.box == (20, 10, 36, 26)
@@ -37,55 +42,61 @@ def test_an_object_of_another_class_is_found_with_its_box():
 
 def test_an_object_that_is_not_labeled_is_found():
     label, classes = square(0, 0, 0), square(10, 20, 16, 2)
-    worst, _ = find(label, classes, sure(label), 255)
+    worst, _ = find(label, classes, sure(label, classes), 255)
     assert worst.score == pytest.approx(0.9)
     assert (worst.label, worst.predicted) == (0, 2)
 
 
 def test_a_boundary_that_is_moved_is_none():
     label, classes = square(10, 20, 16), square(7, 17, 22)
-    assert find(label, classes, sure(label), 255)[0] is None
+    assert find(label, classes, sure(label, classes), 255)[0] is None
 
 
 def test_specks_and_what_does_not_count_are_none():
     classes = square(10, 20, 4) + square(30, 40, 3)
     label = np.zeros(SIZE, int)
-    assert find(label, classes, sure(label), 255)[0] is None
-    label = np.full(SIZE, 255)
-    assert find(label, square(10, 20, 16), sure(label), 255)[0] is None
+    assert find(label, classes, sure(label, classes), 255)[0] is None
+    label, classes = np.full(SIZE, 255), square(10, 20, 16)
+    assert find(label, classes, sure(label, classes), 255)[0] is None
     label = square(10, 20, 16, 3)  # As a class that is ignored.
-    assert find(label, square(10, 20, 16), sure(label), 3)[0] is None
+    assert find(label, classes, sure(label, classes), 3)[0] is None
 
 
 def test_what_is_unsure_or_a_part_has_a_lower_score():
     label, classes = square(10, 20, 16, 1), square(10, 20, 16, 2)
-    unsure, _ = find(label, classes, sure(label, 0.7), 255)
-    assert unsure.score == pytest.approx(0.4)
+    unsure, _ = find(label, classes, sure(label, classes, 0.6, 0.3), 255)
+    assert unsure.score == pytest.approx(1 / 3)
     half = classes.copy()
     half[10:18, 20:36] = 1
     half[18:26, 36:52] = 2  # Half of the predicted object is right.
     other = label.copy()
     other[18:26, 36:52] = 2
-    part, _ = find(other, half, sure(label), 255)
+    part, _ = find(other, half, sure(other, half), 255)
     assert part.label == 1
     assert part.score == pytest.approx(0.9 / 2)
-    assert find(label, classes, sure(label, 0.5), 255)[0] is None
+    assert find(label, classes, sure(label, classes, 0.5, 0.45), 255)[0] is None
 
 
 def test_the_worst_of_several_is_told():
     label = square(5, 5, 16, 1) + square(35, 50, 16, 2)
     classes = square(5, 5, 16, 3) + square(35, 50, 16, 1)
-    confidence = sure(label, 0.8)
-    confidence[30:] = 0.99
-    worst, _ = find(label, classes, confidence, 255)
+    probabilities = sure(label, classes, 0.8, 0.2)
+    probabilities[30:] = sure(label, classes, 0.8, 0.1)[30:]
+    worst, _ = find(label, classes, probabilities, 255)
     assert (worst.label, worst.predicted) == (2, 1)
-    assert worst.certainty == pytest.approx(0.98)
+    assert worst.certainty == pytest.approx(0.7 / 0.9)
+
+
+def test_small_regions_come_later():
+    label, classes = square(10, 20, 6, 1), square(10, 20, 6, 2)
+    worst, _ = find(label, classes, sure(label, classes), 255)
+    assert worst.score == pytest.approx(0.9 * (36 / 48) ** 0.5)
 
 
 def test_large_images_are_looked_at_from_afar(monkeypatch):
     label, classes = square(10, 20, 16, 1), square(10, 20, 16, 2)
     monkeypatch.setattr(label_errors, "_LONGEST", 40)
-    worst, region = find(label, classes, sure(label), 255)
+    worst, region = find(label, classes, sure(label, classes), 255)
     assert worst.pixels == 256
     assert worst.box == (20, 10, 36, 26)
     assert region.shape == (30, 40)
@@ -95,13 +106,11 @@ def test_a_table_names_images_the_worst_first():
     spec = spec_of(3)
     errors = LabelErrors(spec, side=64)
     label, classes = square(10, 20, 16, 1), square(10, 20, 16, 2)
-    for name, confidence in (("a", 0.8), ("b, c", 0.95), ("right", None)):
-        each = prediction(
-            label,
-            label if confidence is None else classes,
-            name=name,
-            confidence=confidence or 0.9,
-        )
+    for name, q in (("a", 0.2), ("b, c", 0.05), ("right", None)):
+        predicted = label if q is None else classes
+        each = prediction(label, predicted, name=name)
+        probabilities = sure(label, predicted, 1 - (q or 0), q or 0)
+        each = dataclasses.replace(each, probabilities=probabilities)
         errors(each, each.classes, ImageCounts(name, SIZE, np.zeros(0), np.zeros(0)))
     rows = list(csv.DictReader(errors.table().splitlines()))
     assert [row["name"] for row in rows] == ["b, c", "a"]
