@@ -240,9 +240,9 @@ class Predictor:
         )
         if output == "logits":
             return test_time.predict_logits(self.model, images, views)
-        classes, values = test_time.predict_probabilities(self.model, images, views)
         if output == "confidence":
-            return classes, tf.gather(values, classes, axis=-1, batch_dims=3)
+            return test_time.predict_confidence(self.model, images, views)
+        classes, values = test_time.predict_probabilities(self.model, images, views)
         return (classes, values) if output == "probabilities" else (classes,)
 
     def predict_split(

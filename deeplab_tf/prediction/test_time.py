@@ -9,6 +9,7 @@ import tensorflow as tf
 from deeplab_tf import resize
 
 TINY = np.finfo(np.float32).tiny  # A probability of 0 has no logarithm.
+_ROWS = 16  # Of an image at a time.
 Model = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
 
 
@@ -92,6 +93,52 @@ def predict_logits(
     if views.upsample_logits:
         return _argmax(logits), logits
     return _classify_first(coarse, size)[0], logits
+
+
+def predict_confidence(
+    model: Model, images: tf.Tensor, views: MultiScaleFlip
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Classes as `predict_probabilities` gives them, and the probability of each.
+
+    Args:
+        model: It is called without training.
+        images: RGB in 0...255, float32 `[N, H, W, 3]`, padded to a size that suits it.
+        views: Scales and flips.
+
+    Returns:
+        Class ids, int32, and probabilities, float32, both `[N, H, W]`.
+    """
+    if views.is_single and views.upsample_logits:
+        classes, logits = predict_logits(model, images, views)
+        return classes, greatest_probability(logits)
+    classes, probabilities = predict_probabilities(model, images, views)
+    return classes, tf.gather(probabilities, classes, axis=-1, batch_dims=3)
+
+
+def greatest_probability(logits: tf.Tensor) -> tf.Tensor:
+    """The greatest of the softmax, float32 `[N, H, W]`.
+
+    It is computed some rows at a time: a softmax of the whole, of which nobody needs
+    the rest, takes more than twice as long for 151 classes, and their memory.
+
+    Args:
+        logits: float32 `[N, H, W, C]`.
+    """
+    count, height, width, _ = tf.unstack(tf.shape(logits))
+    rows = tf.minimum(_ROWS, height)
+    # All blocks have as many rows; the last one begins as early as it must.
+    starts = tf.minimum(tf.range(0, height, rows), height - rows)
+
+    def of_block(start: tf.Tensor) -> tf.Tensor:
+        block = logits[:, start : start + rows]
+        most = tf.reduce_max(block, axis=-1, keepdims=True)
+        return 1 / tf.reduce_sum(tf.exp(block - most), axis=-1)
+
+    blocks = tf.map_fn(of_block, starts, fn_output_signature=tf.float32)
+    joined = tf.reshape(tf.transpose(blocks, [1, 0, 2, 3]), [count, -1, width])
+    number = tf.range(height) // rows
+    places = number * rows + tf.range(height) - tf.gather(starts, number)
+    return tf.gather(joined, places, axis=1)
 
 
 def _logits(

@@ -11,6 +11,8 @@ from deeplab_tf.config import ModelConfig
 from deeplab_tf.models.build import build
 from deeplab_tf.prediction.test_time import (
     MultiScaleFlip,
+    greatest_probability,
+    predict_confidence,
     predict_logits,
     predict_probabilities,
 )
@@ -92,6 +94,32 @@ def test_multi_scale_classes_are_the_official_ones(flip):
     classes, _ = predict_probabilities(model, images, views)
     expected = data[f"argmax_flip{int(flip)}"]
     assert np.mean(classes.numpy() == expected) > 0.999
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        MultiScaleFlip(),
+        MultiScaleFlip(upsample_logits=False),
+        MultiScaleFlip(scales=(0.5, 1.0), logits_stride=4),
+    ],
+)
+def test_confidence_is_the_probability_of_the_class(images, views):
+    """Of 33 rows, which are no whole number of blocks."""
+    classes, confidence = predict_confidence(network, images, views)
+    expected, probabilities = predict_probabilities(network, images, views)
+    np.testing.assert_array_equal(classes, expected)
+    places = classes.numpy()[..., np.newaxis]
+    of_class = np.take_along_axis(probabilities.numpy(), places, axis=-1)[..., 0]
+    np.testing.assert_allclose(confidence, of_class, atol=1e-6)
+
+
+@pytest.mark.parametrize("height", [1, 15, 16, 17, 40])
+def test_the_greatest_probability_is_that_of_a_softmax(rng, height):
+    logits = rng.normal(0, 3, (2, height, 5, 4)).astype(np.float32)
+    shifted = np.exp(logits.astype(float))
+    expected = (shifted / shifted.sum(-1, keepdims=True)).max(-1)
+    np.testing.assert_allclose(greatest_probability(logits), expected, 1e-6)
 
 
 @pytest.mark.parametrize("upsampled", [True, False])
