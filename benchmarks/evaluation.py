@@ -138,7 +138,13 @@ def _kinds(
 
     def report() -> None:
         observers = write.Observers(spec)
-        evaluated = evaluate_split(predictor, records, **every, observers=[*observers])
+        evaluated = evaluate_split(
+            predictor,
+            records,
+            **every,
+            observers=[*observers],
+            needs_probabilities=True,
+        )
         csv_tables.write(folder, evaluated, checkpoint="", settings={})
         write.write_report(folder, evaluated, observers, predictor, settings)
 
