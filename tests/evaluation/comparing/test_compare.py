@@ -168,6 +168,17 @@ def test_images_of_one_alone_are_told_and_left_out(tmp_path, caplog):
     assert result.miou.first == pytest.approx(mean(iou_by_loops(common.tolist())))
 
 
+def test_other_splits_and_ignore_labels_are_told(tmp_path):
+    ignoring = SPEC.__class__(**{**vars(SPEC), "ignore_label": 0})
+    first = store(tmp_path / "a", matrices(1))
+    second = store(
+        tmp_path / "b", matrices(2), spec=ignoring, settings={"eval_split": "train"}
+    )
+    split, label = texts.warnings(compared(first, second))
+    assert split.endswith("are of another eval_split: val and train")
+    assert label.endswith("are of another ignore_label: 255 and 0")
+
+
 def test_images_of_one_name_are_matched_in_their_order(tmp_path):
     a, b = (list(matrices(seed).values()) for seed in (1, 2))
     folders = []
