@@ -48,6 +48,8 @@ class Format:
         reads: Settings that change the file.
         is_fixed: It takes one image of one size unless asked otherwise: that is what
             its runtime is fast with.
+        int8_is_fixed: In int8 it takes one image of one size and nothing else: of any,
+            the runtime refuses it, or gives other classes without a word.
         extra: Of setup.cfg, that installs its converter and its runtime.
         module: Of its runtime, if that is not TensorFlow.
     """
@@ -57,6 +59,7 @@ class Format:
     quantizations: tuple[Quantization, ...] = ("none",)
     reads: tuple[str, ...]
     is_fixed: bool = False
+    int8_is_fixed: bool = False
     extra: str = ""
     module: str = ""
 
@@ -76,6 +79,7 @@ FORMATS: Mapping[str, Format] = {
         quantizations=("none", "float16", "dynamic", "int8"),
         reads=(*_ENDS, "quantize"),
         is_fixed=True,
+        int8_is_fixed=True,
         extra="litert",
         module="ai_edge_litert",
     ),
@@ -92,6 +96,7 @@ FORMATS: Mapping[str, Format] = {
         suffix=".xml",
         quantizations=("none", "float16", "int8"),
         reads=(*_ENDS, "quantize"),
+        int8_is_fixed=True,
         extra="openvino",
         module="openvino",
     ),
@@ -184,12 +189,13 @@ class ExportConfig:
     )
     input_size: str | None = flag(
         "Height,width of the images that the file takes, or any; by default any, and "
-        "--crop_size of litert.",
+        "--crop_size of litert, and of openvino in int8.",
         None,
         common=True,
     )
     batch: Literal["1", "any"] | None = flag(
-        "Images that the file takes at a time; by default any, and of litert 1.",
+        "Images that the file takes at a time; by default any; 1 of litert, and "
+        "of openvino in int8.",
         None,
         common=True,
     )
@@ -297,10 +303,9 @@ class ExportConfig:
                 f"--quantize={self.quantize}: of {self.format}, one of "
                 f"{text(possible)} is needed"
             )
-        needs_size = self.format == "litert" and self.quantize == "int8"
-        if needs_size and ANY in (self.input_size, self.batch):
+        if self.takes_one_size and ANY in (self.input_size, self.batch):
             raise FlagError(
-                "--quantize=int8 of litert is calibrated on one size; give "
+                f"--quantize=int8 of {self.format} is calibrated on one size; give "
                 "--input_size=height,width and leave --batch out"
             )
 
@@ -314,6 +319,11 @@ class ExportConfig:
             raise FlagError(
                 "--check_split and --check_image exclude each other; leave one out"
             )
+
+    @property
+    def takes_one_size(self) -> bool:
+        """Whether the file can be of one image of one size alone."""
+        return self.quantize == "int8" and FORMATS[str(self.format)].int8_is_fixed
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -71,7 +71,7 @@ def make_all(config: ExportConfig, crop_size: tuple[int, int]) -> dict[str, Plan
 
 def _ends(config: ExportConfig, crop_size: tuple[int, int]) -> Ends:
     size, batch = config.size, 1 if config.batch == "1" else None
-    if FORMATS[str(config.format)].is_fixed:
+    if FORMATS[str(config.format)].is_fixed or config.takes_one_size:
         size = crop_size if config.input_size is None else size
         batch = None if config.batch == ANY else 1
     return Ends(size=size, batch=batch, outputs=config.outputs)

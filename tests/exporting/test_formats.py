@@ -346,7 +346,11 @@ def test_a_run_is_exported_and_scored_on_its_split(
         (["--export_path=a.onnx", "--calibration_images=x"], "no effect with --quant"),
         (
             ["--export_path=a.tflite", "--quantize=int8", "--batch=any"],
-            "calibrated on one size",
+            "int8 of litert is calibrated on one size",
+        ),
+        (
+            ["--export_path=a.xml", "--quantize=int8", "--input_size=any"],
+            "int8 of openvino is calibrated on one size",
         ),
         (["--export_path=a", "--benchmark", "--format=onnx"], "effect with --benchm"),
     ],
