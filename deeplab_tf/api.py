@@ -6,7 +6,6 @@ error messages.
 """
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, TypedDict, Unpack, overload
 
 import keras
 
-from deeplab_tf import compat, flags
+from deeplab_tf import compat, flag_slips, flags
 from deeplab_tf.config import (
     DataConfig,
     ExportConfig,
@@ -31,7 +30,7 @@ from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, open_split, specs
 from deeplab_tf.data.image_files import Photograph
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError, flags_as_arguments
+from deeplab_tf.errors import InputError, flags_as_arguments, one_of
 from deeplab_tf.evaluation.run import Evaluation, evaluate_split
 from deeplab_tf.exporting.run import export_network
 from deeplab_tf.models import build as models
@@ -42,6 +41,7 @@ from deeplab_tf.prediction.tiles import Blend, TileSize, tiles_of
 from deeplab_tf.runtime import Tiles
 from deeplab_tf.segmentation import Segmentation
 from deeplab_tf.training import run as training
+from deeplab_tf.training import setup
 
 
 class _Looks(TypedDict, total=False):
@@ -314,12 +314,10 @@ def build(
     compat.allow_memory_growth()
     if architecture not in ARCHITECTURES:
         raise InputError(
-            f"architecture={architecture}: one of {', '.join(ARCHITECTURES)} is needed"
+            f"architecture={architecture}: {one_of(architecture, ARCHITECTURES)}"
         )
     if backbone is not None and backbone not in BACKBONES:
-        raise InputError(
-            f"backbone={backbone}: one of {', '.join(BACKBONES)} is needed"
-        )
+        raise InputError(f"backbone={backbone}: {one_of(backbone, BACKBONES)}")
     if num_classes < 1:
         raise InputError(f"num_classes={num_classes}: 1 or more is needed")
     chosen = {"architecture": architecture, "model_variant": backbone}
@@ -349,6 +347,7 @@ def train(*, recipe: str | None = None, **settings: Any) -> Network:
     if config.check:
         raise TypeError("check: python train.py --check looks at a set-up")
     with flags_as_arguments():
+        setup.require_statistics(config)
         training.train(config)
     return load(str(config.train_logdir))
 
@@ -373,8 +372,8 @@ def _parse(record: type, settings: Mapping[str, Any], recipe: str | None = None)
     known = flags.names(record)
     for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            near, remark = flag_slips.suggest(name, known)
+            hint = f"; did you mean {near}?" if near else f"; {remark}".rstrip("; ")
             raise TypeError(f"{name}: there is no such setting{hint}")
     command_line = ["--validate_flags=warn"]
     command_line += [f"--recipe={recipe}"] if recipe else []
@@ -396,5 +395,5 @@ def _crf(crf: str | engines.Parameters | None) -> engines.Parameters | None:
     if not isinstance(crf, str):
         return crf
     if crf not in engines.PRESETS:
-        raise InputError(f"crf={crf}: one of {', '.join(engines.PRESETS)} is needed")
+        raise InputError(f"crf={crf}: {one_of(crf, engines.PRESETS)}")
     return engines.PRESETS[crf]

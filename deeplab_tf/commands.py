@@ -56,8 +56,9 @@ def predict() -> None:
 def _train(config: TrainConfig) -> None:
     compat.require_tensorflow_backend("training")
     noise.load_tensorflow()
-    from deeplab_tf.training import run
+    from deeplab_tf.training import run, setup
 
+    setup.require_statistics(config)
     run.train(config)
 
 

@@ -68,7 +68,15 @@ class Archive:
 
 
 class Unreachable(InputError):
-    """No place has the file, or none can be reached: each, and why."""
+    """No place has the file, or none can be reached.
+
+    Attributes:
+        reasons: Place -> why.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{url}: {why}" for url, why in reasons.items()))
+        self.reasons = reasons
 
 
 def fetch(archives: Mapping[Archive, Path]) -> None:
@@ -115,15 +123,15 @@ def fetch_file(archive: Archive, path: Path) -> str:
         Unreachable: No place gave it.
         InputError: A full disk.
     """
-    reasons = []
+    reasons = {}
     for url in archive.urls:
         logging.info("fetching %s", url)
         try:
             _retry(url, archive, path)
             return url
         except _CUT as error:
-            reasons.append(f"{url}: {_reason(error)}")
-    raise Unreachable("; ".join(reasons))
+            reasons[url] = _reason(error)
+    raise Unreachable(reasons)
 
 
 def is_unpacked(archive: Path, holds: str) -> bool:

@@ -1,9 +1,10 @@
 """The one error that a user's mistake raises; a command prints it as one line."""
 
 import contextlib
+import difflib
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 LabelErrorKind = Literal[
@@ -137,6 +138,36 @@ def flags_as_arguments() -> Iterator[None]:
         dashes = r"(?<![^\s(])--(?=[a-z])"
         error.args = tuple(re.sub(dashes, "", str(line)) for line in error.args)
         raise
+
+
+def one_of(given: object, choices: Iterable[object]) -> str:
+    """What an error says of a name that is no choice.
+
+    That whose letters are nearest, if one is near, and the choices; many are cut short
+    where one is near. `_`, `-`, blanks and the size of letters are not looked at.
+    """
+    names = [str(each) for each in choices]
+    near = nearest(str(given), names)
+    if near and len(names) > _MANY:
+        names = [*names[:_FEW], "..."]
+    needed = f"ne of {', '.join(names)} is needed"
+    return f"did you mean {near}? O{needed}" if near else f"o{needed}"
+
+
+def nearest(given: str, names: Iterable[str]) -> str:
+    """The name whose letters are nearest to those given; "" where none is near."""
+    plain = {_letters(name): name for name in names}
+    letters = _letters(given)
+    near = difflib.get_close_matches(letters, plain, 1, cutoff=0.7)
+    begun = [each for each in plain if letters and each.startswith(letters)]
+    return plain[(near or begun)[0]] if near or begun else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower().replace("+", "plus"))
+
+
+_MANY, _FEW = 8, 3  # Choices that an error lists all, and of more, those first.
 
 
 def is_out_of_memory(error: Exception) -> bool:

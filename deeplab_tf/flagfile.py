@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 from deeplab_tf.files import RECIPES, find_recipe_file
 from deeplab_tf.text_files import read_text
 
@@ -56,7 +56,7 @@ def _find_recipe(name: str) -> Path:
     """The flagfile of a packaged recipe."""
     names = sorted(path.stem for path in RECIPES.glob("*.flags"))
     if name not in names:
-        raise FlagError(f"--recipe={name}: one of {', '.join(names)} is needed")
+        raise FlagError(f"--recipe={name}: {one_of(name, names)}")
     return RECIPES / f"{name}.flags"
 
 

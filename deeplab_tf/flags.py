@@ -1,14 +1,14 @@
 """Record -> absl flags -> record; the only importer of `absl.flags`."""
 
 import dataclasses
-import difflib
 import functools
 import math
+import os
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags, logging
@@ -17,7 +17,7 @@ from deeplab_tf import flag_help, flag_slips, flagfile
 from deeplab_tf.config import effects
 from deeplab_tf.config.effects import Given
 from deeplab_tf.config.fields import check_ranges, text, with_settings
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 Record = TypeVar("Record")
 Retired = Mapping[str, tuple[type, str]]
@@ -47,7 +47,7 @@ def parse(
             is_full = word.endswith("full")
             sys.stdout.write(flag_help.page(record, retired or {}, is_full=is_full))
             sys.exit(0)
-    given = _parse_layers(values, argv)
+    given = _parse_layers(values, argv, set(values) - set(retired or {}))
     flags.FLAGS.mark_as_parsed()  # Or absl's logging complains.
     for name, (_, reason) in (retired or {}).items():
         if not values[name].using_default_value:
@@ -133,8 +133,13 @@ def _given_settings(record: type, values: flags.FlagValues) -> dict[str, Any]:
     }
 
 
-def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> Given:
-    """Sets the values from a command line, flagfile by flagfile; says who gave them."""
+def _parse_layers(
+    values: flags.FlagValues, argv: Sequence[str], names: Collection[str]
+) -> Given:
+    """Sets the values from a command line, flagfile by flagfile; says who gave them.
+
+    Errors suggest flags of these names.
+    """
     by_hand: dict[str, bool] = {}
     for layer in flagfile.layers(argv[1:]):
         for name in values:
@@ -143,10 +148,11 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> Given:
         try:
             leftover = values([argv[0], *layer.words])[1:]
         except flags.UnrecognizedFlagError as error:
-            raise FlagError(_unknown(error.flagname, values)) from None
+            raise FlagError(_unknown(error.flagname, names)) from None
         except (flags.Error, ValueError) as error:
             raise FlagError(re.sub("^(ERROR::? *|flag )", "", str(error))) from None
-        flag_slips.check_leftover(leftover, layer.words, list(values))
+        lists = {name for name in names if isinstance(values[name], _ListFlag)}
+        flag_slips.check_leftover(leftover, layer.words, names, lists)
         by_hand |= {name: layer.by_hand for name in values if values[name].present}
     return Given(
         by_hand=frozenset(name for name, hand in by_hand.items() if hand),
@@ -155,11 +161,12 @@ def _parse_layers(values: flags.FlagValues, argv: Sequence[str]) -> Given:
     )
 
 
-def _unknown(name: str, values: flags.FlagValues) -> str:
-    """The line on a flag that there is not, with the one whose name is nearest."""
-    near = difflib.get_close_matches(name.replace("-", "_"), list(values), 1)
-    hint = f". Did you mean: {near[0]}?" if near else ""
-    return f"Unknown command line flag '{name}'{hint}"
+def _unknown(name: str, names: Collection[str]) -> str:
+    """The line on a flag that there is not, with the one that may be meant."""
+    near, remark = flag_slips.suggest(name, names)
+    hint = f". Did you mean: {near}?" if near else ""
+    why = f"{' (' if near else ': '}{remark}{')' if near else ''}" if remark else ""
+    return f"Unknown command line flag '{name}'{hint}{why}"
 
 
 def _flag(name: str, hint: Any, default: Any) -> flags.Flag:
@@ -181,15 +188,19 @@ def _item(hint: Any) -> Callable[[str], Any]:
     kind = type(choices[0]) if choices else hint
 
     def convert(text: str) -> Any:
+        if kind is str and text.startswith("~/"):  # A shell leaves it behind a `=`.
+            text = os.path.expanduser(text)
         try:
             value = kind(text)
         except ValueError:
+            if re.fullmatch(r"\d+ *[x\u00d7*] *\d+", text):
+                raise ValueError("as 321, or height,width as 321,321") from None
             wanted = "a whole number" if kind is int else "a number"
             raise ValueError(f"{wanted} is needed") from None
         if kind is float and not math.isfinite(value):
             raise ValueError("a number is needed")
         if choices and value not in choices:
-            raise ValueError(f"one of {', '.join(map(str, choices))} is needed")
+            raise ValueError(one_of(text, choices))
         if isinstance(value, str) and value.startswith("="):
             raise ValueError("remove the spaces around =")
         return value

@@ -108,6 +108,12 @@ class Segmentation:
     labels: tuple[str, ...]
     colors: tuple[Color, ...]
 
+    def __repr__(self) -> str:
+        height, width = self.classes.shape
+        most = sorted(self.shares.items(), key=lambda item: -item[1])[:3]
+        told = ", ".join(f"{name} {share:.0%}" for name, share in most if share)
+        return f"<Segmentation {width}x{height}: {told}>"
+
     @property
     def shares(self) -> dict[str, float]:
         """Share of the pixels by class name, from 0 to 1, of all classes."""
@@ -123,11 +129,14 @@ class Segmentation:
         """Writes `mask()`.
 
         Raises:
-            SegmenterError: The path does not end in `.png`.
+            SegmenterError: The path does not end in `.png`, or its folder is not there.
         """
         name = os.fspath(path)
+        folder = os.path.dirname(name) or "."
         if not name.lower().endswith(".png"):
             raise SegmenterError(f"path={name}: a mask is a PNG; end it in .png")
+        if not os.path.isdir(folder):
+            raise SegmenterError(f"path={name}: no folder {folder}; make it")
         self.mask().save(path)
 
     def overlay(self, *, legend: bool = True) -> Image.Image:

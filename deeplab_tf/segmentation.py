@@ -34,6 +34,12 @@ class Segmentation:
     probabilities: np.ndarray
     spec: DatasetSpec
 
+    def __repr__(self) -> str:
+        height, width = self.classes.shape
+        most = sorted(self.shares.items(), key=lambda item: -item[1])[:3]
+        told = ", ".join(f"{name} {share:.0%}" for name, share in most if share)
+        return f"<deeplab_tf.Segmentation {width}x{height}: {told}>"
+
     @property
     def shares(self) -> dict[str, float]:
         """Share of the pixels by class name, from 0 to 1, of all classes."""
@@ -59,9 +65,12 @@ class Segmentation:
         """Writes the class ids as an indexed PNG with the colors of the classes.
 
         Raises:
-            InputError: The path does not end in `.png`.
+            InputError: The path does not end in `.png`, or its folder is not there.
         """
+        folder = Path(path).parent
         if Path(path).suffix.lower() != ".png":
             raise InputError(f"path={os.fspath(path)}: a mask is a PNG; end it in .png")
+        if not folder.is_dir():
+            raise InputError(f"path={os.fspath(path)}: no folder {folder}; make it")
         mask = image_files.png(self.classes.astype(np.uint8), self.spec.palette)
         write_whole(Path(path), mask, flushed=False)

@@ -103,6 +103,9 @@ def test_a_photograph_is_predicted_at_its_own_size(net, photo, tmp_path):
     assert out.shares == dict(zip(net.spec.classes, shares, strict=True))
     assert out.overlay(legend=False).size == (width, height)
     assert out.overlay().size[1] > height  # A legend is below.
+    assert re.fullmatch(r"<deeplab_tf\.Segmentation \d+x\d+: [^\n]+%>", repr(out))
+    with pytest.raises(InputError, match=r"^path=.*mask\.png: no folder .*none; make"):
+        out.save(tmp_path / "none" / "mask.png")
     out.save(tmp_path / "mask.png")
     with Image.open(tmp_path / "mask.png") as mask:
         assert mask.mode == "P"
@@ -269,12 +272,12 @@ def test_networks_are_built_by_name():
         (
             lambda: deeplab_tf.build("deeplab_v9", num_classes=2),
             InputError,
-            r"^architecture=deeplab_v9: one of .*deeplab_v3plus.* is needed$",
+            r"^architecture=deeplab_v9: did you mean deeplab_v\w*\? One of .* needed$",
         ),
         (
             lambda: deeplab_tf.build(num_classes=2, backbone="resnet"),
             InputError,
-            r"^backbone=resnet: one of .*resnet_v1_50.* is needed$",
+            r"^backbone=resnet: did you mean resnet_50\? One of mobilenet_v2, .*",
         ),
         (
             lambda: deeplab_tf.build(num_classes=0),
@@ -322,8 +325,13 @@ def test_errors_name_the_argument(call, error, message, monkeypatch, tmp_path):
         (np.zeros((4, 4, 3), np.float32), {}, r"^image: uint8 .* not float32 \[4, 4"),
         (np.zeros((4, 4, 4), np.uint8), {}, r"^image: uint8 \[H, W, 3\] is needed"),
         ("no.jpg", {}, r"^no\.jpg: no such file"),
+        (str(FOLDER), {}, r": a folder; give a photograph, or a list of those"),
         (np.zeros((9, 9, 3), np.uint8), {"scales": ()}, r"^scales=\(\): "),
-        (np.zeros((9, 9, 3), np.uint8), {"crf": "voc"}, r"^crf=voc: one of voc_v1"),
+        (
+            np.zeros((9, 9, 3), np.uint8),
+            {"crf": "voc"},
+            r"^crf=voc: did you mean voc_v1",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_told(net, image, options, message):

@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf import commands
+from deeplab_tf.data import __main__ as data
 from deeplab_tf.data import image_files, tfrecord, tfrecord_writer
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import shapes as shapes_spec
@@ -166,6 +167,11 @@ def _(folder):
 def _(folder):
     required = ["--checkpoint_dir=run", "--vis_logdir=pictures"]
     return commands.visualize, [*required, "--image="]
+
+
+@case("Statistics of a checkpoint that was not given")
+def _(folder):
+    return train("--recipe=mobilenet_v2_finetune")
 
 
 @case("A setting of another learning policy")
@@ -340,6 +346,34 @@ def _(folder):
     return build()
 
 
+@case("Records into the folder of the photographs")
+def _(folder):
+    return build("--output_dir=photos")
+
+
+@case("Masks that count from 1, and 0 is unlabeled")
+def _(folder):
+    all_masks(folder, lambda ids: ids * 2)
+    return build()
+
+
+@case("Records without what is to be done")
+def _(folder):
+    return data.main, ["records"]
+
+
+@case("A photograph whose mask is called otherwise")
+def _(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(path.with_stem(f"{path.stem}_mask"))
+    return build()
+
+
+@case("Names of classes with blanks between")
+def _(folder):
+    return build("--class_names=background", "cat", "dog")
+
+
 @case("A damaged photograph")
 def _(folder):
     path = folder / "photos" / "photo_1.jpg"
@@ -347,11 +381,11 @@ def _(folder):
     return build()
 
 
-def other_file(folder, data, name):
+def other_file(folder, content, name):
     """Puts bytes in the place of photo_1, as photos/photo_1.png."""
     for path in (folder / name).parent.glob("photo_1.*"):
         path.unlink()
-    (folder / name).write_bytes(data)
+    (folder / name).write_bytes(content)
 
 
 @case("A photograph with a flipped bit")
@@ -1090,6 +1124,11 @@ def _(folder):
         "--export_path=model.onnx",
         "--format=litert",
     ]
+
+
+@case("An export whose name ends like no format")
+def _(folder):
+    return commands.export, ["--checkpoint_path=run", "--export_path=model.onxx"]
 
 
 @case("A precision that a format does not have")

@@ -12,8 +12,9 @@ from deeplab_tf.config import (
     TrainConfig,
     VisConfig,
 )
+from deeplab_tf.config.architectures import ARCHITECTURES, FEATURE_EXTRACTORS
 from deeplab_tf.config.fields import Overrides
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 TRAIN = ("--train_logdir=run", "--dataset_dir=records")
 
@@ -131,9 +132,35 @@ def test_an_unknown_recipe_lists_those_that_there_are():
     with pytest.raises(FlagError) as raised:
         parse("--recipe=voc_xception")
     assert str(raised.value).startswith(
-        "--recipe=voc_xception: one of ade20k_xception_65, cityscapes_xception_65, "
+        "--recipe=voc_xception: did you mean voc_xception_65? One of ade20k_xception_65"
     )
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("mobilenetv2", "mobilenet_v2"),
+        ("ResNet50", "resnet_50"),
+        ("xception-65", "xception_65"),
+        ("vgg", "vgg_16"),
+        ("segformer", ""),
+    ],
+)
+def test_a_choice_that_there_is_not_is_told_the_nearest(given, near):
+    said = one_of(given, FEATURE_EXTRACTORS)
+    if near:
+        begin = f"did you mean {near}? One of mobilenet_v2, mobilenet_v3_large_seg, "
+        assert said.startswith(begin)
+        assert said.endswith(", ... is needed")
+    else:
+        assert said == f"one of {', '.join(FEATURE_EXTRACTORS)} is needed"
+    assert one_of("deeplabv3+", ARCHITECTURES).startswith(
+        "did you mean deeplab_v3plus?"
+    )
+    assert one_of("warm", ["error", "warn"]) == (
+        "did you mean warn? One of error, warn is needed"
+    )
 
 
 def test_items_of_a_list_may_have_blanks_around():
@@ -166,10 +193,22 @@ def test_booleans_take_words_and_numbers(text):
         (["\u2014\u2014seed=3"], "web page or a text program; write --seed=3"),
         (["-\u2212seed=3"], "web page or a text program; write --seed=3"),
         (["--train_split=\u201cval\u201d"], 'program; write --train_split="val"'),
+        (["--lr=1"], "'lr'. Did you mean: base_learning_rate?"),
+        (["--learning_rate=1"], "Did you mean: base_learning_rate?"),
+        (["--epochs=9"], "training_number_of_steps? (steps, not epochs: images /"),
+        (["--batch-size=9"], "Did you mean: train_batch_size?"),
+        (["--backbone=unet"], "Did you mean: model_variant?"),
+        (["--num_classes=3"], "flag 'num_classes': the records tell it"),
         (["--train-split=val"], "'train-split'. Did you mean: train_split?"),
         (["--learnrate_policy=step"], "Did you mean: learning_policy?"),
         (["--validate_flags=no"], "--validate_flags=no: one of error, warn is needed"),
         (["--train_crop_size=1,2,3"], "--train_crop_size=1,2,3: one size, or height"),
+        (["--train_crop_size=321x321"], "321x321: as 321, or height,width as 321,321"),
+        (
+            ["--atrous_rates=6", "12", "18"],
+            "12 18; join the items of a list by commas: --atrous_rates=6,12,18",
+        ),
+        (["--atrous_rates", "6", "12"], "by commas: --atrous_rates=6,12"),
         (["--train_crop_size=big"], "--train_crop_size=big: a whole number is needed"),
         (["--base_learning_rate=1e"], "--base_learning_rate=1e: a number is needed"),
         (["--output_stride=10"], "--output_stride=10: one of 8, 16, 32 is needed"),
@@ -204,6 +243,17 @@ def test_a_bare_checkpoint_is_exported_at_output_stride_8():
         record=ExportConfig, required=("--checkpoint_path=a", "--export_path=b")
     )
     assert config.model.onto(None).output_stride == 8
+
+
+def test_a_home_folder_is_found_behind_an_equals_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse("--train_logdir=~/run").train_logdir == "/home/me/run"
+    assert parse("--train_logdir=a~/run").train_logdir == "a~/run"
+
+
+def test_retired_flags_are_not_suggested():
+    with pytest.raises(FlagError, match=r"flag 'num_clone'$"):
+        parse("--num_clone=4", retired={"num_clones": (int, "all GPUs are used")})
 
 
 def test_retired_flags_are_accepted_with_a_line_that_says_what_replaces_them(caplog):

@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -397,6 +398,9 @@ def test_a_result_is_that_of_the_python_api(photo, tmp_path):
     assert result.overlay().size[1] > 20
     with pytest.raises(runtime.SegmenterError, match=r"mask\.jpg: a mask is a PNG"):
         result.save("mask.jpg")
+    with pytest.raises(runtime.SegmenterError, match=r"mask\.png: no folder none; m"):
+        result.save("none/mask.png")
+    assert re.fullmatch(r"<Segmentation \d+x\d+: [^\n]+%>", repr(result))
 
 
 def test_an_export_that_does_not_tell_its_classes_numbers_them(photo, tmp_path, caplog):

@@ -87,6 +87,12 @@ def find_checkpoint(path: str) -> str:
     Raises:
         InputError: There is none; says what is there instead.
     """
+    is_found = newest(path) if Path(path).is_dir() else is_checkpoint(path)
+    if not is_found and _is_export(Path(path)):
+        raise InputError(
+            f"{path}: an export, not a checkpoint; deeplab_tf.runtime.Segmenter, "
+            "deeplab-predict and deeplab-web open it"
+        )
     if Path(path).is_dir():
         latest = newest(path)
         if latest is None:
@@ -101,6 +107,12 @@ def find_checkpoint(path: str) -> str:
             "is needed"
         )
     return prefix
+
+
+def _is_export(path: Path) -> bool:
+    """Whether `export.py` wrote this, for a runtime: a SavedModel, or a file."""
+    is_file = path.suffix in (".pb", ".tflite", ".onnx", ".xml") and path.is_file()
+    return is_file or (path / "saved_model.pb").is_file()
 
 
 def is_checkpoint(path: str) -> bool:

@@ -79,6 +79,7 @@ def check(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
             spec,
             subject=f"{folder}: holds a run on",
             way_out="choose another --train_logdir",
+            folder=config.data.dataset_dir or "",
             renamed=config.data.classes_renamed,
         )
         _warn_of_other_records(folder, before.spec, spec, config.train_split)

@@ -120,10 +120,11 @@ def _fetch(entry: Entry, archive: Path) -> str:
     try:
         return download.fetch_file(Archive(urls=entry.urls, size=size), archive)
     except download.Unreachable as error:
+        reasons = "; ".join(dict.fromkeys(error.reasons.values()))
         raise InputError(
-            f"{zoo.PREFIX}{entry.name}: {error}; fetch {entry.urls[0]} by hand and put "
-            f"it, or what it unpacks to, into {entry.folder}; the same command goes on "
-            "from there"
+            f"{zoo.PREFIX}{entry.name}: not fetched ({reasons}); put "
+            f"{entry.urls[0]} into {entry.folder}, and go on with the same command; or "
+            "train without it: see docs/own_data.md"
         ) from None
 
 

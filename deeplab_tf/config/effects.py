@@ -158,9 +158,11 @@ def check(record: Any, given: Given, *, is_trained: bool = False) -> None:
         ]
         if strict:
             errors.append(_line(record, strict, cause))
-        if others := [name for name in names if name not in strict]:
-            line = _line(record, others, cause)
-            if line not in given.told:
+        mild = [name for name in names if name in given.by_hand and name not in strict]
+        others = [name for name in names if name not in given.by_hand]
+        for some, origin in ((mild, ""), (others, "of the recipe or flagfile")):
+            line = _line(record, some, cause, origin) if some else ""
+            if line and line not in given.told:
                 logging.warning("%s", line)
             given.told.add(line)
     if errors:
@@ -229,9 +231,12 @@ def parts(record: Any) -> Iterator[Any]:
             yield value
 
 
-def _line(record: Any, names: list[str], cause: str) -> str:
-    values = _settings(record)
+def _line(record: Any, names: list[str], cause: str, origin: str = "") -> str:
+    """What has no effect; of what a file says, that is nobody's to leave out."""
+    values, is_one = _settings(record), len(names) == 1
     flags = " ".join(f"--{name}={text(values[name])}" for name in names)
-    if len(names) == 1:
+    if origin:
+        return f"{flags} ({origin}) {'has' if is_one else 'have'} no effect {cause}"
+    if is_one:
         return f"{flags} has no effect {cause}; leave it out"
     return f"{flags} have no effect {cause}; leave them out"

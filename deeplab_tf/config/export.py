@@ -1,6 +1,7 @@
 """Settings of export.py: the formats, what each of them can hold, and what it reads."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, ClassVar, Literal
@@ -18,7 +19,7 @@ from deeplab_tf.config.fields import (
 )
 from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import refuse_quantization
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 FormatName = Literal[
     "saved_model", "frozen_graph", "litert", "onnx", "openvino", "keras"
@@ -34,6 +35,7 @@ OF_A_FILE = frozenset(
         *("check_split", "check_image", "dataset_dir"),
     }
 )
+_OF_A_FOLDER = (".savedmodel", ".saved_model")
 MAX_CALIBRATION = 40  # Pictures; more take minutes and change nothing.
 
 
@@ -269,6 +271,7 @@ class ExportConfig:
         check_ranges(self)
         refuse_quantization(self)
         if self.format is None and not self.benchmark:
+            _check_suffix(self.export_path or "")
             object.__setattr__(self, "format", _format_of(self.export_path))
         self._check_path()
         self._check_ends()
@@ -338,6 +341,18 @@ class ExportConfig:
                 "needed"
             )
         return numbers[0], numbers[-1]
+
+
+def _check_suffix(path: str) -> None:
+    """Raises where a path ends like a file of no format, and may be a slip."""
+    suffix = PurePath(path).suffix
+    known = [each.suffix for each in FORMATS.values() if each.suffix]
+    is_word = re.fullmatch(r"\.[a-z]+\d?", suffix, re.IGNORECASE)
+    if is_word and suffix.lower() not in (*known, *_OF_A_FOLDER):
+        raise FlagError(
+            f"--export_path={path}: {one_of(suffix, known)}, or "
+            "--format=saved_model, which writes a folder"
+        )
 
 
 def _format_of(path: str | None) -> FormatName:

@@ -12,7 +12,7 @@ from deeplab_tf.config.architectures import (
 )
 from deeplab_tf.config.effects import Rule, unless, where
 from deeplab_tf.config.fields import POSITIVE, Range, check_ranges, flag, text
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 _ROWS: tuple[Architecture | FeatureExtractor, ...] = (
     *ARCHITECTURES.values(),
@@ -344,8 +344,8 @@ class ModelConfig:
         """Fills what was not given with what the architecture has."""
         if self.head not in ARCHITECTURES:
             raise FlagError(
-                f"--architecture={self.architecture}: one of "
-                f"{', '.join(ARCHITECTURES)} is needed"
+                f"--architecture={self.architecture}: "
+                f"{one_of(self.architecture, ARCHITECTURES)}"
             )
         if self.architecture == "deeplab_v3plus" and not self.decoder_output_stride:
             object.__setattr__(self, "decoder_output_stride", (4,))

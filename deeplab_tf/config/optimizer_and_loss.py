@@ -16,7 +16,7 @@ from deeplab_tf.config.fields import (
     require_given,
     text,
 )
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 
 def refuse_quantization(record: Any) -> None:
@@ -233,8 +233,8 @@ def _term(given: str) -> tuple[str, float]:
         weight = 0.0
     if name not in LOSSES or not 0 < weight < math.inf:
         raise FlagError(
-            f"--losses={given}: one of {', '.join(LOSSES)} is needed, or NAME=FACTOR, "
-            "the factor more than 0"
+            f"--losses={given}: {one_of(name, LOSSES)}, or NAME=FACTOR, the factor "
+            "more than 0"
         )
     return name, weight
 

@@ -7,6 +7,9 @@ from deeplab_tf.errors import Remedies
 
 # Own images and masks, or records of an unknown builder.
 FOLDER: Remedies = {
+    "class_count": (
+        "; or, where 0 means unlabeled, give --reduce_zero_label (build_folder_data.py)"
+    ),
     "ids_beyond_classes": (
         " Map them to classes: --label_map={changes} (build_folder_data.py)"
     ),
@@ -23,6 +26,9 @@ FOLDER: Remedies = {
 }
 
 TFDS: Remedies = {
+    "class_count": (
+        "; or, where 0 means unlabeled, give --tfds_label_map=0:255,1:0,2:1,..."
+    ),
     "ids_beyond_classes": " Map them to classes: --tfds_label_map={changes}",
     "counts_from_1": ": give --tfds_label_map=1:0,2:1,..., which makes 1 the class 0",
     "object_ignored": ": --tfds_label_map={first}:1",

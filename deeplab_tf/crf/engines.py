@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from deeplab_tf.config import CrfConfig
-from deeplab_tf.errors import FlagError
+from deeplab_tf.errors import FlagError, one_of
 
 Normalization = Literal["after", "symmetric"]
 SEARCHED = ("w1", "sigma_alpha", "sigma_beta")  # What is to be found for a network.
@@ -245,7 +245,7 @@ def _settings(config: CrfConfig) -> dict[str, Any]:
     if config.crf is None:
         return config.given
     if config.crf not in PRESETS:
-        raise FlagError(f"--crf={config.crf}: one of {', '.join(PRESETS)} is needed")
+        raise FlagError(f"--crf={config.crf}: {one_of(config.crf, PRESETS)}")
     return dataclasses.asdict(PRESETS[config.crf]) | config.given
 
 

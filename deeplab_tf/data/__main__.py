@@ -11,6 +11,11 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["check"]:
         arguments = name_folder(arguments[1:])
+    elif not arguments or not arguments[0].startswith("-"):
+        folder = arguments[0] if arguments else "records"
+        given = f"{folder}: a folder alone" if arguments else "nothing is asked for"
+        line = f"{given}; write deeplab-data check {folder}"
+        sys.exit(cli.print_error(line, exit_code=2))
     cli.run(CheckConfig, run, argv=[sys.argv[0], *arguments])
 
 

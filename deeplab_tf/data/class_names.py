@@ -51,10 +51,7 @@ def resolve(
     if len(given) == 1:  # Two classes are the fewest there can be.
         path = Path(given[0]).expanduser()
         if not (path.exists() or _FILES.search(given[0]) or "/" in given[0]):
-            raise FlagError(
-                f"{where}: one class, and no file of that name; one object is two "
-                f"classes, it and the background: --{flag}=background,{given[0]}"
-            )
+            raise FlagError(f"{where}: {_one_class(flag, given[0])}")
         where, names = given[0], read(path)
     else:
         names = tuple(given)
@@ -79,6 +76,16 @@ def resolve(
             f"{where}: {names[0]}, {names[1]}, ... are images in {photos}, not classes"
         )
     return names
+
+
+def _one_class(flag: str, name: str) -> str:
+    """What is said of a class alone."""
+    if " " in name:
+        return f"one class; join several by commas: --{flag}={','.join(name.split())}"
+    return (
+        "one class, and no file of that name; one object is two classes, it and the "
+        f"background: --{flag}=background,{name}"
+    )
 
 
 def read(path: Path) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ def to_pixels(image: Photograph) -> np.ndarray:
         return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image
     if isinstance(image, Image.Image):
         return to_array(image)
+    if Path(image).is_dir():
+        raise InputError(f"{image}: a folder; give a photograph, or a list of those")
     return read_image(Path(image))
 
 

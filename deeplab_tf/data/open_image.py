@@ -37,6 +37,8 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         link = path.is_symlink()
         what = f"a link to {path.readlink()}, which is not there" if link else None
         raise DamagedFile(f"{path}: {what or 'no such file'}") from None
+    except IsADirectoryError:
+        raise DamagedFile(f"{path}: a folder, not an image") from None
     except UnidentifiedImageError:
         if unread := tiff_bands.describe_unknown(path):
             raise InputError(f"{path}: {unread}") from None

@@ -106,7 +106,11 @@ def _check(spec: DatasetSpec, data: DataConfig, trained: DatasetSpec | None) -> 
     if trained:
         subject = "the checkpoint was trained on"
         spec_compatibility.check_same_classes(
-            trained, spec, subject=subject, renamed=data.classes_renamed
+            trained,
+            spec,
+            subject=subject,
+            folder=data.dataset_dir or "",
+            renamed=data.classes_renamed,
         )
 
 

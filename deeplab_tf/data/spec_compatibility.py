@@ -27,6 +27,7 @@ def check_same_classes(
     subject: str,
     remedy: str = "",
     way_out: str = "",
+    folder: str = "",
     renamed: bool = False,
 ) -> None:
     """Raises where an id would mean another thing than it was learned to mean.
@@ -39,6 +40,7 @@ def check_same_classes(
         subject: Begins the error: "run was trained on", or "run: holds a run on".
         remedy: What would do, instead of what `difference` says.
         way_out: What else would do.
+        folder: Of the records that it is to be used with, where there is one.
         renamed: Other names are known to mean the same.
 
     Raises:
@@ -49,10 +51,15 @@ def check_same_classes(
         return
     ways = ", or ".join(filter(None, [remedy or how.remedy, way_out]))
     line = "; ".join(filter(None, [how.what, ways]))
-    raise InputError(
-        f"{subject} {trained.name} ({trained.num_classes} classes), not on "
-        f"{used.name} ({used.num_classes} classes): {line}"
-    )
+    raise InputError(f"{subject} {_describe(trained, used, folder)}: {line}")
+
+
+def _describe(trained: DatasetSpec, used: DatasetSpec, folder: str) -> str:
+    """Both data sets; of one name, by what they do not share."""
+    before, now = trained.num_classes, used.num_classes
+    if trained.name != used.name:
+        return f"{trained.name} ({before} classes), not on {used.name} ({now} classes)"
+    return f"other classes of {used.name} than those in {folder or 'the records'}"
 
 
 def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
@@ -61,7 +68,8 @@ def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
     What no other names excuse comes first.
     """
     if trained.num_classes != used.num_classes:
-        return Difference("their numbers differ")
+        what = f"{trained.num_classes} classes there, {used.num_classes} here"
+        return Difference(what, "take the records of the training, or train anew")
     if _ignored_class(trained) != _ignored_class(used):
         return Difference(
             f"{_ignored_class(trained)} is ignored there, {_ignored_class(used)} here",

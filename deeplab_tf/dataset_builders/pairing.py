@@ -41,11 +41,23 @@ def pairs_by_stem(image_dir: Path, label_dir: Path) -> list[Pair]:
         first, stem = missing[0], _stem(missing[0], image_dir)
         raise InputError(
             f"{first}: no mask {label_dir / stem}.png; so of {len(missing)} of "
-            f"{len(images)} images"
+            f"{len(images)} images{_suggest_patterns(first, stem, by_stem)}"
         )
     pairs = [Pair(name=stem, image=path, label=by_stem[stem]) for stem, path in images]
     _warn_of_unused_masks(by_stem, {pair.name for pair in pairs}, image_dir)
     return pairs
+
+
+def _suggest_patterns(image: Path, stem: str, masks: Mapping[str, Path]) -> str:
+    """The flags that pair an image with a mask whose name holds its own; "" if none."""
+    for other, mask in masks.items():
+        if stem in other and "/" not in stem:
+            around = other.replace(stem, "*", 1)
+            return (
+                f"; {mask} is there: give --image_glob='*{image.suffix}' "
+                f"--label_glob='{around}{mask.suffix}' (build_folder_data.py)"
+            )
+    return ""
 
 
 def pairs_by_list(

@@ -103,6 +103,7 @@ class FolderConfig:
 
     def __post_init__(self) -> None:
         _check_given(self)
+        _check_output(self)
         _check_chance(self)
         if not (self.class_names or self.num_classes or self.has_class_names):
             raise FlagError(
@@ -214,6 +215,17 @@ def _check_given(config: FolderConfig) -> None:
             raise FlagError(f"--{one} and --{other} go together")
     if len(config.coco_annotations) > 2:
         raise FlagError("--coco_annotations: one file, or two, to train and to test on")
+
+
+def _check_output(config: FolderConfig) -> None:
+    """Raises where records would lie among photographs or masks."""
+    for name in ("image_dir", "label_dir"):
+        given = getattr(config, name)
+        if given and Path(given).resolve() == Path(config.output_dir or "").resolve():
+            raise FlagError(
+                f"--output_dir={config.output_dir}: that is --{name}, too, and records "
+                "would lie among what they are made from; take another folder"
+            )
 
 
 def _check_chance(config: FolderConfig) -> None:

@@ -126,7 +126,10 @@ def _mask_folder(folder: Path) -> Path:
         logging.info("%s is not there; taking %s", folder, plain)
         return plain
     if not folder.is_dir():
-        raise InputError(f"--semantic_segmentation_folder={folder}: no such folder")
+        raise InputError(
+            f"--semantic_segmentation_folder={folder}: no such folder; give "
+            "--download, or see docs/data.md"
+        )
     return folder
 
 

@@ -18,6 +18,7 @@ from deeplab_tf.evaluation.confusion import Confusion
 from deeplab_tf.files import write_whole
 
 CONFUSION = "confusion_matrix.csv"
+ENOUGH_IMAGES = 10  # Fewer, drawn again and again, say little of others.
 _ALL_OF_ONE = 0.999  # From this share on, predictions are of one class.
 
 
@@ -188,6 +189,11 @@ def beside_table(scores: Mapping[str, Any]) -> str:
     lines = []
     if scores["num_images"] < 2:
         lines.append("mIoU of one image: others could have any")
+    elif scores["num_images"] < ENOUGH_IMAGES:
+        lines.append(
+            f"mIoU of {scores['num_images']} images: too few for an interval, which "
+            f"{ENOUGH_IMAGES} give"
+        )
     elif interval := scores["miou_interval"]:
         low, high = map(_percent, interval)
         lines.append(

@@ -107,7 +107,8 @@ def _evaluate(
         observers=[*observers] if observers else (),
         needs_probabilities=observers is not None,
     )
-    matrix, scores = evaluation.confusion.matrix, evaluation.scores
+    origin = {"checkpoint": predictor.checkpoint, "step": predictor.step}
+    matrix, scores = evaluation.confusion.matrix, evaluation.scores | origin
     logging.info(report.table(matrix, predictor.spec))
     logging.info(report.beside_table(scores))
     if crf or config.widths:

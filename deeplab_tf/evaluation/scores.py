@@ -34,6 +34,13 @@ class Evaluation:
     boundary: BoundaryIou | None = None
     calibration: Calibration | None = None
 
+    def __repr__(self) -> str:
+        spec = self.confusion.spec
+        return (
+            f"<Evaluation of {len(self.images)} images: mIoU {self.miou:.2%} over "
+            f"{spec.num_classes} classes of {spec.name}>"
+        )
+
     @property
     def miou(self) -> float:
         """Mean IoU."""

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 import deeplab_tf
+from deeplab_tf.checkpoints.manager import BEST
 from deeplab_tf.config import InferenceConfig, ModelConfig, ResizeConfig
 from deeplab_tf.config.fields import text
 from deeplab_tf.prediction.predictor import Predictor
@@ -94,7 +95,9 @@ def _scores(predictor: Predictor) -> Iterator[str]:
     if scores.get("miou") is None:
         yield "None are known of these weights: `eval.py` measures them."
         return
-    yield f"Of the run, at step {predictor.step}, without test-time augmentation:"
+    file = scores.get("file")
+    how = f"by `{file}`" if file else "without test-time augmentation"
+    yield f"Of the run, at step {predictor.step}, {how}:"
     yield ""
     yield f"* mIoU: {scores['miou']:.2%}"
     if scores.get("pixel_accuracy") is not None:
@@ -104,7 +107,7 @@ def _scores(predictor: Predictor) -> Iterator[str]:
 
 
 def _find_scores(predictor: Predictor) -> dict[str, Any]:
-    """Those of the checkpoint's step: of `best/`, or of the log of the run."""
+    """Those of the checkpoint: of `best/`, of the log of the run, or of `eval.py`."""
     folder = Path(predictor.checkpoint).parent
     texts = []
     for name in ("metrics.jsonl", "metrics.json"):
@@ -117,7 +120,25 @@ def _find_scores(predictor: Predictor) -> dict[str, Any]:
             of_step = isinstance(scores, dict) and scores.get("step") == predictor.step
             if of_step and isinstance(scores.get("miou"), float):
                 return scores
-    return {}
+    return _find_evaluation(Path(predictor.checkpoint), predictor.step)
+
+
+def _find_evaluation(checkpoint: Path, step: int) -> dict[str, Any]:
+    """What `eval.py` wrote last of a checkpoint below the folder of its run."""
+    is_best = checkpoint.parent.name == BEST
+    run = checkpoint.parent.parent if is_best else checkpoint.parent
+    evaluations: list[tuple[float, dict[str, Any]]] = []
+    for path in run.glob("*/metrics.json") if checkpoint.name else ():
+        with contextlib.suppress(OSError, ValueError):
+            scores = json.loads(path.read_text("utf-8"))
+            if not isinstance(scores, dict) or scores.get("step") != step:
+                continue
+            source = Path(str(scores.get("checkpoint")))
+            is_same = source.name == checkpoint.name
+            if is_same and (source.parent.name == BEST) == is_best:
+                file = path.relative_to(run.parent).as_posix()
+                evaluations.append((path.stat().st_mtime, scores | {"file": file}))
+    return max(evaluations, key=lambda each: each[0])[1] if evaluations else {}
 
 
 def _settings(predictor: Predictor, inference: InferenceConfig) -> Iterator[str]:

@@ -11,7 +11,7 @@ from keras import layers
 
 from deeplab_tf.config import ModelConfig
 from deeplab_tf.config.fields import text
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, one_of
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.backbones.backbone import Backbone
 from deeplab_tf.models.heads import HEADS
@@ -170,8 +170,8 @@ def find_backbone(config: ModelConfig) -> Backbone:
     """
     if config.model_variant not in BACKBONES:
         raise FlagError(
-            f"--model_variant={config.model_variant}: one of "
-            f"{', '.join(BACKBONES)} is needed"
+            f"--model_variant={config.model_variant}: "
+            f"{one_of(config.model_variant, BACKBONES)}"
         )
     return BACKBONES[config.model_variant]
 

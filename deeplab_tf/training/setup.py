@@ -16,7 +16,7 @@ from deeplab_tf.checkpoints import (
     zoo,
     zoo_fetch,
 )
-from deeplab_tf.config import LossConfig, TrainConfig
+from deeplab_tf.config import LossConfig, TrainConfig, effects
 from deeplab_tf.data import corrupt_records, decode_cache, pipeline
 from deeplab_tf.data.labels import validate_records
 from deeplab_tf.data.labels.statistics import LabelStatistics
@@ -44,6 +44,7 @@ def open_data(
 
     Whether a run in the folder has learned these classes is asked first.
     """
+    mean_pixel = find_backbone(config.model).mean_pixel
     spec, records = open_split(config.data, config.tfds, config.train_split)
     run_folder.check(folder, config, spec)
     if len(config.loss.label_weights) not in (0, 1, spec.num_classes):
@@ -52,7 +53,6 @@ def open_data(
             f"{spec.num_classes} classes of {spec.name}"
         )
     best_metric.check(config.watch.best_metric, spec)
-    mean_pixel = find_backbone(config.model).mean_pixel
     records = corrupt_records.skip_corrupt(records, config.max_bad_records)
     tally = validate_records.check_records(records, spec, config.validate_labels)
     spec = _with_largest_image(spec, config.train_split, tally)
@@ -198,6 +198,25 @@ def distribute_batches(
 def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
     """Text stays on the host."""
     return {name: batch[name] for name in ("image", "label", "number")}
+
+
+def require_statistics(config: TrainConfig) -> None:
+    """Raises where batch norm keeps statistics that nothing has.
+
+    Networks without batch norm, or that keep the statistics whatever is asked, pass.
+
+    Raises:
+        FlagError: No run goes on, and there is no initial checkpoint.
+    """
+    if config.fine_tune_batch_norm or config.tf_initial_checkpoint:
+        return
+    is_read = "fine_tune_batch_norm" not in effects.unread(config)
+    if is_read and not reader.newest(str(config.train_logdir)):
+        raise FlagError(
+            "--fine_tune_batch_norm=false keeps the statistics of a checkpoint, and "
+            "there is none: give --tf_initial_checkpoint, or to train from nothing "
+            "--fine_tune_batch_norm=true"
+        )
 
 
 def fetch_initial(config: TrainConfig, folder: Path) -> None:

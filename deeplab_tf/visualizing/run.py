@@ -65,6 +65,12 @@ def _visualize(config: VisConfig, path: str) -> None:
     if config.image:
         sources = find_sources(config.image, most=config.videos.video_frames)
         _check_video_flags(config, sources)
+        if config.data.dataset_dir:
+            logging.warning(
+                "--dataset_dir=%s: with --image, its classes alone are taken; its "
+                "records are drawn without --image",
+                config.data.dataset_dir,
+            )
         predictor = load.load_with_classes(path, config, crop_size=config.vis_crop_size)
     else:
         predictor, records = load.load_with_records(

@@ -76,6 +76,15 @@ def test_a_folder_without_a_checkpoint_says_what_it_holds(tmp_path):
         reader.find_checkpoint(str(tmp_path / "model.ckpt-3"))
 
 
+@pytest.mark.parametrize("name", ["exported/saved_model.pb", "exported.onnx"])
+def test_an_export_is_told_from_a_checkpoint(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"export")
+    path = tmp_path / name.partition("/")[0]
+    with pytest.raises(InputError, match=r"an export, .*runtime\.Segmenter"):
+        reader.find_checkpoint(str(path))
+
+
 def test_a_folder_with_one_checkpoint_needs_no_state_file(official):
     (official.parent / "checkpoint").unlink()
     assert reader.find_checkpoint(str(official.parent)) == str(official)

@@ -117,9 +117,9 @@ def test_a_run_does_not_go_on_with_classes_in_another_order(begun):
     with pytest.raises(InputError) as error:
         check(begun, classes=("road", "sky", "car"))
     assert str(error.value) == (
-        f"{begun}: holds a run on own (3 classes), not on own (3 classes): class 1 is "
-        '"car" there, "sky" here, in another order; build the records in that one, or '
-        "choose another --train_logdir"
+        f"{begun}: holds a run on other classes of own than those in records: class 1 "
+        'is "car" there, "sky" here, in another order; build the records in that one, '
+        "or choose another --train_logdir"
     )
 
 

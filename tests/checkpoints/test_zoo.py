@@ -192,8 +192,8 @@ def test_without_network_one_line_says_what_to_put_where(server, cached):
         zoo_fetch.locate(f"zoo:{NAME}")
     url = f"{server.url}/{ARCHIVE}"
     assert str(error.value) == (
-        f"zoo:{NAME}: {url}: Not Found; fetch {url} by hand and put it, or what it "
-        f"unpacks to, into {cached}; the same command goes on from there"
+        f"zoo:{NAME}: not fetched (Not Found); put {url} into {cached}, and go on with "
+        "the same command; or train without it: see docs/own_data.md"
     )
     assert not cached.exists()
 

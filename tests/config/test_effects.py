@@ -207,8 +207,10 @@ def test_one_of_a_flagfile_is_warned_of_also_where_it_is_nested(tmp_path, caplog
     inner.write_text("--learning_rate_gamma=0.1\n")
     outer.write_text(f"--flagfile={inner}\n--focal_gamma=1\n")
     parse(f"--flagfile={outer}")
-    assert "--learning_rate_gamma=0.1 has no effect" in caplog.text
-    assert "--focal_gamma=1.0 has no effect" in caplog.text
+    file = "(of the recipe or flagfile) has no effect"
+    assert f"--learning_rate_gamma=0.1 {file}" in caplog.text
+    assert f"--focal_gamma=1.0 {file}" in caplog.text
+    assert "leave" not in caplog.text
     with pytest.raises(FlagError, match=r"--focal_gamma=2\.5 has no effect"):
         parse(f"--flagfile={outer}", "--focal_gamma=2.5")
 

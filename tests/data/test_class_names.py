@@ -4,7 +4,7 @@ import pytest
 
 from deeplab_tf.data import class_names
 from deeplab_tf.data.spec import DatasetSpec
-from deeplab_tf.errors import InputError
+from deeplab_tf.errors import FlagError, InputError
 
 
 def test_blanks_and_a_byte_order_mark_are_no_part_of_a_name(tmp_path):
@@ -111,3 +111,8 @@ def test_the_first_line_of_labelme_is_no_class(tmp_path):
     path.write_text("_background_\n__ignore__\ncar\n")
     with pytest.raises(InputError, match="__ignore__ is no class; leave it out"):
         class_names.resolve([str(path)])
+
+
+def test_names_with_blanks_between_are_to_be_joined():
+    with pytest.raises(FlagError, match="by commas: --class_names=ground,car,sky"):
+        class_names.resolve(["ground car sky"])

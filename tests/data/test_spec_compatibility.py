@@ -63,6 +63,20 @@ def test_other_names_and_another_order_are_told(classes, message):
     )
 
 
+def test_data_sets_of_one_name_are_told_apart_by_the_folder():
+    found = dataclasses.replace(
+        CAMVID, classes=("road", "car"), palette=distinct_colors(2)
+    )
+    with pytest.raises(InputError) as error:
+        spec_compatibility.check_same_classes(
+            CAMVID, found, subject="run was trained on", folder="records"
+        )
+    assert str(error.value) == (
+        "run was trained on other classes of mine than those in records: 3 classes "
+        "there, 2 here; take the records of the training, or train anew"
+    )
+
+
 def test_other_names_are_taken_where_they_mean_the_same():
     check(other(classes=("street", "car", "heaven")), renamed=True)
 

@@ -470,3 +470,10 @@ def test_commands_that_cannot_be_meant_say_why(
     expected = code, [f"ERROR: {message.format(tmp_path)}"]
     assert run_check(*args) == expected
     assert not list(tmp_path.iterdir())
+
+
+def test_who_forgets_what_is_to_be_done_is_told(run_check):
+    assert run_check() == (
+        2,
+        ["ERROR: nothing is asked for; write deeplab-data check records"],
+    )

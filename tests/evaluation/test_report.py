@@ -151,10 +151,12 @@ def test_cityscapes_has_categories():
 
 
 def test_what_is_beside_the_table_is_told_as_far_as_it_is_known():
-    scores = {"num_images": 7, "miou_interval": [0.5, 0.625]}
+    scores = {"num_images": 10, "miou_interval": [0.5, 0.625]}
     assert report.beside_table(scores) == (
-        "95 % interval of the mIoU: 50.00 to 62.50, by bootstrap over 7 images"
+        "95 % interval of the mIoU: 50.00 to 62.50, by bootstrap over 10 images"
     )
+    few = report.beside_table(scores | {"num_images": 9})
+    assert few == "mIoU of 9 images: too few for an interval, which 10 give"
     scores |= {
         "boundary_miou": 0.0,
         "calibration": {"ece": 0.0125, "risk_coverage_area": 0.25},

@@ -333,6 +333,9 @@ def test_a_run_is_exported_and_scored_on_its_split(
     [
         (["--export_path=a.onnx", "--format=litert"], "is to end in .tflite"),
         (["--export_path=a", "--format=onnx"], "is to end in .onnx"),
+        (["--export_path=a.onxx"], "did you mean .onnx? One of .pb, .tflite, .onnx,"),
+        (["--export_path=a.jpg"], "--export_path=a.jpg: one of .pb, .tflite, .onnx, "),
+        (["--export_path=a.h5"], "or --format=saved_model, which writes a folder"),
         (["--export_path=a.pb", "--format=saved_model"], "ends like a frozen_graph"),
         (["--export_path=a.onnx", "--quantize=dynamic"], "one of none,float16,int8"),
         (["--export_path=a", "--quantize=int8"], "no effect with --format=saved_model"),
@@ -405,3 +408,9 @@ def test_a_runtime_that_is_missing_is_one_line(predictor, tmp_path, monkeypatch)
             predictor, tmp_path / "m.onnx", Plan(format="onnx"), pictures.packaged()
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["run.1", "v2.0", "a.b/c", "1/model.savedmodel"])
+def test_a_name_that_ends_like_no_file_is_that_of_a_folder(path):
+    config = ExportConfig(checkpoint_path="run", export_path=path)
+    assert config.format == "saved_model"

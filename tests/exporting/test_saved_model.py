@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import importlib.util
 import io
+import json
 
 import numpy as np
 import pytest
@@ -160,3 +161,27 @@ def test_the_model_card_has_the_scores_of_its_step(run, tmp_path):
     assert "Images: 12" in scores()
     (folder / "metrics.json").write_text(best.replace("100", "90"))
     assert "mIoU: 50.00%" in scores()
+
+
+def test_the_model_card_has_the_scores_of_an_evaluation(run, tmp_path):
+    predictor = load.load(str(run))
+    folder = tmp_path / "run"
+    (folder / "eval").mkdir(parents=True)
+    checkpoint = str(folder / "model.ckpt-100")
+    predictor = dataclasses.replace(predictor, checkpoint=checkpoint)
+
+    def card(**changes):
+        scores = {"miou": 0.512, "step": 100, "checkpoint": checkpoint} | changes
+        (folder / "eval" / "metrics.json").write_text(json.dumps(scores))
+        date = datetime.date(2026, 1, 31)
+        return model_card.card(predictor, InferenceConfig(), date)
+
+    assert "mIoU: 51.20%" in card(num_images=12)
+    assert "at step 100, by `run/eval/metrics.json`:" in card()
+    for other in (
+        {"step": 90},
+        {"checkpoint": str(folder / "best" / "model.ckpt-100")},
+        {"checkpoint": "model.ckpt-90"},
+        {"miou": None},
+    ):
+        assert "None are known" in card(**other)

@@ -27,6 +27,7 @@ from deeplab_tf.config import (
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.training import setup
 from deeplab_tf.training.distribution import strategy
 from deeplab_tf.training.run import train
 from tests.at_night import mark_nightly
@@ -384,3 +385,17 @@ def test_the_loss_falls(tmp_path, shapes):
     train(config(tmp_path, shapes, 60, optimizer=optimizer, log_steps=10))
     losses = logged(tmp_path, "Losses/semantic")
     assert losses[60] < 0.75 * losses[10]
+
+
+def test_frozen_batch_norm_needs_a_checkpoint_or_a_run(tmp_path, run):
+    def check(**changes):
+        settings = config(tmp_path, "records", 1, fine_tune_batch_norm=False)
+        setup.require_statistics(dataclasses.replace(settings, **changes))
+
+    with pytest.raises(FlagError, match="give --tf_initial_checkpoint, or to train"):
+        check()
+    check(fine_tune_batch_norm=True)
+    check(tf_initial_checkpoint="zoo:mobilenetv2_coco_voc_trainaug")
+    check(train_logdir=str(run))
+    check(model=ModelConfig(architecture="fcn32s"))  # Has none.
+    check(model=ModelConfig(architecture="refinenet"))  # Keeps them, whatever is asked.

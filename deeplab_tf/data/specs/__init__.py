@@ -14,7 +14,7 @@ from deeplab_tf.data.specs import (
     shapes,
     voc2012,
 )
-from deeplab_tf.errors import FlagError, InputError
+from deeplab_tf.errors import FlagError, InputError, one_of
 
 DEFAULT = "pascal_voc_seg"
 DATASETS: Mapping[str, DatasetSpec] = {
@@ -67,7 +67,7 @@ def resolve(
     name = dataset or DEFAULT
     if name not in DATASETS:
         raise FlagError(
-            f"--dataset={name}: one of {', '.join(DATASETS)} is needed, or a "
+            f"--dataset={name}: {one_of(name, DATASETS)}, or a "
             f"--dataset_dir with a {spec_.FILE_NAME} (datasets/build_folder_data.py)"
         )
     return DATASETS[name]

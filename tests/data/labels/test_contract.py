@@ -76,7 +76,12 @@ def test_right_masks_pass(found, classes):
             "counts_from_1",
             "count from 1: give .*--reduce_zero_label",
         ),
-        (masks([0, 1, 2], [3]), 3, "class_count", "largest id plus one, 4 here"),
+        (
+            masks([0, 1, 2], [3]),
+            3,
+            "class_count",
+            "largest id plus one, 4 here; .* where 0 means .*--reduce_zero_label",
+        ),
         (
             masks([0, 38, 75], [147, 220, 52]),
             3,

@@ -34,7 +34,8 @@ def test_eval_writes_a_page_with_the_numbers_of_metrics_json(run, shapes, tmp_pa
     evaluate(config)
     scores = json.loads((tmp_path / "metrics.json").read_text())
     numbers = json.loads((tmp_path / "report.json").read_text())
-    assert numbers["scores"] == scores
+    origin = {"checkpoint": f"{run}/model.ckpt-100", "step": 100}
+    assert numbers["scores"] | origin == scores
     confusion = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")
     assert numbers["confusion_matrix"] == confusion.tolist()
     page = reading.check((tmp_path / "report.html").read_text())
