@@ -305,6 +305,13 @@ def test_networks_are_built_by_name():
             r"^recipe=mobilenet: .*mobilenet_v2_finetune",
         ),
         (
+            lambda: deeplab_tf.train(
+                train_logdir="run", dataset_dir="x", recipe="mobilenet_v2_finetune"
+            ),
+            InputError,
+            r"^fine_tune_batch_norm=false keeps .* give tf_initial_checkpoint, or",
+        ),
+        (
             lambda: deeplab_tf.load("nothing/here"),
             InputError,
             r"^nothing/here: ",

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,6 +87,8 @@ def build(
         left_out.save_lists(folder, summaries)
     for split in splits:
         logging.info("%s: %d images of %s", folder, spec.split_sizes[split], split)
+    next_command = shlex.join(["deeplab-data", "check", output_dir])
+    logging.info("Next: %s", next_command)
     return spec
 
 

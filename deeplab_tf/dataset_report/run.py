@@ -1,14 +1,25 @@
 """Check of a folder of records: a line for each fault, and a page."""
 
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
+from deeplab_tf import console
 from deeplab_tf.dataset_report import html
 from deeplab_tf.dataset_report.gather import gather
 from deeplab_tf.dataset_report.report import DatasetReport
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import check_writable, write_whole
+
+# A first training, as README.md has it.
+_FIRST: dict[str, Any] = {
+    "recipe": "mobilenet_v2_finetune",
+    "train_logdir": "run",
+    "min_resize_value": 360,
+    "max_resize_value": 640,
+    "tf_initial_checkpoint": "zoo:mobilenetv2_coco_voc_trainaug",
+}
 
 
 def check(
@@ -48,6 +59,9 @@ def check(
         raise InputError(f"{folder}: {faults}; {target} shows them")
     doubts = _count(len(report.doubts), "warning")
     logging.info("%s: no errors, %s; %s", folder, doubts, target)
+    if "train" in report.splits:
+        command = console.command_line("train", dataset_dir=folder, **_FIRST)
+        logging.info("Next: %s", command)
     return report
 
 

@@ -128,7 +128,22 @@ def _evaluate(
     if observers:
         page = write.write_report(folder, evaluation, observers, predictor, config)
         logging.info("Wrote %s", page)
+    if not config.goes_on:
+        logging.info("Next: %s", _next_command(config))
     return scores
+
+
+def _next_command(config: EvalConfig) -> str:
+    """Pictures of what was evaluated."""
+    split = config.eval_split
+    return console.command_line(
+        "vis",
+        checkpoint_dir=config.checkpoint_dir,
+        dataset=config.data.dataset,
+        dataset_dir=config.data.dataset_dir,
+        vis_split=None if split == "val" else split,
+        vis_logdir="pictures",
+    )
 
 
 def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.

@@ -1,5 +1,6 @@
 """Export: a trained network in another form, compared with the network first."""
 
+import shlex
 from pathlib import Path
 
 from absl import logging
@@ -110,6 +111,10 @@ def _tell(target: Path, reports: list[Report]) -> None:
         " (names and colors in its assets)" if first.format == "saved_model" else "",
         100 * first.agreement.mean,
     )
+    if first.format != "keras":
+        command = ["deeplab-predict", f"--model={target}"]
+        line = shlex.join([*command, "--input=photos", "--output=predicted"])
+        logging.info("Next: %s", line)
 
 
 def _find_spec(config: ExportConfig, run: run_folder.Run) -> DatasetSpec:

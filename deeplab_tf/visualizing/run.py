@@ -58,6 +58,11 @@ def visualize(config: VisConfig) -> None:
         config.eval_interval_secs,
     ):
         _visualize(config, path)
+    if config.max_number_of_iterations == 1 and not (config.image or config.submission):
+        command = console.command_line(
+            "export", checkpoint_path=config.checkpoint_dir, export_path="exported"
+        )
+        logging.info("Next: %s", command)
 
 
 def _visualize(config: VisConfig, path: str) -> None:

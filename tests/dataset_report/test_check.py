@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_tf import flags
+from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import __main__ as command
 from deeplab_tf.data import image_files, tfrecord
 from deeplab_tf.data.spec import DatasetSpec, distinct_colors
@@ -96,9 +99,13 @@ def run_check(monkeypatch, capsys, caplog):
     return call
 
 
-def test_right_records_have_no_faults(tmp_path, records, run_check):
+def test_right_records_have_no_faults(tmp_path, records, run_check, caplog):
     write(tmp_path, records)
     assert run_check("check", str(tmp_path)) == (0, [])
+    (line,) = [text for text in caplog.messages if text.startswith("Next: ")]
+    assert line.startswith(f"Next: deeplab-train --dataset_dir={tmp_path} --recipe=")
+    config = flags.parse(TrainConfig, shlex.split(line.removeprefix("Next: ")))
+    assert config.tf_initial_checkpoint == "zoo:mobilenetv2_coco_voc_trainaug"
     page = (tmp_path / "check.html").read_text()
     assert "No errors" in page
     assert page.count("data:image/jpeg;base64,") == 12 + 5

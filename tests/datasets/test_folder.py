@@ -158,6 +158,11 @@ def test_a_folder_valid_is_the_split_val(builder, own, rng, caplog):
         build(builder, own, split_by_folder=True, **places)
 
 
+def test_what_to_do_with_the_records_is_told(builder, own, caplog):
+    records = build(builder, own)
+    assert f"Next: deeplab-data check {records}" in caplog.messages
+
+
 def test_images_beside_the_folders_of_splits_are_told(builder, own, rng, caplog):
     places = in_split_folders(own, rng)
     write_photo(own / "images" / "loose.jpg", photo(rng, 8, 10))

@@ -42,8 +42,14 @@ def given(defaults, **settings):
     return Overrides(defaults, settings)
 
 
-def test_every_image_counts_once_at_its_own_size(run, shapes, tmp_path):
+def test_every_image_counts_once_at_its_own_size(run, shapes, tmp_path, caplog):
     scores = evaluate(config(run, shapes, tmp_path))
+    assert caplog.messages[-1] == (
+        f"Next: deeplab-vis --checkpoint_dir={run} --dataset_dir={shapes} "
+        "--vis_logdir=pictures"
+    )
+    assert scores["checkpoint"] == f"{run}/model.ckpt-100"
+    assert scores["step"] == 100
     assert scores["num_images"] == 7
     assert json.loads((tmp_path / "metrics.json").read_text()) == scores
     confusion = np.loadtxt(tmp_path / "confusion_matrix.csv", int, delimiter=",")

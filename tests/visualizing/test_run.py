@@ -47,8 +47,12 @@ def files(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
 
 
-def test_records_are_drawn_under_the_names_of_their_images(run, shapes, tmp_path):
+def test_records_are_drawn_under_the_names_of_their_images(
+    run, shapes, tmp_path, caplog
+):
     visualize(config(run, tmp_path, data=DataConfig(dataset_dir=str(shapes))))
+    line = f"Next: deeplab-export --checkpoint_path={run} --export_path=exported"
+    assert line in caplog.messages
     kinds = ("image", "overlay", "prediction")
     assert files(tmp_path / "segmentation_results") == sorted(
         f"val_{i:04d}_{kind}.png" for i in range(7) for kind in kinds
@@ -67,6 +71,13 @@ def test_records_are_drawn_under_the_names_of_their_images(run, shapes, tmp_path
         ids = image_files.read_mask(raw)
         np.testing.assert_array_equal(ids, image_files.read_mask(colored))
         assert ids.shape == original.shape[:2]
+
+
+def test_records_beside_photographs_are_told_to_be_left(run, shapes, tmp_path, caplog):
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.png")
+    data, image = DataConfig(dataset_dir=str(shapes)), str(tmp_path / "photo.png")
+    visualize(config(run, tmp_path / "vis", image=image, data=data))
+    assert f"--dataset_dir={shapes}: with --image, its classes alone" in caplog.text
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (65, 65), (130, 70)])
