@@ -57,9 +57,11 @@ def check_same_classes(
 def _describe(trained: DatasetSpec, used: DatasetSpec, folder: str) -> str:
     """Both data sets; of one name, by what they do not share."""
     before, now = trained.num_classes, used.num_classes
-    if trained.name != used.name:
-        return f"{trained.name} ({before} classes), not on {used.name} ({now} classes)"
-    return f"other classes of {used.name} than those in {folder or 'the records'}"
+    where = folder or "the records"
+    if trained.name == used.name and before == now:
+        return f"other classes of {used.name} than those in {where}"
+    other = used.name if trained.name != used.name else f"that in {where}"
+    return f"{trained.name} ({before} classes), not on {other} ({now} classes)"
 
 
 def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
@@ -68,8 +70,8 @@ def difference(trained: DatasetSpec, used: DatasetSpec) -> Difference | None:
     What no other names excuse comes first.
     """
     if trained.num_classes != used.num_classes:
-        what = f"{trained.num_classes} classes there, {used.num_classes} here"
-        return Difference(what, "take the records of the training, or train anew")
+        remedy = "take the records of the training, or train anew"
+        return Difference("their numbers differ", remedy)
     if _ignored_class(trained) != _ignored_class(used):
         return Difference(
             f"{_ignored_class(trained)} is ignored there, {_ignored_class(used)} here",

@@ -72,8 +72,8 @@ def test_data_sets_of_one_name_are_told_apart_by_the_folder():
             CAMVID, found, subject="run was trained on", folder="records"
         )
     assert str(error.value) == (
-        "run was trained on other classes of mine than those in records: 3 classes "
-        "there, 2 here; take the records of the training, or train anew"
+        "run was trained on mine (3 classes), not on that in records (2 classes): "
+        "their numbers differ; take the records of the training, or train anew"
     )
 
 

@@ -184,7 +184,7 @@ def test_pictures_of_records_and_files_are_refined_in_processes(run, shapes, tmp
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"crf": "voc_v9"}, "--crf=voc_v9: one of voc_v1, "),
+        ({"crf": "voc_v9"}, "--crf=voc_v9: did you mean voc_v"),
         ({"crf_w1": 3.0}, "--crf_w1=3.0: a CRF needs --crf_sigma_alpha"),
     ],
 )

@@ -48,7 +48,7 @@ def test_what_is_beside_the_scores_changes_none_of_them(opened, evaluated):
     scores, _ = evaluated
     plain = evaluate_split(*opened).scores
     assert plain.items() <= scores.items()
-    more = {"boundary_iou", "boundary_miou", "calibration"}
+    more = {"boundary_iou", "boundary_miou", "calibration", "checkpoint", "step"}
     assert scores.keys() - plain.keys() == more
 
 
