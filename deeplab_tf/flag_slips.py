@@ -28,6 +28,7 @@ _OTHER_PROGRAMS: Mapping[str, Collection[str]] = {
     **dict.fromkeys(("crop_size", "image_size", "img_size", "imgsz"), _CROPS),
     **dict.fromkeys(("backbone", "encoder", "encoder_name"), _FEATURES),
     **dict.fromkeys(("arch", "network", "model_name"), ("architecture",)),
+    "model": ("checkpoint_dir", "checkpoint_path", "architecture"),
     **dict.fromkeys(("data", "data_dir", "data_root", "records"), ("dataset_dir",)),
     **dict.fromkeys(("output_dir", "out_dir", "work_dir", "logdir"), _ON_DISK),
     **dict.fromkeys(("log_dir", "save_dir", "model_dir"), _ON_DISK),

@@ -198,6 +198,7 @@ def test_booleans_take_words_and_numbers(text):
         (["--epochs=9"], "training_number_of_steps? (steps, not epochs: images /"),
         (["--batch-size=9"], "Did you mean: train_batch_size?"),
         (["--backbone=unet"], "Did you mean: model_variant?"),
+        (["--model=unet"], "Did you mean: architecture?"),
         (["--num_classes=3"], "flag 'num_classes': the records tell it"),
         (["--train-split=val"], "'train-split'. Did you mean: train_split?"),
         (["--learnrate_policy=step"], "Did you mean: learning_policy?"),
