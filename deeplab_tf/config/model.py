@@ -110,18 +110,26 @@ def _rates_rule() -> Rule:
 
 
 def _batch_norm_rule() -> Rule:
-    """Behind a searched cell, it decides alone whether rates make a sum of logits."""
+    """Behind a cascade or a searched cell, it decides on the rates' sum of logits."""
 
     def read(config: "ModelConfig") -> Collection[str]:
-        is_read = config.atrous_rates or not config.dense_prediction_cell_json
+        replaced = config.head == _CASCADE or config.dense_prediction_cell_json
+        is_read = config.atrous_rates or not replaced
         return ("aspp_with_batch_norm",) if is_read else ()
 
     return Rule(
-        "dense_prediction_cell_json",
+        "architecture",
         frozenset({"aspp_with_batch_norm"}),
         read,
-        lambda _: "with --dense_prediction_cell_json and without --atrous_rates",
-        lambda _: "without --dense_prediction_cell_json, or with --atrous_rates",
+        lambda config: (
+            f"with --architecture={_CASCADE} and without --atrous_rates"
+            if config.head == _CASCADE
+            else "with --dense_prediction_cell_json and without --atrous_rates"
+        ),
+        lambda _: (
+            f"without --dense_prediction_cell_json and --architecture={_CASCADE}, or "
+            "with --atrous_rates"
+        ),
     )
 
 
