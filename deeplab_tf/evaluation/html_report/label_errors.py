@@ -38,9 +38,7 @@ _COLUMNS = (
 _PICTURED = 24
 _WHOLE = 0.01  # Share of the image from which on a region's size says no more.
 _LEAST = 0.1  # Score from which on an image is listed.
-_LONGEST = (
-    1024  # Pixels of a side that are looked at; of larger images, every second...
-)
+_LONGEST = 1024  # Pixels of a side; of larger images, every second, third, ... counts.
 _BAND = 0.005  # Of the diagonal: half the thickness that a region needs, at least
 _THINNEST = 2  # so many pixels.
 
