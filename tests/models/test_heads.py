@@ -85,7 +85,10 @@ def test_all_layers_with_weights_are_named_after_their_scope():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (ModelConfig(model_variant="vgg"), "--model_variant=vgg: one of mobilenet_v2,"),
+        (
+            ModelConfig(model_variant="vgg"),
+            "vgg: did you mean vgg_16[?] One of mobilenet_v2,",
+        ),
         (ModelConfig(logits_kernel_size=3), "--logits_kernel_size=3 needs"),
         (
             ModelConfig(output_stride=8, decoder_output_stride=(16, 4)),
