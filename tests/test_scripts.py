@@ -154,7 +154,7 @@ def test_the_wheel_holds_the_package_alone(wheel):
     data = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "deeplab_tf").rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__"
     }
     assert len(data) > 35
     assert data <= set(names)
