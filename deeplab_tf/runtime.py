@@ -36,6 +36,7 @@ LOGITS = "Logits"
 IGNORED: Color = (224, 224, 192)  # Of ids that are no classes.
 # Pixels that a model of any size computes at once, in some 1.2 GB; more are tiled.
 WHOLE = 1537 * 1537
+TINY = np.finfo(np.float32).tiny  # A probability of 0 has no logarithm.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
 _log = logging.getLogger("deeplab_tf.runtime")
 
@@ -468,7 +469,7 @@ class Segmenter:
             ((classes, values),) = self._segment([part], True)
             if tiles.blend == "logits" and values is not None:
                 # They are logits but for what all classes of a pixel have in common.
-                values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+                values = log_probabilities(values)
             return classes, values
 
         give = softmax if tiles.blend == "logits" else np.asarray
@@ -725,6 +726,11 @@ def _places(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
     places = np.arange(new, dtype=np.float32) * scale
     lower = np.minimum(places.astype(np.int64), old - 1)
     return lower, places - lower.astype(np.float32)
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """What stands for logits where they are not known."""
+    return np.log(np.maximum(probabilities, TINY))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -223,17 +223,17 @@ def _with_crf(
     total: int,
     output: Output,
 ) -> Iterator[tuple[Prediction, Prediction]]:
-    """Yields predictions without and with a CRF, twice the same if there is none."""
-    if crf is None:
-        for each in split:
-            has_all = output == "probabilities"
-            final = predictions.with_confidence(each) if has_all else each
-            yield final, final
-        return
-    has_all = output != "classes"
-    for plain, final in predictions.before_and_after(
-        split, crf, engine, total=total, keep_probabilities=has_all
-    ):
+    """Yields predictions without and with a CRF, twice the same if there is none.
+
+    The latter have their confidence, too, unless `output` is classes alone.
+    """
+    pairs: Iterable[tuple[Prediction, Prediction]] = ((each, each) for each in split)
+    if crf:
+        pairs = predictions.before_and_after(
+            split, crf, engine, total=total, keep_probabilities=output != "classes"
+        )
+    for plain, final in pairs:
+        has_all = final.probabilities is not None
         yield plain, predictions.with_confidence(final) if has_all else final
 
 

@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolutions before it, in a frozen network.
+"""Batch norm folded into the convolutions before it, in a network for inference.
 
 With statistics that stay, batch norm is a factor and an offset for each channel: the
 factor goes into the weights, the offset becomes a bias, which TensorFlow computes with
@@ -109,7 +109,7 @@ class _Folding:
         return name in self.weights or (node is not None and node.op == "Const")
 
     def _fold_weights(self, convolution: Any, norm: Any) -> tuple[str, str]:
-        """Names of the constants, once for all convolutions of the same weights."""
+        """Names of the new weights, once for all convolutions of the same weights."""
         key = (convolution.input[1], *norm.input[_STATISTICS])
         if key not in self._folded:
             weights, *statistics = map(self._value, key)

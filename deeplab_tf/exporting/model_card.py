@@ -7,7 +7,6 @@ https://arxiv.org/abs/1810.03993
 import contextlib
 import dataclasses
 import datetime
-import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,15 @@ import keras
 import tensorflow as tf
 
 import deeplab_tf
+from deeplab_tf.checkpoints import run_log
 from deeplab_tf.checkpoints.manager import BEST
 from deeplab_tf.config import InferenceConfig, ModelConfig, ResizeConfig
 from deeplab_tf.config.fields import text
+from deeplab_tf.errors import InputError
 from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.text_files import read_json
 
+_SCORES = "the scores of an evaluation"
 FILE_NAME = "README.md"  # In the folder of a SavedModel.
 _LICENSES = """\
 * Code that made it: deeplab_tf, Apache 2.0.
@@ -109,17 +112,15 @@ def _scores(predictor: Predictor) -> Iterator[str]:
 def _find_scores(predictor: Predictor) -> dict[str, Any]:
     """Those of the checkpoint: of `best/`, of the log of the run, or of `eval.py`."""
     folder = Path(predictor.checkpoint).parent
-    texts = []
-    for name in ("metrics.jsonl", "metrics.json"):
-        with contextlib.suppress(OSError, UnicodeError):
-            text = (folder / name).read_text("utf-8")
-            texts += text.splitlines() if name.endswith("l") else [text]
-    for each in reversed(texts):
-        with contextlib.suppress(ValueError):
-            scores = json.loads(each)
-            of_step = isinstance(scores, dict) and scores.get("step") == predictor.step
-            if of_step and isinstance(scores.get("miou"), float):
-                return scores
+    lines: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError):
+        lines += run_log.read(folder)
+    with contextlib.suppress(InputError, OSError):
+        lines.append(read_json(folder / "metrics.json", _SCORES))
+    for scores in reversed(lines):
+        of_step = scores.get("step") == predictor.step
+        if of_step and isinstance(scores.get("miou"), float):
+            return scores
     return _find_evaluation(Path(predictor.checkpoint), predictor.step)
 
 
@@ -129,9 +130,9 @@ def _find_evaluation(checkpoint: Path, step: int) -> dict[str, Any]:
     run = checkpoint.parent.parent if is_best else checkpoint.parent
     evaluations: list[tuple[float, dict[str, Any]]] = []
     for path in run.glob("*/metrics.json") if checkpoint.name else ():
-        with contextlib.suppress(OSError, ValueError):
-            scores = json.loads(path.read_text("utf-8"))
-            if not isinstance(scores, dict) or scores.get("step") != step:
+        with contextlib.suppress(InputError, OSError):
+            scores = read_json(path, _SCORES)
+            if scores.get("step") != step:
                 continue
             source = Path(str(scores.get("checkpoint")))
             is_same = source.name == checkpoint.name

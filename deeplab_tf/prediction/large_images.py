@@ -74,12 +74,11 @@ def predict_tiles(
         output: What to give beside the classes. Blended probabilities give their
             logarithm as logits, as the mean of several views does.
     """
-    tiny = np.finfo(np.float32).tiny
 
     def keep(values: np.ndarray) -> np.ndarray:
         if output == "logits":
             is_log = tiles.blend == "logits"
-            return values if is_log else np.log(np.maximum(values, tiny))
+            return values if is_log else runtime.log_probabilities(values)
         if tiles.blend == "logits":
             values = runtime.softmax(values)
         return values.max(axis=-1) if output == "confidence" else values

@@ -3,12 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from deeplab_tf import resize
+from deeplab_tf.runtime import TINY
 
-TINY = np.finfo(np.float32).tiny  # A probability of 0 has no logarithm.
 _ROWS = 16  # Of an image at a time.
 Model = Callable[..., tf.Tensor]  # Images `[N, H, W, 3]` -> logits `[N, h, w, C]`.
 

@@ -147,7 +147,8 @@ def _draw_clip(name: str, clip: Clip, predictor: Predictor, config: VisConfig) -
     palette = _palette(config.colormap_type, spec)
     if config.palette == "contrast":
         palette = colors.contrast(palette)
-    videos = config.videos
+    videos, tiles = config.videos, make_tiles(config.tiles)
+    crf = engines.parameters_of(config.refinement)
 
     def predict(frame: np.ndarray) -> Prediction:
         return predictor.predict(
@@ -155,9 +156,9 @@ def _draw_clip(name: str, clip: Clip, predictor: Predictor, config: VisConfig) -
             scales=config.inference.eval_scales,
             flip=config.inference.add_flipped_images,
             output="probabilities" if videos.video_smoothing else "classes",
-            crf=engines.parameters_of(config.refinement),
+            crf=crf,
             crf_engine=config.refinement.crf_engine,
-            tiles=make_tiles(config.tiles),
+            tiles=tiles,
         )
 
     def draw(prediction: Prediction) -> np.ndarray:

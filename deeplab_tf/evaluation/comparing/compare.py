@@ -132,12 +132,14 @@ def compare(
         )
     classes = first.stored.classes
     sides = [[pair[side] for pair in pairs] for side in (0, 1)]
-    scores = [_iou(images, len(classes)) for images in sides]
+    counts = [bootstrap.hits_and_union(images, len(classes)) for images in sides]
+    scores = [metrics.ratio(*(of.sum(axis=0) for of in each)) for each in counts]
     draws = [
         bootstrap.iou_of_resamples(images, len(classes), count=count, seed=seed)
         for images in sides
     ]
-    occurs = _occurs(pairs, len(classes))
+    # Whether a class is in an image, in truth or in either prediction.
+    occurs = (counts[0][1] + counts[1][1]) > 0
     return Comparison(
         first=first,
         second=second,
@@ -224,14 +226,6 @@ def _numbered(images: Sequence[ImageCounts]) -> dict[tuple[str, int], ImageCount
     return numbered
 
 
-def _iou(images: Sequence[ImageCounts], num_classes: int) -> np.ndarray:
-    """Of each class over all images, `[C]`."""
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    for image in images:
-        matrix += image.matrix(num_classes)
-    return metrics.class_iou(matrix)
-
-
 def _change(
     name: str, scores: Sequence[float], draws: Sequence[np.ndarray], images: int
 ) -> ScoreChange:
@@ -245,17 +239,6 @@ def _change(
         p=two_sided_p(differences),
         images=images,
     )
-
-
-def _occurs(
-    pairs: Sequence[tuple[ImageCounts, ImageCounts]], num_classes: int
-) -> np.ndarray:
-    """Whether a class is in an image, in truth or in either prediction, `[N, C]`."""
-    unions = [
-        bootstrap.hits_and_union([pair[side] for pair in pairs], num_classes)[1]
-        for side in (0, 1)
-    ]
-    return (unions[0] + unions[1]) > 0
 
 
 def _image_change(

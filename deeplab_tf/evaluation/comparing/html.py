@@ -1,6 +1,5 @@
 """The page of a comparison: one file, which needs nothing else."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,12 +166,12 @@ def _find(folder: str, name: str) -> Path | None:
 
 def _thumbnail(path: Path) -> str:
     """A small picture as a URL that holds it."""
+    from deeplab_tf.visualizing import thumbnails  # OpenCV: other pages need none.
+
     try:
         with Image.open(path) as picture:
             small = picture.convert("RGB")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: a damaged picture ({error})") from None
     small.thumbnail((2 * _SIDE, _SIDE))
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=82, optimize=True)
-    return page.data_url(stream.getvalue())
+    return page.data_url(thumbnails.jpeg(small))
