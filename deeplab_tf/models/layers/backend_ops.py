@@ -67,33 +67,137 @@ def fused_batch_norm(
 
 
 def composed_batch_norm(
-    x: Tensor, layer: Any, *, training: bool, replicas: int = 1
+    x: Tensor, layer: Any, *, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of several ops, for any backend, or over the batches of replicas."""
+    """The same of several ops, for any backend."""
     values = ops.cast(x, "float32")
     mean, variance = layer.moving_mean, layer.moving_variance
     if training:
         mean, variance = ops.moments(values, (0, 1, 2))
-        if replicas > 1:
-            mean, variance = _over_replicas(mean, variance)
     y = ops.batch_normalization(
         values, mean, variance, -1, layer.beta, layer.gamma, layer.epsilon
     )
-    count = ops.cast(ops.prod(ops.shape(x)[:3]) * replicas, "float32")
+    count = ops.cast(ops.prod(ops.shape(x)[:3]), "float32")
     unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
     return ops.cast(y, x.dtype), mean, unbiased
 
 
-def _over_replicas(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of all replicas' values, from those of each.
+def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Synchronized batch norm: in training, over the batches of all replicas.
 
-    Keras subtracts the squared mean from the mean of squares, which leaves few digits
-    where the mean is large beside the deviation; gradients differed by a thousandth.
+    TensorFlow's kernel takes the statistics of each replica, and one all-reduce brings
+    together those of all (Chan, Golub & LeVeque 1979, equation 2.1), as it is for
+    batches of one size:
+
+        mean = E[mean_r],  variance = E[variance_r + (mean_r - mean)^2]
+
+    A mean of squares less a squared mean, as Keras has it, leaves few digits where the
+    mean is large beside the deviation; gradients differed by a thousandth. The backward
+    pass (Ioffe & Szegedy 2015, section 3, https://arxiv.org/abs/1502.03167) has a
+    second all-reduce, of the sums of a replica; both have two numbers a channel.
+
+    Args:
+        x: `[N, H, W, C]` of a replica, as many values as on each other one; of half
+            precision, too.
+        layer: Of batch norm, for its weights, which are float32.
+
+    Returns:
+        Output, and mean and unbiased variance of all replicas; the latter two have no
+        gradient.
+    """
+    import tensorflow as tf
+
+    epsilon = layer.epsilon
+
+    def forward(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Any]:
+        ones, zeros, none = tf.ones_like(gamma), tf.zeros_like(beta), tf.zeros([0])
+        replica = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=ones,
+            offset=zeros,
+            mean=none,
+            variance=none,
+            epsilon=epsilon,
+            is_training=True,
+        )
+        context = tf.distribute.get_replica_context()
+        values = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+        count = values * context.num_replicas_in_sync
+        own_mean = replica.batch_mean
+        # Of one value, cuDNN divides nothing by nothing.
+        own_variance = replica.batch_variance * (values - 1.0) / values
+        own_variance = tf.where(values > 1.0, own_variance, 0.0)
+        mean, variance = _over_replicas(own_mean, own_variance)
+        rate = tf.math.rsqrt(variance + epsilon)
+
+        def backward(dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            own = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=dy,
+                x=x,
+                scale=ones,
+                reserve_space_1=replica.reserve_space_1,
+                reserve_space_2=replica.reserve_space_2,
+                reserve_space_3=replica.reserve_space_3,
+                epsilon=epsilon,
+                is_training=True,
+            )
+            # Of dy, and of dy times the normalized x: by all statistics, no more by
+            # those of the replica.
+            total = own.offset_backprop
+            times_x = own.scale_backprop * tf.sqrt(own_variance + epsilon)
+            times_x = (times_x + (own_mean - mean) * total) * rate
+            means = _sum_over_replicas(tf.stack([total, times_x])) / count
+            dx = _normalize(dy, means[0], variance, gamma, zeros, epsilon)
+            slope = -gamma * rate * means[1]
+            dx += _normalize(x, mean, variance, slope, zeros, epsilon)
+            return dx, times_x, total
+
+        y = _normalize(x, mean, variance, gamma, beta, epsilon)
+        return (y, mean, variance * count / tf.maximum(count - 1.0, 1.0)), backward
+
+    weights = map(tf.convert_to_tensor, (layer.gamma, layer.beta))
+    return tf.custom_gradient(forward)(x, *weights)
+
+
+def _normalize(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    epsilon: float,
+) -> Tensor:
+    """By given statistics, in one kernel, in float32 inside."""
+    import tensorflow as tf
+
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=scale,
+        offset=offset,
+        mean=mean,
+        variance=variance,
+        epsilon=epsilon,
+        is_training=False,
+    ).y
+
+
+def _over_replicas(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of all replicas' values, from those of each, `[C]`.
+
+    The sum has a row for each replica, in which all others are zero: a gather, which
+    TensorFlow has of two collectives, and not under XLA.
     """
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
-    count = context.num_replicas_in_sync
-    whole = context.all_reduce("SUM", mean) / count
-    spread = variance + tf.square(mean - whole)
-    return whole, context.all_reduce("SUM", spread) / count
+    row = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    rows = _sum_over_replicas(row[:, None, None] * tf.stack([mean, variance]))
+    means, variances = tf.unstack(rows, axis=1)
+    whole = tf.reduce_mean(means, 0)
+    return whole, tf.reduce_mean(variances + tf.square(means - whole), 0)
+
+
+def _sum_over_replicas(values: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce("SUM", values)

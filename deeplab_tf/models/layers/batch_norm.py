@@ -31,12 +31,12 @@ class FrozenableBatchNorm(layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         training = bool(training) and not self.frozen
-        if backend_ops.on_tensorflow() and not (training and self.synchronized):
+        if training and self.synchronized:
+            outputs = backend_ops.synchronized_batch_norm(inputs, self)
+        elif backend_ops.on_tensorflow():
             outputs = backend_ops.fused_batch_norm(inputs, self, training=training)
         else:
-            outputs = backend_ops.composed_batch_norm(
-                inputs, self, training=training, replicas=self.replicas
-            )
+            outputs = backend_ops.composed_batch_norm(inputs, self, training=training)
         x, mean, variance = outputs
         if training:
             self._move(self.moving_mean, mean)
