@@ -114,6 +114,8 @@ def _set_environment() -> None:
     # No folder: neither read nor written is ~/.keras/keras.json, which may say
     # channels_first or float16, in which no network of ours is built.
     os.environ.setdefault("KERAS_HOME", os.devnull)
+    # What starts a GPU's kernels has threads of its own, apart from those of the data.
+    os.environ.setdefault("TF_GPU_THREAD_MODE", "gpu_private")
     compat.allow_memory_growth()
 
 

@@ -77,6 +77,7 @@ def test_the_environment_is_set_for_what_is_loaded_later(monkeypatch):
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "KERAS_BACKEND": "tensorflow",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_GPU_THREAD_MODE": "gpu_private",
     }
     for name in wanted:
         monkeypatch.setenv(name, "")  # Which is restored after the test.

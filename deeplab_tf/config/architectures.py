@@ -30,7 +30,7 @@ class Architecture:
 
 
 _WIDTH = ("depth_multiplier",)
-_BATCH_NORM = ("batch_norm_decay", "fine_tune_batch_norm")
+_BATCH_NORM = ("batch_norm_decay", "fine_tune_batch_norm", "sync_batch_norm")
 _CLASSIFIER = ("atrous_rates", "aspp_with_batch_norm", "logits_kernel_size")
 _ASPP = (
     *(*_CLASSIFIER, *_BATCH_NORM, "use_bounded_activation"),

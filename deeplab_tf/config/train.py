@@ -1,8 +1,8 @@
-"""Settings of train.py: augmentation, devices, what is watched, and the run itself."""
+"""Settings of train.py: augmentation, what is watched, and the run itself."""
 
 import dataclasses
 import re
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from deeplab_tf.config.data import (
     CompatibilityConfig,
@@ -11,6 +11,7 @@ from deeplab_tf.config.data import (
     TfdsConfig,
     ValidateLabels,
 )
+from deeplab_tf.config.devices import DevicesConfig
 from deeplab_tf.config.effects import Rule, unless, where
 from deeplab_tf.config.fields import (
     NOT_NEGATIVE,
@@ -106,68 +107,6 @@ class AugmentConfig:
             raise FlagError(
                 f"--max_scale_factor={self.max_scale_factor} is below "
                 f"--min_scale_factor={self.min_scale_factor}"
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DevicesConfig:
-    """On what a step is computed, in which precision, and in how much memory."""
-
-    topic: ClassVar = "Devices, precision and memory"
-    rules: ClassVar = (
-        where(
-            "strategy",
-            "tpu",
-            when=lambda name: name == "tpu",
-            company="with --strategy=tpu",
-        ),
-    )
-    strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = flag(
-        "Devices to train on. auto: several hosts where TF_CONFIG or Slurm names them, "
-        "else all GPUs of this one, else its CPU; one: the first device; mirrored: all "
-        "of this host; multi_worker: all hosts; tpu: a TPU.",
-        "auto",
-        common=True,
-    )
-    tpu: str = flag("Name or address of the TPU, for --strategy=tpu.", "local")
-    cpu_replicas: int = flag(
-        "Without a GPU, replicas on the CPU for --strategy=mirrored: to try out what "
-        "several devices do.",
-        1,
-        within=POSITIVE,
-    )
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = flag(
-        "What layers compute in; weights, losses and logits are float32. float16 has "
-        "its loss scaled.",
-        "float32",
-        common=True,
-    )
-    gradient_accumulation_steps: int = flag(
-        "Compute a batch in so many parts, in so much less memory; batch norm sees a "
-        "part at a time.",
-        1,
-        within=POSITIVE,
-    )
-    remat: bool = flag(
-        "Compute activations again in the backward pass rather than keep them: less "
-        "memory, about a third more time.",
-        False,
-    )
-    jit_compile: bool = flag(
-        "Compile a step with XLA; for one GPU. A CPU becomes many times slower.", False
-    )
-    deterministic: bool = flag(
-        "Compute the same numbers at each run, by ops that are slower where they must "
-        "be.",
-        False,
-    )
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.cpu_replicas > 1 and self.strategy not in ("mirrored", "auto"):
-            raise FlagError(
-                f"--cpu_replicas={self.cpu_replicas} is for --strategy=mirrored, not "
-                f"{self.strategy}"
             )
 
 
@@ -290,6 +229,11 @@ class TrainConfig:
             company="with --keep_aspect_ratio=false",
         ),
         unless("compatibility.official_bugs", "keep_aspect_ratio"),
+        where(
+            "fine_tune_batch_norm",
+            "sync_batch_norm",
+            company="with --fine_tune_batch_norm",
+        ),
         _last_layers_rule(),
     )
     train_logdir: str | None = flag(

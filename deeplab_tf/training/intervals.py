@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -72,28 +72,60 @@ def steps_until_due(
 
 
 def timed_next(
-    batches: Iterator, after: Sequence[tf.Tensor] = ()
+    batches: Iterator,
+    after: Sequence[tf.Tensor] = (),
+    *,
+    is_measured: bool | tf.Tensor = True,
 ) -> tuple[Any, tf.Tensor]:
     """The next batch, and for how long the step waited for it; within a `tf.function`.
 
+    A GPU is told of steps ahead of time, and a host that looks at its clock for each of
+    them would lose that. So some are measured, and those alone wait for the one before.
+
     Args:
         batches: Of a data set, distributed or not.
-        after: What has to be there before the clock starts: the loss of the step
-            before. A GPU is told of steps ahead of time, and without this a wait counts
-            in which it still computes.
+        after: What has to be there before the clock starts, else a wait counts in which
+            a GPU still computes: something that the step before has written.
+        is_measured: Whether to look at the clock.
 
     Returns:
-        The batch, and seconds, float32.
+        The batch, and seconds, float32; NaN where they are not measured.
     """
-    with tf.device("CPU:0"):
-        computed = [tf.identity(tensor) for tensor in after]  # Copied when computed.
-        with tf.control_dependencies(computed):
-            began = tf.timestamp()
+    is_measured = tf.convert_to_tensor(is_measured)
+
+    def begin() -> tf.Tensor:
+        return _time_after(after)
+
+    began = _on_host(is_measured, begin)
     with tf.control_dependencies([began]):
         batch = next(batches)
     tensors = tf.nest.flatten(batch, expand_composites=True)
-    with tf.device("CPU:0"), tf.control_dependencies(tensors):
-        return batch, tf.cast(tf.timestamp() - began, tf.float32)
+
+    def end() -> tf.Tensor:
+        # A value of each says that all of it has come.
+        return _time_after([_first_value(tensor) for tensor in tensors]) - began
+
+    return batch, tf.cast(_on_host(is_measured, end), tf.float32)
+
+
+def _on_host(is_measured: tf.Tensor, clock: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """What a clock says, where it is asked."""
+    with tf.device("CPU:0"):
+        never = tf.constant(math.nan, tf.float64)
+        return tf.cond(is_measured, clock, lambda: never)
+
+
+def _time_after(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
+    with tf.device("CPU:0"):
+        computed = [tf.identity(tensor) for tensor in tensors]  # Copied when computed.
+        with tf.control_dependencies(computed):
+            return tf.timestamp()
+
+
+def _first_value(tensor: tf.Tensor) -> tf.Tensor:
+    """Where the tensor is, so that no more of it is copied to the host."""
+    with tf.device(tensor.device):
+        return tf.reshape(tensor, [-1])[:1]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,6 @@ class Loop:
             InputError: A record cannot be read, a shard is not the one that
                 `dataset.json` describes, or training has come to nothing.
         """
-        logging.info(
-            "Compiling the network: the first step takes half a minute or more"
-        )
         with (
             catch_signals() as self._signals,
             self._logs() as logs,
@@ -139,11 +137,16 @@ class Loop:
         steps_per_call = StepsPerCall(MAX_STEPS, *intervals, stops=profiler.stops)
         self._evaluate_what_was_saved(step, logs)
         self._check_patience()
+        if step < self._total and not self._signals:
+            self._trace(batches)
         while not (ending := self._ending()) and step < self._total:
             profiler.at(step)
             count = steps_per_call.next(step, self._total)
             count = hosts.all_reduce_min(self.trainer.strategy, count)
+            began, is_first = time.monotonic(), not steps_per_call.calls
             metrics = self._run(batches, count, logs)
+            if is_first:
+                logging.info("The first step took %.0f s", time.monotonic() - began)
             step += count
             steps_per_call.record(count)
             raise_on_bad_labels(metrics, step)
@@ -161,6 +164,20 @@ class Loop:
                 self._do_what_is_due(step, logs)
         profiler.at(step)
         return ending
+
+    def _trace(self, batches: Iterator) -> None:
+        """Makes the graph of a step, and says for how long that takes."""
+        replicas = self.trainer.strategy.num_replicas_in_sync
+        logging.info(
+            "Tracing the step%s: the program is at work, and computes nothing yet",
+            f" for {replicas} replicas, each anew" if replicas > 1 else "",
+        )
+        began = time.monotonic()
+        nodes = self.trainer.trace(batches)
+        seconds = time.monotonic() - began
+        logging.info("Traced %s nodes in %.0f s", f"{nodes:,}", seconds)
+        if self.trainer.jit_compile:
+            logging.info("XLA compiles them now, which may take minutes")
 
     def _ending(self) -> int:
         """A signal's number, or `_EARLY_STOPPING`, on whichever host; 0 to go on."""

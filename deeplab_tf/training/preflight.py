@@ -144,7 +144,8 @@ def _look(config: TrainConfig, findings: Findings) -> None:
     )
     trainer = setup.make_trainer(config, spec, loss, strategy)
     report = findings.collect_errors(setup.initialize, config, trainer)
-    findings.add(warnings.diagnose_settings(config, trainer.model, report))
+    settings = warnings.diagnose_settings(config, trainer.model, report, replicas)
+    findings.add(settings)
     shared = 1 if tf.config.get_visible_devices("GPU") else replicas
     needs = memory.needs(trainer, config, images, shared)
     _check_disk(folder, config.max_checkpoints_to_keep, needs, findings)

@@ -23,7 +23,11 @@ from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training import preflight, setup
 from deeplab_tf.training.diagnostics import warnings
 from deeplab_tf.training.distribution import hosts
-from deeplab_tf.training.distribution.strategy import images_per_replica, make_strategy
+from deeplab_tf.training.distribution.strategy import (
+    images_per_replica,
+    log_precision,
+    make_strategy,
+)
 from deeplab_tf.training.loop import Loop
 from deeplab_tf.training.losses import class_weights
 from deeplab_tf.training.monitoring.evaluator import Evaluator
@@ -87,6 +91,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         strategy,
         accumulation_steps=config.devices.gradient_accumulation_steps,
     )
+    log_precision(config.devices.precision)
     trainer = setup.make_trainer(config, spec, loss, strategy)
     checkpoints = CheckpointManager(
         folder,
@@ -159,7 +164,8 @@ def _start(
             logging.info("--tf_initial_checkpoint was read when the run began")
         return trainer.step
     report = setup.initialize(config, trainer)
-    warnings.warn_of_settings(config, trainer.model, report)
+    replicas = trainer.strategy.num_replicas_in_sync
+    warnings.warn_of_settings(config, trainer.model, report, replicas)
     return 0
 
 

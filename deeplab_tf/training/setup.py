@@ -26,15 +26,18 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.models.heads import HEADS, LOGITS, last_layers
+from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.multi_scale import each_scale
-from deeplab_tf.models.weight_names import weights_by_name
+from deeplab_tf.models.weight_names import layers_of, weights_by_name
 from deeplab_tf.training import remat
 from deeplab_tf.training.diagnostics import warnings
+from deeplab_tf.training.distribution.strategy import prefetch_to_device
+from deeplab_tf.training.gradient_accumulation import gradient_sums
 from deeplab_tf.training.optim import gradients, lr_schedules
 from deeplab_tf.training.optim.ema import ExponentialMovingAverage
 from deeplab_tf.training.optim.loss_scale import LossScale
-from deeplab_tf.training.step import Trainer, gradient_sums
+from deeplab_tf.training.step import Trainer
 
 
 def open_data(
@@ -96,10 +99,12 @@ def make_trainer(
         FlagError: Settings that do not go together.
     """
     devices, rules = config.devices, config.optimizer
-    if devices.jit_compile and strategy.num_replicas_in_sync > 1:
+    replicas = strategy.num_replicas_in_sync
+    is_on_gpus = bool(tf.config.get_visible_devices("GPU"))
+    if devices.jit_compile and replicas > 1 and not is_on_gpus:
         raise FlagError(
-            "--jit_compile is for one device: XLA cannot reach the weights of another; "
-            "leave it out, or take --strategy=one"
+            "--jit_compile is not for several replicas on a CPU, where XLA has no "
+            "collectives; leave it out, or take --strategy=one"
         )
     accumulation_steps = devices.gradient_accumulation_steps
     keras.utils.set_random_seed(config.seed)
@@ -131,7 +136,22 @@ def make_trainer(
             seed=config.seed,
             jit_compile=devices.jit_compile,
             time_data=not devices.deterministic,
+            local_statistics=(
+                _moving_statistics(model)
+                if replicas > 1 and not devices.sync_batch_norm
+                else ()
+            ),
         )
+
+
+def _moving_statistics(model: keras.Model) -> list[keras.Variable]:
+    """Of the batch norm that learns."""
+    return [
+        statistic
+        for layer in layers_of(model)
+        if isinstance(layer, FrozenableBatchNorm) and not layer.frozen
+        for statistic in (layer.moving_mean, layer.moving_variance)
+    ]
 
 
 def _build(
@@ -146,7 +166,7 @@ def _build(
             spec.num_classes,
             input_size=config.augment.train_crop_size,
             frozen_batch_norm=not config.fine_tune_batch_norm,
-            replicas=strategy.num_replicas_in_sync,
+            replicas=_synchronized_replicas(config, strategy),
             drop_path=lr_schedules.drop_path_schedule(
                 config.drop_path_keep_prob,
                 step,
@@ -154,6 +174,13 @@ def _build(
             ),
             training_form=True,
         )
+
+
+def _synchronized_replicas(
+    config: TrainConfig, strategy: tf.distribute.Strategy
+) -> int:
+    """Over how many replicas batch norm takes its statistics."""
+    return strategy.num_replicas_in_sync if config.devices.sync_batch_norm else 1
 
 
 def _loss_weights(config: TrainConfig, outputs: int) -> tuple[float, ...]:
@@ -171,10 +198,14 @@ def distribute_batches(
     *,
     start: int = 0,
 ) -> Any:
-    """Batches of so many images for each replica, from those of step `start` on."""
-    if config.overfit_one_batch:
-        return strategy.distribute_datasets_from_function(
-            lambda context: pipeline.one_batch(
+    """Batches of so many images for each replica, from those of step `start` on.
+
+    They are copied to the devices while these compute the step before.
+    """
+
+    def read(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        if config.overfit_one_batch:
+            return pipeline.one_batch(
                 source,
                 images,
                 crop_size=config.augment.train_crop_size,
@@ -182,9 +213,7 @@ def distribute_batches(
                 global_batch_size=config.train_batch_size,
                 context=context,
             )
-        )
-    return strategy.distribute_datasets_from_function(
-        lambda context: pipeline.training_batches(
+        return pipeline.training_batches(
             source,
             config.augment,
             images,
@@ -192,7 +221,9 @@ def distribute_batches(
             start=start * config.train_batch_size,
             context=context,
         ).map(_without_names)
-    )
+
+    batches = strategy.distribute_datasets_from_function(read)
+    return prefetch_to_device(batches, strategy)
 
 
 def _without_names(batch: pipeline.Sample) -> pipeline.Sample:

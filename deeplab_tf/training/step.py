@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import functools
+import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.layers.dropout import noise_from
 from deeplab_tf.training import intervals
+from deeplab_tf.training.gradient_accumulation import micro_batch
 from deeplab_tf.training.losses import total as losses
 from deeplab_tf.training.optim import gradients as gradients_
 from deeplab_tf.training.optim.ema import ExponentialMovingAverage
@@ -22,6 +24,8 @@ from deeplab_tf.training.optim.loss_scale import LossScale
 
 Metrics = Mapping[str, Sequence[float]]
 MAX_STEPS = 100  # Of a call.
+_MEASURED = 10  # Waiting for data is measured at one step in so many.
+_BYTES_PER_PACK = 32 << 20  # Of gradients: the first go out while others are computed.
 _SUMMED = ("loss", "regularization", "bad_labels")  # Over replicas and micro-batches.
 METRICS = (*_SUMMED, "gradient_norm", "data_wait", "loss_scale", "skipped")
 
@@ -48,6 +52,8 @@ class Trainer:
         seed: Of dropout.
         jit_compile: Whether XLA compiles it.
         time_data: Whether waiting for data is measured: clocks are not deterministic.
+        local_statistics: Moving statistics of batch norm that each replica moves by
+            itself. After each step, all take the mean over the replicas.
         metrics_buffer: Of the steps of a call, `[MAX_STEPS, len(METRICS)]`.
     """
 
@@ -68,6 +74,7 @@ class Trainer:
     seed: int = 0
     jit_compile: bool = False
     time_data: bool = True
+    local_statistics: Sequence[keras.Variable] = ()
     metrics_buffer: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(tf.zeros([MAX_STEPS, len(METRICS)]))
     )
@@ -87,6 +94,13 @@ class Trainer:
         """Moving averages by official name, if some are kept."""
         return self.ema.variables if self.ema else {}
 
+    def trace(self, batches: Iterator) -> int:
+        """Makes the graph of `run`, and takes no step; returns its number of nodes."""
+        graph = self._run.get_concrete_function(batches, tf.constant(1)).graph
+        definition = graph.as_graph_def()
+        functions = definition.library.function
+        return len(definition.node) + sum(len(each.node_def) for each in functions)
+
     def run(self, batches: Iterator, count: int) -> Metrics:
         """Takes up to `MAX_STEPS` steps; returns their metrics."""
         self._run(batches, tf.constant(count))
@@ -100,12 +114,19 @@ class Trainer:
             del metrics["loss_scale"], metrics["skipped"]
         if not self.time_data:
             del metrics["data_wait"]
+            return metrics
+        # Of the steps that were measured, those between waited as long as the mean.
+        waits = metrics["data_wait"]
+        measured = [each for each in waits if not math.isnan(each)]
+        metrics["data_wait"] = [sum(measured) / max(len(measured), 1)] * len(waits)
         return metrics
 
     @tf.function(autograph=False)
     def _run(self, batches: Iterator, count: tf.Tensor) -> None:
         def take_step(i: tf.Tensor) -> tuple[tf.Tensor]:
-            step = self._step(batches)
+            # The last one, too, of calls that are of few steps.
+            is_measured = (i % _MEASURED == _MEASURED - 1) | (i == count - 1)
+            step = self._step(batches, is_measured)
             row = tf.stack([step[name] for name in METRICS])
             rows = tf.tensor_scatter_nd_update(self.metrics_buffer, [[i]], [row])
             self.metrics_buffer.assign(rows)
@@ -115,12 +136,14 @@ class Trainer:
         # before it.
         tf.while_loop(lambda i: i < count, take_step, [0], parallel_iterations=1)
 
-    def _step(self, batches: Iterator) -> dict[str, tf.Tensor]:
+    def _step(self, batches: Iterator, is_measured: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step, as all devices take it together."""
         waited = tf.constant(0.0)
         if self.time_data:
             before = [self.optimizer.iterations.value]
-            batch, waited = intervals.timed_next(batches, before)
+            batch, waited = intervals.timed_next(
+                batches, before, is_measured=is_measured
+            )
         else:
             batch = next(batches)
         normalizers = self.strategy.run(self._normalizers, (batch,))
@@ -131,11 +154,14 @@ class Trainer:
             metrics = self._over_replicas("SUM", metrics)
         else:
             gradients, metrics = self._over_micro_batches(batch, normalizers)
-        gradients, norms = self.strategy.run(self._reduce_and_clip, (gradients,))
+        gradients = self.strategy.run(_sum_over_replicas, (gradients,))
+        norms = self.strategy.run(self._update, (gradients,))
         metrics |= self._over_replicas("MEAN", norms)
+        if self.local_statistics:
+            self.strategy.run(self._average_statistics)
         finite = tf.math.is_finite(metrics["gradient_norm"])
-        scale = self._update(gradients, finite)
         skipped = tf.cast(tf.logical_not(finite), tf.float32)
+        scale = self._follow_overflow(finite)
         return metrics | {"data_wait": waited, "loss_scale": scale, "skipped": skipped}
 
     def _over_micro_batches(
@@ -160,21 +186,10 @@ class Trainer:
             for name, value in values.items()
         }
 
-    def _update(self, gradients: Any, finite: tf.Tensor) -> tf.Tensor:
-        """Moves the weights; after an overflow of float16, only the step counts."""
+    def _follow_overflow(self, finite: tf.Tensor) -> tf.Tensor:
+        """The loss scale of this step, that of float16; it then follows the step."""
         if self.loss_scale is None:
-            self.strategy.run(self._apply, (gradients,))
             return tf.constant(1.0)
-
-        def apply() -> tf.Tensor:
-            self.strategy.run(self._apply, (gradients,))
-            return tf.identity(self.optimizer.iterations.value)
-
-        def skip() -> tf.Tensor:
-            self.optimizer.iterations.assign_add(1)
-            return tf.identity(self.optimizer.iterations.value)
-
-        tf.cond(finite, apply, skip)
         scale = tf.identity(self.loss_scale.variables["scale"].value)
         self.loss_scale.update(finite)
         return scale
@@ -197,12 +212,13 @@ class Trainer:
     def _compute_gradients(
         self, batch: Mapping[str, tf.Tensor], normalizers: Any
     ) -> Any:
-        """`_gradients`, compiled by XLA where that is asked for."""
+        return self._compiled(self._gradients)(batch, normalizers)
+
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled by XLA where that is asked for."""
         if not self.jit_compile:
-            return self._gradients(batch, normalizers)
-        return tf.function(self._gradients, jit_compile=True, autograph=False)(
-            batch, normalizers
-        )
+            return function
+        return tf.function(function, jit_compile=True, autograph=False)
 
     def _gradients(
         self, batch: Mapping[str, tf.Tensor], normalizers: Sequence[tf.Tensor]
@@ -269,18 +285,32 @@ class Trainer:
                 total.assign(tf.zeros_like(total))
         return gradients
 
-    def _reduce_and_clip(
-        self, gradients: list[tf.Tensor]
-    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
-        """Gradients of the whole batch, clipped, and their norm before that."""
-        context = tf.distribute.get_replica_context()
-        gradients = context.all_reduce("SUM", gradients)
+    def _update(self, gradients: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Moves the weights; returns the norm of the gradients of the whole batch."""
+        return {"gradient_norm": self._compiled(self._clip_and_apply)(gradients)}
+
+    def _clip_and_apply(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """Loss scale, clipping, multipliers, the rule of update, and averages."""
         if self.loss_scale:
             gradients = self.loss_scale.unscale(gradients)
         gradients, norm = gradients_.clip_by_global_norm(
             gradients, self.optimizer_config.gradient_clip_norm
         )
-        return gradients, {"gradient_norm": norm}
+        moves = self._moves() if self.loss_scale else []
+        before = [tf.convert_to_tensor(each) for each in moves]
+        self._apply(gradients)
+        # After an overflow of float16, only the step counts. To choose a branch, the
+        # host would have to wait for the norm at each step.
+        finite = tf.math.is_finite(norm)
+        for variable, value in zip(moves, before, strict=True):
+            variable.assign(tf.where(finite, variable, value))
+        return norm
+
+    def _moves(self) -> list[tf.Variable]:
+        """What an update changes, but for the counter of steps."""
+        slots = gradients_.slots(self.optimizer, self.weights)
+        named = (self.weights, slots, self.ema_weights)
+        return [each.value for group in named for each in group.values()]
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
         gradients = gradients_.multiply(gradients, self.weights, self.optimizer_config)
@@ -290,6 +320,28 @@ class Trainer:
         if self.ema:
             self.ema.update(self.optimizer.iterations.value)
 
+    def _average_statistics(self) -> None:
+        """Local batch norm: moving statistics become their mean over the replicas.
+
+        In one all-reduce for all. They are averages of what the batches had, so that
+        this is the average of the means, whenever it is done; weights and gradients
+        do not depend on it.
+        """
+        context = tf.distribute.get_replica_context()
+        values = [tf.convert_to_tensor(each.value) for each in self.local_statistics]
+        means = context.all_reduce("MEAN", values)
+        for statistic, mean in zip(self.local_statistics, means, strict=True):
+            statistic.value.assign(mean)
+
+
+def _sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Gradients of the whole batch, from those of this replica."""
+    context = tf.distribute.get_replica_context()
+    options = tf.distribute.experimental.CommunicationOptions(
+        bytes_per_pack=_BYTES_PER_PACK
+    )
+    return context.all_reduce("SUM", gradients, options=options)
+
 
 def raise_on_bad_labels(metrics: Metrics, step: int) -> None:
     """Raises an InputError where steps up to `step` met ids that are no class."""
@@ -298,32 +350,6 @@ def raise_on_bad_labels(metrics: Metrics, step: int) -> None:
             f"step {step}: labels with ids that are no class; --validate_labels=full "
             "names the record"
         )
-
-
-def micro_batch(value: tf.Tensor, index: tf.Tensor, count: int) -> tf.Tensor:
-    """Gradient accumulation: every so manieth image, `[N, ...]` -> `[N / count, ...]`.
-
-    So a micro-batch has the same images on however many replicas the batch is spread.
-
-    Args:
-        value: Of all images.
-        index: Which of the micro-batches, from 0.
-        count: How many there are.
-    """
-    return tf.reshape(value, (-1, count, *value.shape[1:]))[:, index]
-
-
-def gradient_sums(weights: Iterable[Any]) -> list[tf.Variable]:
-    """Gradient accumulation: zeros like each weight; each replica adds up its own."""
-    return [
-        tf.Variable(
-            tf.zeros(weight.shape),
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.SUM,
-        )
-        for weight in weights
-    ]
 
 
 def stateless_dropout(

@@ -69,6 +69,18 @@ def parse(*args, record=TrainConfig):
         ),
         (["--tpu=here"], "--tpu=here has no effect with --strategy=auto"),
         (
+            ["--strategy=one", "--sync_batch_norm=false"],
+            "--sync_batch_norm=False has no effect with --strategy=one",
+        ),
+        (
+            ["--fine_tune_batch_norm=false", "--sync_batch_norm=false"],
+            "--sync_batch_norm=False has no effect without --fine_tune_batch_norm",
+        ),
+        (
+            ["--architecture=unet", "--sync_batch_norm=false"],
+            "--sync_batch_norm=False has no effect with --architecture=unet",
+        ),
+        (
             ["--overfit_one_batch", "--rotation_degrees=9", "--blur_sigma=1"],
             "--blur_sigma=1.0 --rotation_degrees=9.0 have no effect with "
             "--overfit_one_batch; leave them out",

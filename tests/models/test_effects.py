@@ -44,7 +44,10 @@ CHANGED = {
     "nas_remove_os32_stride": True,
     "batch_norm_decay": 0.9,
     "fine_tune_batch_norm": False,
+    "sync_batch_norm": False,
 }
+# Of training, and yet of the graph of the network.
+OF_BATCH_NORM = {"fine_tune_batch_norm", "sync_batch_norm"}
 # Read by prediction, and in no graph of the network; or by training alone.
 ELSEWHERE = {
     *("architecture", "model_variant", "output_stride"),
@@ -77,11 +80,15 @@ def graph(settings):
     """All that a network is, but for its weights; None where settings are refused."""
     settings = dict(settings)
     frozen = not settings.pop("fine_tune_batch_norm", True)
+    replicas = 2 if settings.pop("sync_batch_norm", True) else 1
     keras.backend.clear_session()  # Names count from 1.
     try:
         config = _config(**settings)
         model = networks.make(
-            config, training_form=True, frozen_batch_norm=frozen
+            config,
+            training_form=True,
+            frozen_batch_norm=frozen,
+            replicas=replicas,
         ).model
     except (FlagError, ValueError):
         return None
@@ -91,7 +98,7 @@ def graph(settings):
 
 def unread(settings):
     """Settings of `CHANGED` that are told to have no effect."""
-    known = {k: v for k, v in settings.items() if k != "fine_tune_batch_norm"}
+    known = {k: v for k, v in settings.items() if k not in OF_BATCH_NORM}
     return effects.unread(ModelConfig(**known)).keys() & CHANGED.keys()
 
 
@@ -101,7 +108,7 @@ def differing(settings, name):
 
 def test_every_setting_of_the_network_is_tried():
     names = {field.name for field in dataclasses.fields(ModelConfig)} - ELSEWHERE
-    assert names | {"fine_tune_batch_norm"} == CHANGED.keys()
+    assert names | OF_BATCH_NORM == CHANGED.keys()
     rows = (*ARCHITECTURES.values(), *FEATURE_EXTRACTORS.values())
     assert {name for row in rows for name in row.reads} <= (
         CHANGED.keys() | OF_TRAINING

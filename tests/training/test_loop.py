@@ -325,5 +325,7 @@ def test_a_compiled_step_is_the_same(shapes, at_once):
 
 def test_several_devices_are_not_compiled(shapes, two_devices):
     settings = config("-", shapes, 1, devices=DevicesConfig(jit_compile=True))
-    with pytest.raises(FlagError, match="--jit_compile is for one device"):
+    with pytest.raises(
+        FlagError, match="--jit_compile is not for several replicas on a CPU"
+    ):
         make_trainer(settings, shapes_spec.SPEC, settings.loss, two_devices)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -160,10 +161,14 @@ def _control_groups(proc: Path, groups: Path) -> Iterator[Room]:
 
 
 def _gpus() -> Iterator[Room]:
-    """The free memory of the fullest GPU."""
-    if not tf.config.get_visible_devices("GPU"):
+    """The free memory of the fullest GPU, of those that this process sees."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
         return
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    if named := os.environ.get("CUDA_VISIBLE_DEVICES", "").strip():
+        # Numbers or UUIDs, of which those behind a wrong one do not count.
+        command.append(f"--id={','.join(named.split(',')[: len(gpus)])}")
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=True)
         free = min(map(int, listed.stdout.split()))

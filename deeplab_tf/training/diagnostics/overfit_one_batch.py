@@ -11,8 +11,9 @@ from absl import logging
 from deeplab_tf import resize
 from deeplab_tf.checkpoints import run_log
 from deeplab_tf.training.diagnostics import diagnoses
+from deeplab_tf.training.gradient_accumulation import micro_batch
 from deeplab_tf.training.losses.total import sample_on_grid
-from deeplab_tf.training.step import Trainer, micro_batch, stateless_dropout
+from deeplab_tf.training.step import Trainer, stateless_dropout
 
 
 def report(

@@ -87,16 +87,22 @@ def warn_of_other_classes(
 
 
 def warn_of_settings(
-    config: TrainConfig, model: keras.Model, report: RestoreReport | None
+    config: TrainConfig,
+    model: keras.Model,
+    report: RestoreReport | None,
+    replicas: int = 1,
 ) -> None:
     """Warns of settings that are known to disappoint; see `diagnose_settings`."""
-    diagnosis = diagnose_settings(config, model, report)
+    diagnosis = diagnose_settings(config, model, report, replicas)
     for sentence in (*diagnosis.wrong, *diagnosis.advice):
         logging.warning("%s", sentence)
 
 
 def diagnose_settings(
-    config: TrainConfig, model: keras.Model, report: RestoreReport | None
+    config: TrainConfig,
+    model: keras.Model,
+    report: RestoreReport | None,
+    replicas: int = 1,
 ) -> Diagnosis:
     """What is known of settings before the first step.
 
@@ -104,7 +110,9 @@ def diagnose_settings(
         config: All settings.
         model: In its training form.
         report: What became of the initial checkpoint's weights, if there is one.
+        replicas: Devices over which a batch is spread.
     """
+    shares = 1 if config.devices.sync_batch_norm else replicas
     norms = [
         layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
     ]
@@ -114,7 +122,7 @@ def diagnose_settings(
         diagnoses.Settings(
             crop_size=config.augment.train_crop_size,
             multiple=multiple(config.model),
-            images=config.images_at_a_time,
+            images=config.images_at_a_time // shares,
             steps=config.optimizer.training_number_of_steps,
             learns_statistics=bool(learning),
             lacks_statistics=bool(norms)

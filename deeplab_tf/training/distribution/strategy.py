@@ -6,20 +6,36 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from deeplab_tf.config.train import DevicesConfig
+from deeplab_tf.config.devices import DevicesConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import cluster, hosts
 from deeplab_tf.training.distribution.cluster import Cluster
 
 _SECONDS = 600  # To wait for hosts that start later.
+_PREFETCH_THEMSELVES = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.TPUStrategy,
+)
 _NO_GPU = (
     "TensorFlow sees no GPU: nvidia-smi has to list one, pip install "
     "'tensorflow[and-cuda]' brings the libraries, and CUDA_VISIBLE_DEVICES chooses "
     "among GPUs"
+)
+_TF32 = (
+    "float32 on a GPU: products of matrices and convolutions are in TF32 where the "
+    "card has it, with 10 bits of a number where float32 has 23; "
+    "NVIDIA_TF32_OVERRIDE=0 switches it off"
+)
+_TPU = (
+    "--strategy=tpu: this was never tried. Keras 3 has known failures on TPUs by "
+    "TensorFlow, and tensorflow-tpu ends at 2.20; the networks, by themselves, are the "
+    "same on Keras' JAX backend"
 )
 
 
@@ -98,7 +114,9 @@ def _several_hosts(several: Cluster, config: DevicesConfig) -> tf.distribute.Str
     )
     try:
         with _waiting():
-            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            return tf.distribute.MultiWorkerMirroredStrategy(
+                resolver, communication_options=_communication(resolver)
+            )
     except RuntimeError:
         raise InputError(
             "several hosts: TensorFlow has begun to compute in this process; start "
@@ -110,6 +128,21 @@ def _several_hosts(several: Cluster, config: DevicesConfig) -> tf.distribute.Str
             f"({_first_line(error)}); all processes have to run, to name the same "
             "hosts, and to find their ports free and open"
         ) from None
+
+
+def _communication(
+    resolver: tf.distribute.cluster_resolver.ClusterResolver,
+) -> tf.distribute.experimental.CommunicationOptions:
+    """How the hosts send each other gradients: GPUs by NCCL.
+
+    Left to itself, TensorFlow takes a ring over gRPC, through the memory of each host
+    (https://github.com/tensorflow/tensorflow/issues/50178).
+    """
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    gpus = resolver.num_accelerators().get("GPU", 0)
+    kind = kinds.NCCL if gpus else kinds.RING
+    logging.info("Hosts communicate by %s", kind.value)
+    return tf.distribute.experimental.CommunicationOptions(implementation=kind)
 
 
 @contextlib.contextmanager
@@ -133,6 +166,7 @@ def _waiting() -> Iterator[None]:
 
 
 def _tpu(address: str) -> tf.distribute.Strategy:
+    logging.warning("%s", _TPU)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(address)
         return tf.distribute.TPUStrategy(resolver)
@@ -141,6 +175,29 @@ def _tpu(address: str) -> tf.distribute.Strategy:
             f"--strategy=tpu: no TPU at --tpu={address} ({_first_line(error)}); a TPU "
             "host with the package tensorflow-tpu would do"
         ) from None
+
+
+def prefetch_to_device(batches: Any, strategy: tf.distribute.Strategy) -> Any:
+    """The same batches, the next of which is copied to the device meanwhile.
+
+    Strategies of several devices do so by themselves, that of one GPU does not.
+
+    Args:
+        batches: Of `strategy.distribute_datasets_from_function`.
+        strategy: Whose they are.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus or isinstance(strategy, _PREFETCH_THEMSELVES):
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))
+
+
+def log_precision(precision: str) -> None:
+    """Logs what float32 is on a GPU: not what the name says."""
+    gpus = tf.config.get_visible_devices("GPU")
+    is_tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    if gpus and is_tf32 and precision == "float32":
+        logging.info("%s", _TF32)
 
 
 def images_per_replica(

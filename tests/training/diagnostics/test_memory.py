@@ -1,6 +1,7 @@
 """Memory: what a step needs, and how much there is."""
 
 import dataclasses
+import subprocess
 
 import pytest
 
@@ -55,6 +56,32 @@ def test_the_smallest_number_of_parts_that_fits_is_advised(tmp_path, shapes):
     # 760 of 2160 MB are left for images: 513 * sqrt(0.352) = 304; 289 is aligned.
     assert sentence.endswith("--train_crop_size=289,289")
     assert "--remat" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [(None, None), ("1", "--id=1"), ("2,GPU-5f, -1,0", "--id=2,GPU-5f")],
+)
+def test_of_gpus_those_count_that_the_process_sees(monkeypatch, named, asked):
+    """A card that is full, and another's, was taken for one of this run."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    count = len(named.split(",")[:2]) if named else 2
+    visible = ["GPU"] * count
+    monkeypatch.setattr(memory.tf.config, "get_visible_devices", lambda kind: visible)
+    commands = []
+
+    def run(command, **settings):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout="9000\n8000\n")
+
+    monkeypatch.setattr(memory.subprocess, "run", run)
+    (room,) = memory._gpus()
+    assert room.free == 8000 * 2**20
+    assert [part for part in commands[0] if part.startswith("--id")] == (
+        [asked] if asked else []
+    )
 
 
 @pytest.mark.parametrize(

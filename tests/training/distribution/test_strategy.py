@@ -11,7 +11,12 @@ import tensorflow as tf
 from deeplab_tf.config import DevicesConfig
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.training.distribution import hosts
-from deeplab_tf.training.distribution.strategy import images_per_replica, make_strategy
+from deeplab_tf.training.distribution.strategy import (
+    images_per_replica,
+    log_precision,
+    make_strategy,
+    prefetch_to_device,
+)
 from tests.training import workers
 
 
@@ -73,6 +78,12 @@ def test_devices_that_are_not_there_are_named_with_what_would_do(settings, compl
     assert "\n" not in str(raised.value)
 
 
+def test_a_tpu_is_said_never_to_have_been_tried(caplog):
+    with pytest.raises(InputError, match="no TPU"):
+        make_strategy(DevicesConfig(strategy="tpu"))
+    assert "--strategy=tpu: this was never tried" in caplog.text
+
+
 def test_one_cpu_is_divided_before_it_computes():
     tf.zeros(())
     with pytest.raises(InputError, match="--cpu_replicas=3: TensorFlow has begun"):
@@ -95,6 +106,65 @@ def test_replicas_out_of_a_cpu_are_for_one_host(monkeypatch):
 def test_a_cluster_of_one_is_one(monkeypatch):
     cluster_of(monkeypatch, "a:1")
     assert hosts.count_hosts(make_strategy(DevicesConfig())) == 1
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(2, "NCCL"), (0, "RING")])
+def test_hosts_with_gpus_communicate_by_nccl(monkeypatch, caplog, gpus, expected):
+    """Which TensorFlow does not choose by itself."""
+    cluster_of(monkeypatch, "a:1", "b:2")
+    devices = [f"GPU:{i}" for i in range(gpus)]
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: devices)
+    made = []
+    monkeypatch.setattr(
+        tf.distribute,
+        "MultiWorkerMirroredStrategy",
+        lambda resolver, communication_options: made.append(
+            (resolver.num_accelerators(), communication_options)
+        ),
+    )
+    make_strategy(DevicesConfig())
+    ((accelerators, options),) = made
+    assert accelerators == {"GPU": gpus}
+    assert options.implementation.value == expected
+    assert f"Hosts communicate by {expected}" in caplog.text
+
+
+def gpus(monkeypatch, *names):
+    """Devices of these names are taken for GPUs."""
+    devices = [tf.config.LogicalDevice(name, "GPU") for name in names]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: devices)
+
+
+def test_the_next_batch_of_one_gpu_is_copied_ahead(monkeypatch):
+    gpus(monkeypatch, "/device:CPU:1")
+    numbers = tf.data.Dataset.range(3)
+    batches = list(prefetch_to_device(numbers, tf.distribute.get_strategy()))
+    assert [int(batch) for batch in batches] == [0, 1, 2]
+    assert {batch.device[-5:] for batch in batches} == {"CPU:1"}
+
+
+def test_strategies_that_copy_ahead_are_left_to_it(monkeypatch, two_devices):
+    numbers = tf.data.Dataset.range(3)
+    assert prefetch_to_device(numbers, tf.distribute.get_strategy()) is numbers
+    gpus(monkeypatch, "/device:CPU:0", "/device:CPU:1")
+    assert prefetch_to_device(numbers, two_devices) is numbers
+
+
+@pytest.mark.parametrize(
+    ("names", "precision", "is_told"),
+    [
+        (["GPU:0"], "float32", True),
+        (["GPU:0"], "mixed_bfloat16", False),
+        ([], "float32", False),
+    ],
+)
+def test_float32_on_a_gpu_is_said_to_be_tf32(
+    monkeypatch, caplog, names, precision, is_told
+):
+    gpus(monkeypatch, *names)
+    log_precision(precision)
+    assert ("NVIDIA_TF32_OVERRIDE=0" in caplog.text) == is_told
 
 
 def test_other_errors_of_one_host_stay_what_they_are():
