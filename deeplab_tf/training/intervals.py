@@ -103,7 +103,8 @@ def timed_next(
 
     def end() -> tf.Tensor:
         # A value of each says that all of it has come.
-        return _time_after([_first_value(tensor) for tensor in tensors]) - began
+        come = [_first_value(tensor) for tensor in tensors]
+        return _time_after([began, *come]) - began
 
     return batch, tf.cast(_on_host(is_measured, end), tf.float32)
 
@@ -124,7 +125,7 @@ def _time_after(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
 
 def _first_value(tensor: tf.Tensor) -> tf.Tensor:
     """Where the tensor is, so that no more of it is copied to the host."""
-    with tf.device(tensor.device):
+    with tf.device(tensor.device or None):
         return tf.reshape(tensor, [-1])[:1]
 
 

@@ -121,12 +121,10 @@ def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tens
             is_training=True,
         )
         context = tf.distribute.get_replica_context()
-        values = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+        values = _values_a_channel(x)
         count = values * context.num_replicas_in_sync
         own_mean = replica.batch_mean
-        # Of one value, cuDNN divides nothing by nothing.
-        own_variance = replica.batch_variance * (values - 1.0) / values
-        own_variance = tf.where(values > 1.0, own_variance, 0.0)
+        own_variance = _biased(replica.batch_variance, values)
         mean, variance = _over_replicas(own_mean, own_variance)
         rate = tf.math.rsqrt(variance + epsilon)
 
@@ -153,7 +151,7 @@ def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tens
             return dx, times_x, total
 
         y = _normalize(x, mean, variance, gamma, beta, epsilon)
-        return (y, mean, variance * count / tf.maximum(count - 1.0, 1.0)), backward
+        return (y, mean, _unbiased(variance, count)), backward
 
     weights = map(tf.convert_to_tensor, (layer.gamma, layer.beta))
     return tf.custom_gradient(forward)(x, *weights)
@@ -179,6 +177,34 @@ def _normalize(
         epsilon=epsilon,
         is_training=False,
     ).y
+
+
+def _values_a_channel(x: Tensor) -> Any:
+    """How many there are: a number where the shape is known, as in training."""
+    import tensorflow as tf
+
+    count = x.shape[:-1].num_elements()
+    if count is None:
+        return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+    return float(count)
+
+
+def _unbiased(variance: Tensor, values: Any) -> Tensor:
+    """The variance of so many values, as a moving variance takes it."""
+    import tensorflow as tf
+
+    greatest = max if isinstance(values, float) else tf.maximum
+    return variance * (values / greatest(values - 1.0, 1.0))
+
+
+def _biased(unbiased: Tensor, values: Any) -> Tensor:
+    """The variance of so many values; of one, cuDNN divides nothing by nothing."""
+    import tensorflow as tf
+
+    if isinstance(values, float):
+        share = 1.0 - 1.0 / values
+        return unbiased * share if share else tf.zeros_like(unbiased)
+    return tf.where(values > 1.0, unbiased * (1.0 - 1.0 / values), 0.0)
 
 
 def _over_replicas(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:

@@ -120,6 +120,18 @@ def test_two_replicas_have_values_and_gradients_of_the_whole_batch(
     assert_close(got, on_two_devices(two_devices, composed, *arrays), 2e-5)
 
 
+def test_a_batch_whose_size_is_not_known_before_has_the_same_numbers(rng):
+    x = rng.normal(size=(4, 3, 2, 5)).astype(np.float32)
+    layer = FrozenableBatchNorm(momentum=MOMENTUM, epsilon=EPSILON, replicas=2)
+    layer.build(x.shape)
+    call = tf.function(lambda x: layer(x, training=True))
+    of_any = call.get_concrete_function(tf.TensorSpec((None, None, None, 5)))
+    np.testing.assert_allclose(of_any(x), call(tf.constant(x)), atol=1e-6)
+    np.testing.assert_allclose(
+        layer.moving_variance, 0.81 + 0.19 * x.var((0, 1, 2), ddof=1), rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_that_of_the_kernel(rng, two_devices, dtype):
     x, dy, gamma, beta = batch(rng, (4, 5, 3, 6))
