@@ -1,4 +1,4 @@
-"""A process pool over images, a process a core.
+"""A process pool over images, a process a core; and a thread that looks ahead.
 
 Processes, since pydensecrf holds Python's lock. They are spawned, not forked, since a
 forked TensorFlow hangs; they hold what a task imports, and no network. A task that
@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -73,6 +73,20 @@ def map_in_processes(
             yield _next_result(pending)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def look_ahead(items: Iterator[Result]) -> Iterator[Result]:
+    """Yields the items, of which the next one is made meanwhile, in a thread.
+
+    So a device computes while the host is busy with what came before. Errors come where
+    the item would have come.
+    """
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(next, items, end)
+        while (item := ahead.result()) is not end:
+            ahead = pool.submit(next, items, end)
+            yield item
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -117,3 +118,35 @@ def test_ctrl_c_waits_until_processes_are_started_and_is_never_theirs():
     finally:
         signal.signal(signal.SIGINT, before)
     assert heard == [b"True\n"]
+
+
+def test_the_next_item_is_made_while_this_one_is_used():
+    """Or this would wait for ever."""
+    made = [threading.Event() for _ in range(3)]
+
+    def items():
+        for i, event in enumerate(made):
+            event.set()
+            yield i
+
+    for i in parallel.look_ahead(items()):
+        assert all(event.wait(10) for event in made[: i + 2])
+
+
+def test_an_error_comes_where_the_item_would_have_come():
+    def items():
+        yield 1
+        raise InputError("the second one cannot be read")
+
+    ahead = parallel.look_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(InputError, match=r"^the second one"):
+        next(ahead)
+
+
+def test_who_looks_ahead_may_stop_early():
+    before = threading.active_count()
+    ahead = parallel.look_ahead(iter(range(100)))
+    assert next(ahead) == 0
+    ahead.close()
+    assert threading.active_count() == before

@@ -24,6 +24,12 @@ from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import refuse_quantization
 from deeplab_tf.errors import FlagError
 
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+PRECISION_HELP = (
+    "What layers compute in; weights, logits and probabilities are float32. Half "
+    "precision is for GPUs, and moves some pixels."
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
@@ -184,6 +190,7 @@ class EvalConfig:
         within=POSITIVE,
         common=True,
     )
+    precision: Precision = flag(PRECISION_HELP, "float32")
     eval_interval_secs: int = flag(
         "Seconds between two evaluations.", 300, within=NOT_NEGATIVE
     )

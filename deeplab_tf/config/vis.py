@@ -26,8 +26,10 @@ from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import refuse_quantization
 from deeplab_tf.config.predict import (
     OF_A_CRF,
+    PRECISION_HELP,
     CrfConfig,
     InferenceConfig,
+    Precision,
     TileConfig,
 )
 from deeplab_tf.errors import FlagError
@@ -109,6 +111,7 @@ class VisConfig:
     tile_size: tuple[int, int] | None = flag(
         "Former name of --tile.", None, within=POSITIVE
     )
+    precision: Precision = flag(PRECISION_HELP, "float32")
     eval_interval_secs: int = flag(
         "Seconds between two rounds.", 300, within=NOT_NEGATIVE
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from deeplab_tf import console
+from deeplab_tf import console, parallel
 from deeplab_tf.checkpoints import run_state
 from deeplab_tf.config import EvalConfig, InferenceConfig
 from deeplab_tf.crf import engines
@@ -188,13 +188,15 @@ def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
     output: Output = "confidence" if calibration else "classes"
     if needs_probabilities:
         output = "probabilities"
-    split = predictor.predict_split(
-        records,
-        batch_size=batch_size,
-        scales=inference.eval_scales,
-        flip=inference.add_flipped_images,
-        output="logits" if crf else output,
-        tiles=tiles,
+    split = parallel.look_ahead(
+        predictor.predict_split(
+            records,
+            batch_size=batch_size,
+            scales=inference.eval_scales,
+            flip=inference.add_flipped_images,
+            output="logits" if crf else output,
+            tiles=tiles,
+        )
     )
     engine = engines.find_engine(crf_engine) if crf else ""
     counter = Counter(

@@ -32,12 +32,13 @@ from deeplab_tf.data.transforms import size_in_range
 from deeplab_tf.errors import InputError
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.models.build import build
+from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.receptive_field import coarsest_stride
 from deeplab_tf.models.registration import register
 from deeplab_tf.prediction.predictor import CROP_SIZE, Predictor
 
 
-def load(
+def load(  # noqa: PLR0913  # Each has the name of a flag.
     path: str,
     *,
     spec: DatasetSpec | None = None,
@@ -46,6 +47,7 @@ def load(
     resize: Overrides[ResizeConfig] = Overrides(ResizeConfig()),
     crop_size: tuple[int, int] | None = None,
     compatibility: CompatibilityConfig = CompatibilityConfig(),
+    precision: str = "float32",
 ) -> Predictor:
     """Builds a network and takes its weights from a checkpoint.
 
@@ -59,6 +61,7 @@ def load(
         resize: Settings of the resizing.
         crop_size: Or that of the run, or 513, 513.
         compatibility: Which mistakes to make.
+        precision: What layers compute in; see `dtype_policy`.
 
     Raises:
         InputError: There is no checkpoint, or it is not of this network.
@@ -70,7 +73,8 @@ def load(
         learned = zoo.settings_at(learned, model.given)
     config = model.onto(learned)
     prefix = reader.find_checkpoint(zoo_fetch.locate(path))
-    network = build(config, spec.num_classes)
+    with dtype_policy(precision):
+        network = build(config, spec.num_classes)
     report = restore.restore(network, prefix)
     logging.info("%s: %s", prefix, report)
     return Predictor(
@@ -221,6 +225,7 @@ def _load_as_configured(
         resize=config.resize,
         crop_size=crop_size,
         compatibility=config.compatibility,
+        precision=config.precision,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from deeplab_tf import console
+from deeplab_tf import console, parallel
 from deeplab_tf.config import VideoConfig, VisConfig
 from deeplab_tf.crf import engines
 from deeplab_tf.data import image_files, image_folders
@@ -241,6 +241,7 @@ def _predict(
         predicted = predictor.predict_split(
             records, batch_size=config.vis_batch_size, **options
         )
+    predicted = parallel.look_ahead(predicted)
     if not crf:
         yield from predicted
         return

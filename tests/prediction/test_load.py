@@ -3,8 +3,10 @@
 import itertools
 import shutil
 
+import numpy as np
 import pytest
 
+from deeplab_tf.config import DataConfig, EvalConfig, VisConfig
 from deeplab_tf.errors import InputError
 from deeplab_tf.prediction import load
 
@@ -38,3 +40,27 @@ def test_iterating_without_number_goes_on_with_each_newer_checkpoint(
 def test_a_checkpoint_that_is_a_file_is_not_waited_for(run):
     prefix = str(run / "model.ckpt-100")
     assert list(load.iterate_checkpoints(f"{prefix}.index", 3, 0)) == [prefix]
+
+
+@pytest.mark.parametrize("record", [EvalConfig, VisConfig])
+def test_a_command_may_predict_in_half_precision(v3plus_run, shapes, record, rng):
+    """Weights and scores stay float32, and nearly all pixels what they were."""
+    image = rng.integers(0, 256, (65, 65, 3), np.uint8)
+    folder = {"eval_logdir": "-"} if record is EvalConfig else {"vis_logdir": "-"}
+    data = DataConfig(dataset_dir=str(shapes))
+    found = []
+    for precision in ("float32", "mixed_bfloat16"):
+        config = record(
+            checkpoint_dir=str(v3plus_run), precision=precision, data=data, **folder
+        )
+        predictor, _ = load.load_with_records(
+            str(v3plus_run), config, split="val", crop_size=None
+        )
+        layer = predictor.model.get_layer("MobilenetV2.Conv")
+        assert (layer.compute_dtype, layer.kernel.dtype) == (
+            precision.removeprefix("mixed_"),
+            "float32",
+        )
+        assert predictor.model.output.dtype == "float32"
+        found.append(predictor.predict(image).classes)
+    assert np.mean(found[0] == found[1]) > 0.95
