@@ -137,13 +137,13 @@ class Loop:
         steps_per_call = StepsPerCall(MAX_STEPS, *intervals, stops=profiler.stops)
         self._evaluate_what_was_saved(step, logs)
         self._check_patience()
-        if step < self._total and not self._signals:
-            self._trace(batches)
         while not (ending := self._ending()) and step < self._total:
+            if is_first := not steps_per_call.calls:
+                self._trace(batches)
             profiler.at(step)
             count = steps_per_call.next(step, self._total)
             count = hosts.all_reduce_min(self.trainer.strategy, count)
-            began, is_first = time.monotonic(), not steps_per_call.calls
+            began = time.monotonic()
             metrics = self._run(batches, count, logs)
             if is_first:
                 logging.info("The first step took %.0f s", time.monotonic() - began)
@@ -173,11 +173,10 @@ class Loop:
             f" for {replicas} replicas, each anew" if replicas > 1 else "",
         )
         began = time.monotonic()
-        nodes = self.trainer.trace(batches)
-        seconds = time.monotonic() - began
-        logging.info("Traced %s nodes in %.0f s", f"{nodes:,}", seconds)
+        self.trainer.trace(batches)
+        logging.info("Traced it in %.0f s", time.monotonic() - began)
         if self.trainer.jit_compile:
-            logging.info("XLA compiles them now, which may take minutes")
+            logging.info("XLA compiles it now, which may take minutes")
 
     def _ending(self) -> int:
         """A signal's number, or `_EARLY_STOPPING`, on whichever host; 0 to go on."""

@@ -94,12 +94,9 @@ class Trainer:
         """Moving averages by official name, if some are kept."""
         return self.ema.variables if self.ema else {}
 
-    def trace(self, batches: Iterator) -> int:
-        """Makes the graph of `run`, and takes no step; returns its number of nodes."""
-        graph = self._run.get_concrete_function(batches, tf.constant(1)).graph
-        definition = graph.as_graph_def()
-        functions = definition.library.function
-        return len(definition.node) + sum(len(each.node_def) for each in functions)
+    def trace(self, batches: Iterator) -> None:
+        """Makes the graph of `run`, and takes no step."""
+        self._run.get_concrete_function(batches, tf.constant(1))
 
     def run(self, batches: Iterator, count: int) -> Metrics:
         """Takes up to `MAX_STEPS` steps; returns their metrics."""

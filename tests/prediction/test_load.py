@@ -43,24 +43,24 @@ def test_a_checkpoint_that_is_a_file_is_not_waited_for(run):
 
 
 @pytest.mark.parametrize("record", [EvalConfig, VisConfig])
-def test_a_command_may_predict_in_half_precision(v3plus_run, shapes, record, rng):
-    """Weights and scores stay float32, and nearly all pixels what they were."""
+def test_a_command_may_predict_in_half_precision(run, shapes, record, rng):
+    """Weights and scores stay float32; of noise, few pixels change their class."""
     image = rng.integers(0, 256, (65, 65, 3), np.uint8)
     folder = {"eval_logdir": "-"} if record is EvalConfig else {"vis_logdir": "-"}
     data = DataConfig(dataset_dir=str(shapes))
     found = []
     for precision in ("float32", "mixed_bfloat16"):
         config = record(
-            checkpoint_dir=str(v3plus_run), precision=precision, data=data, **folder
+            checkpoint_dir=str(run), precision=precision, data=data, **folder
         )
         predictor, _ = load.load_with_records(
-            str(v3plus_run), config, split="val", crop_size=None
+            str(run), config, split="val", crop_size=None
         )
-        layer = predictor.model.get_layer("MobilenetV2.Conv")
+        layer, *_ = (x for x in predictor.model.layers if hasattr(x, "kernel"))
         assert (layer.compute_dtype, layer.kernel.dtype) == (
             precision.removeprefix("mixed_"),
             "float32",
         )
         assert predictor.model.output.dtype == "float32"
         found.append(predictor.predict(image).classes)
-    assert np.mean(found[0] == found[1]) > 0.95
+    assert np.mean(found[0] == found[1]) > 0.8

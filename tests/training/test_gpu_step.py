@@ -122,7 +122,7 @@ def test_waiting_for_data_is_measured_at_one_step_in_ten_and_at_the_last_of_a_ca
 def test_to_trace_a_step_takes_none_and_it_is_not_traced_again():
     trainer = make_trainer()
     batches = batches_of(scenes())
-    assert trainer.trace(batches) > 100
+    trainer.trace(batches)
     assert trainer.step == 0
     trainer.run(batches, 2)
     assert trainer.step == 2

@@ -189,7 +189,8 @@ def prefetch_to_device(batches: Any, strategy: tf.distribute.Strategy) -> Any:
     gpus = tf.config.list_logical_devices("GPU")
     if not gpus or isinstance(strategy, _PREFETCH_THEMSELVES):
         return batches
-    return batches.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))
+    ahead = tf.data.experimental.prefetch_to_device(gpus[0].name, buffer_size=1)
+    return batches.apply(ahead)
 
 
 def log_precision(precision: str) -> None:

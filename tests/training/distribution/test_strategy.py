@@ -144,6 +144,18 @@ def test_the_next_batch_of_one_gpu_is_copied_ahead(monkeypatch):
     assert {batch.device[-5:] for batch in batches} == {"CPU:1"}
 
 
+def test_what_cannot_be_read_is_told_as_before_where_batches_are_copied(monkeypatch):
+    """And in its place: `corrupt_records` finds the record by what is said."""
+    gpus(monkeypatch, "/device:CPU:1")
+    numbers = tf.data.Dataset.from_tensor_slices([1.0, 0.0]).map(
+        lambda number: tf.debugging.check_numerics(1 / number, "the second one")
+    )
+    batches = iter(prefetch_to_device(numbers, tf.distribute.get_strategy()))
+    assert float(next(batches)) == 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the second one"):
+        next(batches)
+
+
 def test_strategies_that_copy_ahead_are_left_to_it(monkeypatch, two_devices):
     numbers = tf.data.Dataset.range(3)
     assert prefetch_to_device(numbers, tf.distribute.get_strategy()) is numbers
