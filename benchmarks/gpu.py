@@ -1,213 +1,219 @@
-"""DeepLab v3+ on a GPU: Keras' JAX backend beside the same layers in plain PyTorch.
+"""DeepLab on a GPU: this project's step, Keras on JAX, plain PyTorch, torchvision.
 
     PYTHONPATH=. python benchmarks/gpu.py
 
-Needs keras, jax, torch and a GPU that both see; TensorFlow is not loaded. Forward and
-training step of three networks, float32 and bfloat16, in turn, in this process: images
-a second, and which share of the card's bfloat16 rate, as a large product of matrices
-reaches it here, their multiply-adds are. Without a GPU it ends with 1 and one line.
+Forward pass, and training step with a loss at the size of the labels, momentum and
+decay, of what is installed of TensorFlow, JAX, PyTorch and torchvision. Each network,
+precision and framework is a process with a time limit and prints a line of JSON as it
+ends; the largest network comes first, and a second pass, in the reverse order, as far
+as time goes. Logits of all frameworks are compared. In the end there is a table.
+
+In a quarter of an hour, or what --minutes says. Without a GPU, --size=65 --batch_size=2
+tries the code out.
 """
 
-import os
-
-os.environ["KERAS_BACKEND"] = "jax"
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs some.
-
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
+import importlib.util
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import jax
-import keras
 import numpy as np
-import torch
-from absl import logging
-from jax import numpy as jnp
 
-from benchmarks.torch_graph import Graph
+from benchmarks import processes
+from benchmarks.gpu_items import NETWORKS, Item
 from deeplab_tf import cli
-from deeplab_tf.config import ModelConfig
-from deeplab_tf.config.fields import flag
+from deeplab_tf.config.fields import POSITIVE, flag
 from deeplab_tf.errors import InputError
-from deeplab_tf.models.build import build
-from deeplab_tf.models.mixed_precision import dtype_policy
-from deeplab_tf.models.summary import multiply_adds
 
-CLASSES = 21
-NETWORKS = ("mobilenet_v2", "resnet_v1_50_beta", "xception_65")
-RATE = 1e-3  # Of learning.
+# In the order in which they are measured, with what each needs.
+FRAMEWORKS = {
+    "tensorflow_xla": ("tensorflow",),
+    "jax": ("jax",),
+    "torch": ("torch", "jax"),
+    "torchvision": ("torchvision",),
+    "tensorflow": ("tensorflow",),
+    "torch_compile": ("torch", "jax"),
+}
+_TO_TRY = 129  # Sides of images up to which no GPU is needed.
+_PASSES = 3  # Of a training step: forward, and backward by inputs and by weights.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """Times networks at output stride 16 with a decoder at stride 4."""
+    """Times networks on a GPU, in several frameworks."""
 
-    model_variants: tuple[str, ...] = flag("Feature extractors.", NETWORKS)
-    crop_size: int = flag("Sides of the images.", 513)
-    batch_size: int = flag("Images at a time.", 16)
-    steps: int = flag("Timed together.", 10)
-    rounds: int = flag("Measurements of each, of which the best counts.", 3)
-    torch_compile: bool = flag("Let PyTorch compile its graph, too.", False)
-    small: bool = flag("Try the code out, on a CPU, too; says nothing of speed.", False)
+    networks: tuple[str, ...] = flag("Feature extractors.", tuple(NETWORKS))
+    frameworks: tuple[str, ...] = flag(
+        "Of those that are installed.", tuple(FRAMEWORKS)
+    )
+    precisions: tuple[str, ...] = flag(
+        "float32 is TF32 in all.", ("mixed_bfloat16", "float32")
+    )
+    size: int = flag("Sides of the images.", 513, within=POSITIVE)
+    batch_size: int = flag("Images at a time.", 16, within=POSITIVE)
+    steps: int = flag("Timed together.", 10, within=POSITIVE)
+    rounds: int = flag("Of them, whose median counts.", 3, within=POSITIVE)
+    limit_seconds: int = flag("Of a process.", 150, within=POSITIVE)
+    minutes: float = flag("Of all.", 14.0, within=POSITIVE)
+    passes: int = flag("Over all, if time allows.", 2, within=POSITIVE)
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Logs a line for each network, precision and framework."""
-    if config.small:
-        config = dataclasses.replace(
-            config, crop_size=33, batch_size=2, steps=1, rounds=1
-        )
-    elif jax.default_backend() != "gpu" or not torch.cuda.is_available():
+    """Prints a line of JSON for each process, and a table.
+
+    Raises:
+        InputError: There is no GPU, or nothing to measure with.
+    """
+    cards = processes.gpus()
+    if not cards and config.size > _TO_TRY:
         raise InputError(
-            f"no GPU, JAX sees {jax.default_backend()} and PyTorch "
-            f"{'cuda' if torch.cuda.is_available() else 'none'}: nothing is measured; "
-            "--small tries the code out"
+            "no GPU, nvidia-smi lists none: nothing is measured; --size=65 "
+            "--batch_size=2 tries the code out"
         )
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")  # TF32, as XLA takes.
-    peak = _peak(config)
-    device = jax.devices()[0].device_kind
-    logging.info("%s: bfloat16 product at %.1f TFLOP/s", device, peak / 1e12)
-    for variant in config.model_variants:
-        _measure(variant, config, peak)
+    frameworks = _installed(config.frameworks)
+    if not frameworks:
+        raise InputError(
+            f"--frameworks={','.join(config.frameworks)}: none of them is installed"
+        )
+    clock = processes.Clock(60 * config.minutes)
+    peak = _peak(config, frameworks, clock)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _measure_all(config, frameworks, Path(folder), clock)
+    card = cards[0] if cards else "no GPU: these numbers say nothing"
+    _print_table(rows, card, peak)
 
 
-def _measure(variant: str, config: BenchmarkConfig, peak: float) -> None:
-    """All ways to run one network."""
-    for precision in ("float32", "mixed_bfloat16"):
-        keras.backend.clear_session()
-        model = _network(variant, config, precision)
-        # A training step is three passes: forward, and by inputs and by weights.
-        flops = 2 * multiply_adds(model)
-        runs = _on_jax(model, config)
-        if precision == "float32":
-            plain = model
-        else:
-            plain = _network(variant, config, "float32")
-            plain.set_weights(model.get_weights())
-        runs |= _on_torch(plain, config, precision)
-        for name, run in runs.items():
-            images = config.batch_size / _seconds(run, config)
-            passes = 3 if "training" in name else 1
-            logging.info(
-                "%s, %s, %s: %.1f images/s, %.1f%% of the bfloat16 rate",
-                variant,
-                precision,
-                name,
-                images,
-                100 * images * flops * passes / peak,
+def _installed(frameworks: Sequence[str]) -> list[str]:
+    """Those whose packages are there, in the given order."""
+    return [
+        name
+        for name in frameworks
+        if all(importlib.util.find_spec(needed) for needed in FRAMEWORKS[name])
+    ]
+
+
+def _item(config: BenchmarkConfig, framework: str, network: str, **others: Any) -> Item:
+    return Item(
+        framework=framework,
+        network=network,
+        size=config.size,
+        batch_size=config.batch_size,
+        steps=config.steps,
+        rounds=config.rounds,
+        **others,
+    )
+
+
+def _run(config: BenchmarkConfig, item: Item, clock: processes.Clock) -> dict[str, Any]:
+    # PyTorch's graphs are made of Keras', which needs a backend: on the CPU.
+    of_torch = item.framework.startswith("torch")
+    backend = "tensorflow" if item.framework.startswith("tensorflow") else "jax"
+    environment = {"KERAS_BACKEND": backend}
+    if of_torch:
+        environment["JAX_PLATFORMS"] = "cpu"
+    return processes.run(
+        "benchmarks.gpu_items",
+        item,
+        limit=config.limit_seconds,
+        clock=clock,
+        environment=environment,
+    )
+
+
+def _peak(
+    config: BenchmarkConfig, frameworks: Sequence[str], clock: processes.Clock
+) -> float | None:
+    """The card's bfloat16 rate, as a large product of matrices reaches it."""
+    for name in ("jax", "torch", "tensorflow"):
+        if name in frameworks or f"{name}_xla" in frameworks:
+            item = _item(config, name, "", precision="bfloat16")
+            return _run(config, item, clock).get("peak")
+    return None
+
+
+def _measure_all(
+    config: BenchmarkConfig,
+    frameworks: Sequence[str],
+    folder: Path,
+    clock: processes.Clock,
+) -> list[dict[str, Any]]:
+    """Rows of all processes; A B C, and then C B A."""
+    order = [
+        (network, precision, framework)
+        for network in NETWORKS
+        if network in config.networks
+        for precision in config.precisions
+        for framework in frameworks
+        if framework != "torchvision" or network == "resnet_v1_101"
+    ]
+    rows = []
+    for again in range(config.passes):
+        for network, precision, framework in reversed(order) if again % 2 else order:
+            compares = precision == "float32" and framework != "torchvision"
+            name = f"{network}.{framework}.npy" if compares and not again else ""
+            item = _item(
+                config,
+                framework,
+                network,
+                precision=precision,
+                logits=str(folder / name) if name else "",
+            )
+            rows.append(_run(config, item, clock))
+        if not again:
+            _compare_logits(config, frameworks, folder)
+    return rows
+
+
+def _compare_logits(
+    config: BenchmarkConfig, frameworks: Sequence[str], folder: Path
+) -> None:
+    """Prints how far logits differ, against the greatest of those of the first."""
+    for network in config.networks:
+        paths = [folder / f"{network}.{name}.npy" for name in frameworks]
+        first, *others = [np.load(path) for path in paths if path.exists()] or [None]
+        if others:
+            most = max(float(np.abs(each - first).max()) for each in others)
+            sys.stdout.write(
+                f"{network}: logits of {len(others) + 1} frameworks differ by at most "
+                f"{most / float(np.abs(first).max()):.1e} of the greatest\n"
             )
 
 
-def _network(variant: str, config: BenchmarkConfig, precision: str) -> keras.Model:
-    settings = ModelConfig(
-        model_variant=variant,
-        decoder_output_stride=(4,),
-        atrous_rates=(6, 12, 18),
-        depth_multiplier=0.25 if config.small else 1.0,
-    )
-    with dtype_policy(precision):
-        return build(settings, CLASSES, input_size=(config.crop_size,) * 2)
-
-
-def _batch(model: keras.Model, config: BenchmarkConfig) -> tuple[np.ndarray, ...]:
-    """Images, and a class for each of the logits."""
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (config.batch_size, *model.input_shape[1:]))
-    labels = rng.integers(0, CLASSES, (config.batch_size, *model.output_shape[1:3]))
-    return images.astype(np.float32), labels
-
-
-def _on_jax(
-    model: keras.Model, config: BenchmarkConfig
-) -> dict[str, Callable[[], Any]]:
-    images, labels = map(jnp.asarray, _batch(model, config))
-    state = [
-        [v.value for v in model.trainable_variables],
-        [v.value for v in model.non_trainable_variables],
+def _print_table(rows: Sequence[dict[str, Any]], card: str, peak: float | None) -> None:
+    """Markdown: medians of the passes, images a second, of the peak, GB."""
+    rate = f"; bfloat16 product at {peak / 1e12:.0f} TFLOP/s" if peak else ""
+    lines = [
+        f"\n{card}{rate}\n",
+        "| network | precision | framework | forward | training | of the peak | GB | "
+        "compiling |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-
-    @jax.jit
-    def forward(weights: list, rest: list) -> Any:
-        return model.stateless_call(weights, rest, images, training=False)[0]
-
-    def cost(weights: list, rest: list) -> Any:
-        logits, rest = model.stateless_call(weights, rest, images, training=True)
-        chances = jax.nn.log_softmax(logits)
-        picked = jnp.take_along_axis(chances, labels[..., None], -1)
-        return -picked.mean(), rest
-
-    @jax.jit
-    def step(weights: list, rest: list) -> tuple[list, list]:
-        (_, rest), slopes = jax.value_and_grad(cost, has_aux=True)(weights, rest)
-        return [w - RATE * dw for w, dw in zip(weights, slopes, strict=True)], rest
-
-    def train() -> Any:
-        state[:] = step(*state)
-        return state
-
-    return {"JAX forward": lambda: forward(*state), "JAX training": train}
+    keys = ("network", "precision", "framework")
+    for key in dict.fromkeys(tuple(row[k] for k in keys) for row in rows):
+        same = [row for row in rows if tuple(row[k] for k in keys) == key]
+        lines.append(f"| {' | '.join(key)} | {_cells(same, peak)} |")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _on_torch(
-    model: keras.Model, config: BenchmarkConfig, precision: str
-) -> dict[str, Callable[[], Any]]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    made = Graph(model).to(device, memory_format=torch.channels_last)
-    graph = torch.compile(made) if config.torch_compile else made
-    batch, classes = _batch(model, config)
-    images = torch.from_numpy(batch.transpose(0, 3, 1, 2)).to(
-        device, memory_format=torch.channels_last
+def _cells(rows: Sequence[dict[str, Any]], peak: float | None) -> str:
+    done = [row for row in rows if "training_images_s" in row]
+    if not done:
+        return f"{rows[0]['error']} | | | |"
+    median = {
+        name: statistics.median(row[name] for row in done)
+        for name in ("forward_images_s", "training_images_s", "gb")
+    }
+    flops = 2 * _PASSES * done[0]["multiply_adds"] * median["training_images_s"]
+    compiling = statistics.median(row["training_compile_s"] for row in done)
+    share = f"{flops / peak:.0%}" if peak and flops else "-"
+    return (
+        f"{median['forward_images_s']:.1f} | {median['training_images_s']:.1f} | "
+        f"{share} | {median['gb']:.1f} | {compiling:.0f} s"
     )
-    labels = torch.from_numpy(classes).to(device)
-    optimizer = torch.optim.SGD(made.parameters(), lr=RATE)
-    half = precision != "float32"
-
-    def forward() -> Any:
-        made.eval()
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=half):
-            return graph(images)
-
-    def train() -> Any:
-        made.train()
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            logits = graph(images)
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(logits, labels).backward()
-        optimizer.step()
-
-    return {"PyTorch forward": forward, "PyTorch training": train}
-
-
-def _peak(config: BenchmarkConfig) -> float:
-    """Operations a second of a large product of bfloat16 matrices."""
-    side = 256 if config.small else 8192
-    product = jax.jit(lambda x: x @ x)
-    matrix = jnp.ones((side, side), jnp.bfloat16)
-    return 2 * side**3 / _seconds(lambda: product(matrix), config)
-
-
-def _seconds(run: Callable[[], Any], config: BenchmarkConfig) -> float:
-    """The least of a step, compiled and warm."""
-    _wait(run())
-    _wait(run())
-    return min(_rounds(run, config))
-
-
-def _rounds(run: Callable[[], Any], config: BenchmarkConfig) -> Iterator[float]:
-    for _ in range(config.rounds):
-        began = time.perf_counter()
-        for _ in range(config.steps):
-            results = run()
-        _wait(results)
-        yield (time.perf_counter() - began) / config.steps
-
-
-def _wait(results: Any) -> None:
-    jax.block_until_ready(results)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":
