@@ -44,6 +44,12 @@ def test_settings_are_seen_in_the_network(caplog):
     diagnosis = run_warnings.diagnose_settings(config, model, report)
     assert diagnosis.wrong == ()
     assert list(diagnosis.advice) == messages[:1]
+    several = run_warnings.diagnose_settings(config, model, report, 2)
+    assert several == diagnosis
+    devices = dataclasses.replace(config.devices, sync_batch_norm=False)
+    local = dataclasses.replace(config, devices=devices)
+    (sentence,) = run_warnings.diagnose_settings(local, model, report, 2).advice
+    assert "from 2 images at a time" in sentence
     frozen = dataclasses.replace(config, fine_tune_batch_norm=False)
     model = build(SMALL, 3, frozen_batch_norm=True)
     (sentence,) = run_warnings.diagnose_settings(frozen, model, None).advice
