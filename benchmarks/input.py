@@ -1,6 +1,6 @@
 """Training crops per second of CPU: windows alone, against whole images.
 
-    python benchmarks/input.py
+    python benchmarks/input.py [--json=FILE]
 
 Both read the same synthetic records in this process, in turn, on one thread; quote the
 ratios. What they give is compared, too: `plain` is the official order of things, and
@@ -10,6 +10,7 @@ what the tests take as the truth.
 import dataclasses
 import functools
 import itertools
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ class BenchmarkConfig:
     records: int = flag("Of each kind.", 20)
     rounds: int = flag("Passes over the records, of each way.", 5)
     compared: int = flag("Crops that are compared, of each kind.", 100)
+    json: str | None = flag(
+        "File for the crops a CPU second: size -> way -> number.", None
+    )
 
 
 def plain(
@@ -92,15 +96,20 @@ def benchmark(config: BenchmarkConfig) -> None:
     """Logs crops per CPU second of each way, ratios, and how far crops differ."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    rates: dict[str, dict[str, float]] = {}
     for image_format, (height, width) in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
             source = _source(Path(folder), image_format, config.records)
             logging.info("%d x %d, %s", height, width, image_format)
-            _compare(source, config.compared)
-            _measure(source, config)
+            differences = _compare(source, config.compared)
+            measured = _measure(source, config)
+            rates[f"{width}x{height}"] = measured | differences
+    if config.json:
+        Path(config.json).write_text(json.dumps(rates, indent=1) + "\n")
 
 
-def _measure(source: InputData, config: BenchmarkConfig) -> None:
+def _measure(source: InputData, config: BenchmarkConfig) -> dict[str, float]:
+    """Crops a CPU second of each way."""
     cache = decode_cache.make_cache(source.records, 1.0)
     cached = dataclasses.replace(source, decode=cache)
     ways = {
@@ -109,16 +118,18 @@ def _measure(source: InputData, config: BenchmarkConfig) -> None:
         "cached": _passes(cached, pipeline.training_crop),
         "decoding": _passes(source, _decode_all),
     }
-    seconds = dict.fromkeys(ways, 0.0)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for crops in ways.values():
         _take(crops, config.records)  # Traces, and fills the cache.
     for _ in range(config.rounds):
         for name, crops in ways.items():  # The same scales and windows in a round.
-            seconds[name] += _take(crops, config.records)
-    for name, total in seconds.items():
-        rate = config.records * config.rounds / total
-        ratio = seconds["plain"] / total
+            seconds[name].append(_take(crops, config.records))
+    # Other programs on the machine slow some rounds down.
+    rates = {n: config.records / float(np.median(s)) for n, s in seconds.items()}
+    for name, rate in rates.items():
+        ratio = rate / rates["plain"]
         logging.info("%-9s %6.1f crops per CPU second, ratio %.2f", name, rate, ratio)
+    return rates
 
 
 def _passes(source: InputData, crop: Crop) -> Iterator[Sample]:
@@ -143,7 +154,8 @@ def _decode_all(number: tf.Tensor, sample: Sample, **_: object) -> Sample:
     return {"number": number, "image": image, "label": ids}
 
 
-def _compare(source: InputData, count: int) -> None:
+def _compare(source: InputData, count: int) -> dict[str, float]:
+    """How far the crops of `plain` and of the pipeline differ."""
     pairs = zip(
         _passes(source, plain), _passes(source, pipeline.training_crop), strict=True
     )
@@ -158,6 +170,7 @@ def _compare(source: InputData, count: int) -> None:
         pixels,
         labels,
     )
+    return {"pixels_differ_by": pixels, "labels_differ": labels}
 
 
 def _source(folder: Path, image_format: str, count: int) -> InputData:

@@ -51,7 +51,7 @@ def decode_ids(sample: Sample, size: tf.Tensor) -> tf.Tensor:
     """
     shape = tf.concat([size, [1]], 0)
     ids = tf.cond(
-        sample["label"] == b"",
+        tf.strings.length(sample["label"]) == 0,
         lambda: tf.zeros(shape, tf.uint8),
         lambda: tfrecord.decode_label(sample["label"]),
     )

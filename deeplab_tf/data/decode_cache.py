@@ -39,7 +39,7 @@ class DecodeCache:
         key = image + 3 * label
         stored = self.stored.lookup(key)
         both = tf.cond(
-            stored == b"",
+            tf.strings.length(stored) == 0,
             lambda: self._decode(key, sample),
             lambda: tf.io.parse_tensor(stored, tf.uint8),
         )
