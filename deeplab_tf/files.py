@@ -20,6 +20,7 @@ from typing import BinaryIO
 from absl import logging
 from filelock import FileLock, Timeout
 
+from deeplab_tf import storage
 from deeplab_tf.errors import InputError
 from deeplab_tf.text_files import to_record
 
@@ -41,8 +42,14 @@ def check_writable(flag: str, folder: str | None) -> Path:
     """The folder of a flag, which need not exist, checked before hours are spent.
 
     Raises:
-        InputError: It could not be made or written.
+        InputError: It could not be made or written, or is on no disk.
     """
+    if storage.is_remote(folder or ""):
+        raise InputError(
+            f"--{flag}={folder}: what is written there needs a disk; give a local "
+            "folder, and copy it in the end (gcloud storage cp -r, aws s3 cp "
+            "--recursive)"
+        )
     path = Path(folder or "")
     existing = next(place for place in (path, *path.parents) if place.exists())
     if not existing.is_dir():

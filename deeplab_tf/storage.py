@@ -64,6 +64,31 @@ def exists(path: str) -> bool:
         return bool(system.exists(place))
 
 
+def is_folder(path: str) -> bool:
+    """Whether it is a folder; of an object store, one with something in it."""
+    if not is_remote(path):
+        return to_local(path).is_dir()
+    with _explain(path):
+        system, place = _resolve(path)
+        return bool(system.isdir(place))
+
+
+def size(path: str) -> int:
+    """Bytes of a file; see `open_file`."""
+    if not is_remote(path):
+        return to_local(path).stat().st_size
+    with _explain(path):
+        system, place = _resolve(path)
+        return int(system.size(place))
+
+
+def read_range(path: str, start: int, length: int) -> bytes:
+    """A part of a remote file, by one request; see `open_file`."""
+    with _explain(path):
+        system, place = _resolve(path)
+        return bytes(system.cat_file(place, start=start, end=start + length))
+
+
 def list_names(folder: str) -> list[str]:
     """Names of what lies in a folder, sorted; none where it is not there."""
     if not is_remote(folder):
@@ -180,6 +205,28 @@ def local_copy(path: str) -> Iterator[Path]:
                 for each in system.glob(f"{stem}.*"):
                     system.get(each, str(target.parent / each.rpartition("/")[2]))
         yield target
+
+
+@contextlib.contextmanager
+def stage_folder(path: str) -> Iterator[str]:
+    """A local folder, whose files are copied to a remote one in the end.
+
+    A local path is itself. Descriptions (`.json`) are copied last: what they describe
+    is there by then. After an error, nothing is copied.
+    """
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+        names = [
+            place.relative_to(folder).as_posix()
+            for place in Path(folder).rglob("[!.]*")
+            if place.is_file()
+        ]
+        for name in sorted(names, key=lambda name: (name.endswith(".json"), name)):
+            with write_whole(join(path, name)) as file:
+                file.write(Path(folder, name).read_bytes())
 
 
 def _resolve(path: str) -> tuple[Any, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import PIL
 from absl import logging
 
+from deeplab_tf import storage
 from deeplab_tf.config.remedies import PUBLISHED
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
@@ -45,7 +46,8 @@ def build(
     Args:
         splits: Samples of each split, in the order of the records.
         spec: What the ids mean; sizes, counts and checksums are added here.
-        output_dir: Made if need be. Shards of the same splits are replaced.
+        output_dir: Made if need be. Shards of the same splits are replaced. A remote
+            one holds no records yet; they are written to a disk first.
         shards: Files a split.
         parallel: In how many processes, or by Beam; the records are the same.
         remedies: What to do about masks that break the label contract, by kind.
@@ -59,8 +61,47 @@ def build(
             folder has records that these cannot lie beside. Then it is as it was.
         OSError: The disk is full. Then the same call goes on with the finished shards.
     """
-    folder = check_writable("output_dir", output_dir)
-    _check_splits(splits)
+    _refuse_taken(output_dir)
+    with storage.stage_folder(output_dir) as local:
+        folder = check_writable("output_dir", local)
+        _check_splits(splits)
+        spec = _build(
+            splits,
+            spec,
+            folder,
+            shards=shards,
+            parallel=parallel,
+            remedies=remedies,
+            images=images,
+        )
+    for split in splits:
+        logging.info("%s: %d images of %s", output_dir, spec.split_sizes[split], split)
+    next_command = shlex.join(["deeplab-data", "check", output_dir])
+    logging.info("Next: %s", next_command)
+    return spec
+
+
+def _refuse_taken(output_dir: str) -> None:
+    """Raises an InputError where a remote folder has records; none are added to it."""
+    described = storage.join(output_dir, spec_.FILE_NAME)
+    if storage.is_remote(output_dir) and storage.exists(described):
+        raise InputError(
+            f"--output_dir={output_dir}: it holds records already; choose another "
+            "folder, or remove them"
+        )
+
+
+def _build(
+    splits: Mapping[str, SampleSource],
+    spec: DatasetSpec,
+    folder: Path,
+    *,
+    shards: int,
+    parallel: ParallelConfig,
+    remedies: Remedies,
+    images: ImagesConfig | None,
+) -> DatasetSpec:
+    """`build` in a folder on a disk."""
     plan = {
         split: plan_shards(split, len(source), shards)
         for split, source in splits.items()
@@ -85,10 +126,6 @@ def build(
             spec = dataset_json.merge_splits(spec, others)
         staged.publish(spec)
         left_out.save_lists(folder, summaries)
-    for split in splits:
-        logging.info("%s: %d images of %s", folder, spec.split_sizes[split], split)
-    next_command = shlex.join(["deeplab-data", "check", output_dir])
-    logging.info("Next: %s", next_command)
     return spec
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from deeplab_tf import cli, dataset_builders
+from deeplab_tf import cli, dataset_builders, storage
 from deeplab_tf.config.fields import NOT_NEGATIVE, POSITIVE, flag
 from deeplab_tf.data import image_files
 from deeplab_tf.data.specs import shapes
@@ -45,22 +45,24 @@ class ShapesConfig:
 
 def build(config: ShapesConfig) -> None:
     """Draws both splits and builds their records."""
-    splits = {
-        split: FileSource(pairs=_draw_split(config, split, size))
-        for split, size in (("train", config.train_size), ("val", config.val_size))
-    }
-    dataset_builders.build(
-        splits, shapes.SPEC, config.output_dir, shards=2, parallel=config.parallel
-    )
+    sizes = {"train": config.train_size, "val": config.val_size}
+    with storage.stage_folder(config.output_dir) as folder:
+        splits = {
+            split: FileSource(pairs=_draw_split(Path(folder), config.seed, split, size))
+            for split, size in sizes.items()
+        }
+        dataset_builders.build(
+            splits, shapes.SPEC, config.output_dir, shards=2, parallel=config.parallel
+        )
 
 
-def _draw_split(config: ShapesConfig, split: str, size: int) -> list[Pair]:
-    folder, pairs = Path(config.output_dir), []
+def _draw_split(folder: Path, seed: int, split: str, size: int) -> list[Pair]:
+    pairs = []
     for kind in ("images", "labels"):
         (folder / kind / split).mkdir(parents=True, exist_ok=True)
     for i in range(size):
         name = f"{split}_{i:04d}"
-        image, label = draw_scene(np.random.default_rng([config.seed, len(split), i]))
+        image, label = draw_scene(np.random.default_rng([seed, len(split), i]))
         image_path = folder / "images" / split / f"{name}.png"
         label_path = folder / "labels" / split / f"{name}.png"
         write_whole(image_path, image_files.png(image), flushed=False)

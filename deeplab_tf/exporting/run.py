@@ -1,10 +1,12 @@
 """Export: a trained network in another form, compared with the network first."""
 
+import dataclasses
 import shlex
 from pathlib import Path
 
 from absl import logging
 
+from deeplab_tf import storage
 from deeplab_tf.checkpoints import run_folder
 from deeplab_tf.config import ExportConfig
 from deeplab_tf.data import spec_compatibility, specs
@@ -27,6 +29,9 @@ def export(config: ExportConfig) -> None:
         InputError: Something given is not usable, or the export does not agree with the
             network; nothing was written.
     """
+    if storage.is_remote(config.export_path or ""):
+        _export_to_remote(config)
+        return
     target = _new_target(config)
     path = config.checkpoint_path or ""
     run = load.read_run(path)
@@ -49,6 +54,19 @@ def export(config: ExportConfig) -> None:
         one = plan.make(config, predictor.crop_size)
         reports = [write(predictor, target, one, samples, calibration)]
     _tell(target, reports)
+
+
+def _export_to_remote(config: ExportConfig) -> None:
+    """Exports to a disk, and copies what was written."""
+    folder, _, name = (config.export_path or "").rstrip("/").rpartition("/")
+    target = storage.join(folder, name)
+    if storage.exists(target):
+        raise InputError(
+            f"--export_path={target} is there already; remove it or take another"
+        )
+    with storage.stage_folder(folder) as local:
+        export(dataclasses.replace(config, export_path=str(Path(local, name))))
+    logging.info("Copied to %s", target)
 
 
 def export_network(predictor: Predictor, config: ExportConfig) -> None:
