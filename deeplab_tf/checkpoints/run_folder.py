@@ -28,6 +28,7 @@ from deeplab_tf.config import (
 from deeplab_tf.config.fields import text
 from deeplab_tf.data import spec as specs
 from deeplab_tf.data import spec_compatibility
+from deeplab_tf.data.records import ORDER
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.errors import InputError, printable
 from deeplab_tf.files import write_whole
@@ -108,13 +109,45 @@ def _images(spec: DatasetSpec, split: str) -> str:
     return f"{spec.split_sizes.get(split, '?')} images {checksum}".rstrip()
 
 
-def write(folder: Path, config: TrainConfig, spec: DatasetSpec) -> None:
+def record_order(folder: Path) -> int:
+    """Version of the order of records in which a run goes on, or a new one begins.
+
+    Runs begun before the order had a version go on in order 1.
+
+    Raises:
+        InputError: It is an order that this version does not know.
+    """
+    if reader.newest(str(folder)) is None:
+        return ORDER
+    path, what = folder / CONFIG, "the settings of a run"
+    order = read_json(path, what).get(run_settings.ORDER, 1) if path.exists() else 1
+    if order not in range(1, ORDER + 1):
+        raise InputError(
+            f"{path}: {run_settings.ORDER} {order}, of a newer deeplab_tf than this, "
+            f"which knows 1 to {ORDER}; update it"
+        )
+    return int(order)
+
+
+def write(
+    folder: Path, config: TrainConfig, spec: DatasetSpec, *, order: int = ORDER
+) -> None:
     """Describes a run in its folder, which is made if need be.
 
     What it said before, if that differs, is kept beside it, as `config.1.json`.
+
+    Args:
+        folder: Of the run.
+        config: Its settings.
+        spec: What the classes mean.
+        order: Version of the order of its records.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"schema": SCHEMA, **dataclasses.asdict(config)}
+    settings = {
+        "schema": SCHEMA,
+        run_settings.ORDER: order,
+        **dataclasses.asdict(config),
+    }
     lines = {"command": " ".join(sys.argv)} | environment()
     contents = {
         CONFIG: json.dumps(settings, indent=2) + "\n",

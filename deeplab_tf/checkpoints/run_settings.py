@@ -8,6 +8,8 @@ from deeplab_tf.config.fields import text
 from deeplab_tf.text_files import read_json
 
 CONFIG = "config.json"
+ORDER = "record_order"  # Version of the order of records; see `data.records`.
+NO_FLAGS = ("schema", ORDER)
 _OF_EACH = ("schema", "train_logdir")  # What says nothing of how a run learns.
 
 

@@ -100,6 +100,12 @@ class AugmentConfig:
         0.0,
         within=_up_to(0.5),
     )
+    uint8_images: bool = flag(
+        "Send training images to the devices as uint8, a quarter of the bytes: colors "
+        "of resized images are rounded, by up to half of 255's step. Evaluation is as "
+        "without.",
+        False,
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)

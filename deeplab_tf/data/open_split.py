@@ -2,8 +2,8 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
+from deeplab_tf import storage
 from deeplab_tf.config import DataConfig, TfdsConfig
 from deeplab_tf.config.data import TFDS
 from deeplab_tf.config.fields import Overrides
@@ -46,21 +46,24 @@ def open_split(
         )
     spec = specs.resolve(data.dataset, data.dataset_dir, trained)
     _check(spec, data, trained)
-    return spec, _open_shards(Path(data.dataset_dir or ""), split, needs_labels)
+    return spec, _open_shards(data.dataset_dir or "", split, needs_labels)
 
 
-def _open_shards(folder: Path, split: str, needs_labels: bool) -> Shards:
+def _open_shards(folder: str, split: str, needs_labels: bool) -> Shards:
     """The records of a folder; of what its `dataset.json` records, sizes are compared.
 
-    That alone: what a run or the name of a data set tells is of other files.
+    That alone: what a run or the name of a data set tells is of other files. Of remote
+    files checksums are not: they would be fetched for it, whole.
     """
-    paths = tfrecord.find_shards(str(folder), split)
+    paths = tfrecord.find_shards(folder, split)
     records = Shards(paths=paths, needs_labels=needs_labels)
     records.count()  # Raises where one is cut off.
     described = spec_.load(folder)
     if described is None:
         return records
     shard_checksums.check_sizes(paths, described)
+    if storage.is_remote(folder):
+        return records
     checksums = shard_checksums.checksums_of(paths, described)
     return dataclasses.replace(records, checksums=checksums)
 
@@ -118,6 +121,6 @@ def _tfds_name(data: DataConfig, trained: DatasetSpec | None) -> str | None:
     """Of the data set in tensorflow_datasets; None where records are meant."""
     if data.dataset or not (trained and trained.name.startswith(TFDS)):
         return data.tfds
-    folder = Path(data.dataset_dir or "")
-    has_records = spec_.load(folder) or any(folder.glob("*-of-*"))
+    folder = data.dataset_dir or ""
+    has_records = spec_.load(folder) or tfrecord.splits(folder)
     return None if has_records else trained.name.removeprefix(TFDS)

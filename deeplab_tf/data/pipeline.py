@@ -20,7 +20,9 @@ from deeplab_tf.data.decode import (
     decode_window,
     image_size,
 )
-from deeplab_tf.data.records import Records, require_label
+from deeplab_tf.data.records import ORDER, Records, require_label, shuffle_indices
+
+_READS = 16  # Records that are read at a time, in order 2.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class InputData:
         mean_pixel: Of the network: RGB around images smaller than the crop.
         resize: Range of sizes into which images are brought first.
         decode: Reads a window of a parsed record, for training.
+        order: Newest version of the order of records that the run knows.
     """
 
     records: Records
@@ -40,6 +43,7 @@ class InputData:
     mean_pixel: tuple[float, float, float]
     resize: ResizeConfig
     decode: Decoder = decode_window
+    order: int = ORDER
 
     def to_network(
         self, sample: Sample, *, crop_size: tuple[int, int], multiple: int
@@ -66,19 +70,19 @@ class InputData:
         return images[0], label, inner
 
     def label(self, sample: Sample) -> tf.Tensor:
-        """Class ids of a parsed record, int32 `[H, W, 1]`; none without a label."""
+        """Class ids of a parsed record, uint8 `[H, W, 1]`; none without a label."""
         return tf.cond(
-            sample["label"] == b"",
-            lambda: tf.zeros((0, 0, 1), tf.int32),
+            tf.strings.length(sample["label"]) == 0,
+            lambda: tf.zeros((0, 0, 1), tf.uint8),
             lambda: self._to_class_ids(decode_ids(sample, image_size(sample["image"]))),
         )
 
     def classes(self, ids: tf.Tensor, sample: Sample) -> tf.Tensor:
-        """Class ids, int32, of ids that `decode` gave; all ignored without a label."""
+        """Class ids, uint8, of ids that `decode` gave; all ignored without a label."""
         label = require_label(sample, self.records)["label"]
         return tf.cond(
-            label == b"",
-            lambda: tf.fill(tf.shape(ids), self.ignore_label),
+            tf.strings.length(label) == 0,
+            lambda: tf.fill(tf.shape(ids), tf.constant(self.ignore_label, tf.uint8)),
             lambda: self._to_class_ids(ids),
         )
 
@@ -90,8 +94,10 @@ class InputData:
         return [stored, transforms.size_in_range(stored, self.resize)]
 
     def _to_class_ids(self, ids: tf.Tensor) -> tf.Tensor:
-        ids, table = tf.cast(ids, tf.int32), self.records.table
-        return ids if table is None else tf.gather(tf.cast(table, tf.int32), ids)
+        table = self.records.table
+        if table is None:
+            return ids
+        return tf.gather(tf.cast(table, tf.uint8), tf.cast(ids, tf.int32))
 
 
 @tf.autograph.experimental.do_not_convert
@@ -106,7 +112,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches of crops: "image" `[N, H, W, 3]`, "label" `[N, H, W, 1]`, "name".
 
-    "number" counts the images of all batches, from 0, over epochs and replicas.
+    Images are float32, or uint8 with `config.uint8_images`; labels are uint8. "number"
+    counts the images of all batches, from 0, over epochs and replicas.
 
     Args:
         source: The split.
@@ -116,17 +123,54 @@ def training_batches(
         start: Records, over all replicas, that an earlier run has taken.
         context: Which part of the records is this machine's; all by default.
     """
-    per_epoch = source.records.count()
-    first, skipped = divmod(start, per_epoch)
-    records = tf.data.Dataset.counter(first).flat_map(
-        lambda epoch: source.records.epoch(epoch, seed).enumerate(epoch * per_epoch)
-    )
-    records = records.skip(skipped)  # Less than an epoch; earlier ones are not read.
-    if context:
-        records = shard_global_batches(records, batch_size, context)
+    records = _own_records(source, batch_size, seed=seed, start=start, context=context)
     crop = functools.partial(training_crop, source=source, config=config, seed=seed)
     crops = records.map(crop, tf.data.AUTOTUNE, deterministic=True)
     return crops.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _own_records(
+    source: InputData,
+    batch_size: int,
+    *,
+    seed: int,
+    start: int = 0,
+    count: int = -1,
+    context: tf.distribute.InputContext | None,
+) -> tf.data.Dataset:
+    """Number and record of each image of this machine, in the order of the run.
+
+    Args:
+        source: The split.
+        batch_size: Images a batch, of one replica.
+        seed: Of the order.
+        start: The first number.
+        count: How many numbers, of all machines; -1: without end.
+        context: Which part is this machine's; all by default.
+    """
+    records = source.records
+    by_index = min(source.order, records.order) > 1
+    if by_index:
+        numbered = shuffle_indices(records.count(), seed, start)
+    else:
+        numbered = _read_in_order_1(records, seed, start)
+    numbered = numbered.take(count)
+    if context:
+        numbered = shard_global_batches(numbered, batch_size, context)
+    if not by_index:
+        return numbered
+    return numbered.map(
+        lambda number, index: (number, records.read(index)), _READS, deterministic=True
+    )
+
+
+def _read_in_order_1(records: Records, seed: int, start: int) -> tf.data.Dataset:
+    per_epoch = records.count()
+    first, skipped = divmod(start, per_epoch)
+    numbered = tf.data.Dataset.counter(first).flat_map(
+        lambda epoch: records.epoch(epoch, seed).enumerate(epoch * per_epoch)
+    )
+    return numbered.skip(skipped)  # Less than an epoch; earlier ones are not read.
 
 
 def shard_global_batches(
@@ -169,6 +213,8 @@ def training_crop(
         mean_pixel=source.mean_pixel,
         ignore_label=source.ignore_label,
     )
+    if config.uint8_images:
+        image = tf.cast(image + 0.5, tf.uint8)
     return {
         "image": tf.ensure_shape(image, (*plan.crop_size, 3)),
         "label": tf.ensure_shape(label, (*plan.crop_size, 1)),
@@ -200,12 +246,9 @@ def one_batch(
     Returns:
         Batches as those of `training_batches`, without names.
     """
-    epochs = tf.data.Dataset.counter(0).flat_map(
-        lambda epoch: source.records.epoch(epoch, seed)
+    records = _own_records(
+        source, batch_size, seed=seed, count=global_batch_size, context=context
     )
-    records = epochs.enumerate().take(global_batch_size)
-    if context:
-        records = shard_global_batches(records, batch_size, context)
     crop = functools.partial(_center_crop, source=source, crop_size=crop_size)
     crops = records.map(crop)
     return crops.batch(batch_size, drop_remainder=True).cache().repeat()
@@ -275,7 +318,7 @@ def _evaluation_sample(
     )
     return {
         "image": image,
-        "label": label,
+        "label": tf.cast(label, tf.int32),  # What it is counted with overflows uint8.
         "name": sample["name"],
         "height": size[0],
         "width": size[1],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from absl import logging
 
+from deeplab_tf import storage
 from deeplab_tf.data import tfrecord
 from deeplab_tf.data.spec import FILE_NAME, DatasetSpec
 from deeplab_tf.errors import InputError
@@ -28,9 +29,9 @@ def check_sizes(paths: Sequence[str], described: DatasetSpec) -> None:
     Raises:
         InputError: One has another size.
     """
-    for path in map(Path, paths):
-        size = path.stat().st_size
-        recorded = described.shard_sizes.get(path.name, size)
+    for path in paths:
+        size = storage.size(path)
+        recorded = described.shard_sizes.get(Path(path).name, size)
         if size != recorded:
             raise InputError(
                 f"{path}: {size} bytes, and {FILE_NAME} says {recorded}: {_REMEDY}"

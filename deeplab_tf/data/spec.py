@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from deeplab_tf import storage
 from deeplab_tf.data import class_names
 from deeplab_tf.errors import InputError
 from deeplab_tf.files import write_whole
@@ -90,12 +91,14 @@ class DatasetSpec:
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
 
-def load(folder: Path) -> DatasetSpec | None:
+def load(folder: Path | str) -> DatasetSpec | None:
     """Reads `dataset.json`; None where there is none.
 
     Raises:
-        InputError: It cannot be understood.
+        InputError: It cannot be understood, or its remote folder not be reached.
     """
+    if storage.is_remote(str(folder)):
+        return _load_remote(str(folder))
     path = Path(folder) / FILE_NAME
     if not path.exists():
         return None
@@ -113,6 +116,17 @@ def load(folder: Path) -> DatasetSpec | None:
         return to_record(
             DatasetSpec, {name: facts[name] for name in facts if name in known}
         )
+
+
+def _load_remote(folder: str) -> DatasetSpec | None:
+    if not storage.exists(storage.join(folder, FILE_NAME)):
+        return None
+    with storage.local_copy(storage.join(folder, FILE_NAME)) as path:
+        try:
+            return load(path.parent)
+        except InputError as error:
+            local = str(path.parent)
+            raise InputError(str(error).replace(local, folder)) from None
 
 
 def distinct_colors(count: int) -> tuple[Color, ...]:

@@ -1,15 +1,18 @@
 """TFRecord files: the official Example schema and shard names, both ways."""
 
+import io
 import itertools
 import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
+from deeplab_tf import storage
 from deeplab_tf.data import image_folders
-from deeplab_tf.data.tfrecord_reader import FOOTER, HEADER
+from deeplab_tf.data.tfrecord_reader import FOOTER, HEADER, read_records
 from deeplab_tf.data.tfrecord_writer import (
     LABEL_MODE,
     PNG,
@@ -40,6 +43,7 @@ _FEATURES = {
     "image/segmentation/class/encoded": tf.io.FixedLenFeature((), tf.string, ""),
 }
 DCT = "INTEGER_ACCURATE"  # Of JPEGs; see `decode_image`.
+BUFFER = 256 * 1024  # Bytes that are read at a time, where nobody knows how many.
 _NUMBER = re.compile(r"-(\d+)-of-(\d+)")
 
 
@@ -110,7 +114,8 @@ def require(condition: tf.Tensor, value: tf.Tensor, what: str) -> tf.Tensor:
 
 def splits(folder: str) -> list[str]:
     """Names of the splits of which a folder has shards, sorted."""
-    return sorted({split_prefix(path.name) for path in Path(folder).glob("*-of-*")})
+    names = storage.list_names(folder)
+    return sorted({split_prefix(name) for name in names if "-of-" in name})
 
 
 def find_shards(folder: str, split: str) -> list[str]:
@@ -119,27 +124,33 @@ def find_shards(folder: str, split: str) -> list[str]:
     Raises:
         InputError: There are none, some are missing, or two sets are mixed.
     """
-    files = sorted(path for path in Path(folder).glob(f"{split}-*") if path.is_file())
+    names = [
+        name for name in storage.list_names(folder) if name.startswith(f"{split}-")
+    ]
     # Official readers take `train-*`, whatever follows; but `train-x-00000-of-00004` is
     # of another split.
-    paths = [path for path in files if split_prefix(path.name) in (split, path.name)]
-    if not paths:
+    names = [name for name in names if split_prefix(name) in (split, name)]
+    if not storage.is_remote(folder):
+        names = [name for name in names if Path(folder, name).is_file()]
+    if not names:
         others = splits(folder)
         has = f"it has {', '.join(others)}" if others else "it has no shards"
         raise InputError(f"{folder}: no shards {split}-*; {has}{_hint(folder)}")
-    matches = [match for path in paths if (match := _NUMBER.search(path.name))]
+    matches = [match for name in names if (match := _NUMBER.search(name))]
     counts = {match[2] for match in matches}
     if len(counts) > 1:
         raise InputError(
             f"{folder}: shards {split}-* of two sets, {' and '.join(sorted(counts))} "
             "files; remove the older ones"
         )
-    if counts and len(paths) != int(*counts):
+    if counts and len(names) != int(*counts):
         raise InputError(
-            f"{folder}: {len(paths)} shards {split}-*, of {int(*counts)} by their "
+            f"{folder}: {len(names)} shards {split}-*, of {int(*counts)} by their "
             f"names{_hint(folder) or _missing(matches, int(*counts))}"
         )
-    return [str(path) for path in paths]
+    if storage.is_remote(folder):
+        return [storage.join(folder, name) for name in names]
+    return [str(Path(folder, name)) for name in names]
 
 
 def split_prefix(name: str) -> str:
@@ -158,6 +169,8 @@ def _missing(matches: list[re.Match[str]], count: int) -> str:
 
 
 def _hint(folder: str) -> str:
+    if storage.is_remote(folder):
+        return ""
     if (Path(folder) / UNFINISHED).is_dir():
         return "; a build was cut short there: run its command again"
     files = itertools.chain(Path(folder).glob("*"), Path(folder).glob("*/*"))
@@ -175,45 +188,78 @@ def count(path: str) -> int:
 
 
 def offsets(path: str) -> list[int]:
-    """Byte offsets of the records of a shard, from their headers alone.
+    """Byte offsets of the records of a shard; see `edges`."""
+    return edges(path)[:-1]
+
+
+def edges(path: str) -> list[int]:
+    """Byte offsets of the records of a shard, and its end, from their headers alone.
 
     Raises:
         InputError: The file ends within a record.
     """
-    size, position = Path(path).stat().st_size, 0
-    starts: list[int] = []
-    with open(path, "rb") as file:
+    size, position = storage.size(path), 0
+    places = [0]
+    with storage.open_file(path) as file:
         while position < size:
             file.seek(position)
             header = file.read(HEADER)
             length = (
                 struct.unpack("<Q", header[:8])[0] if len(header) == HEADER else size
             )
-            starts.append(position)
             position += HEADER + length + FOOTER
             if position > size:
                 raise InputError(
-                    f"{path}: cut off within record {len(starts) - 1}; copy or build "
+                    f"{path}: cut off within record {len(places) - 1}; copy or build "
                     "it again"
                 )
-    return starts
+            places.append(position)
+    return places
 
 
-def read_run(path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
-    """So many serialized records of a shard, from the one that begins at a byte."""
+def read_run(
+    path: tf.Tensor, offset: tf.Tensor, count: tf.Tensor, buffer: tf.Tensor | int
+) -> tf.data.Dataset:
+    """So many serialized records of a shard, from the one that begins at a byte.
+
+    Args:
+        path: Of the shard.
+        offset: The byte.
+        count: Records.
+        buffer: Bytes that are read at a time.
+    """
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=tf.reshape(path, (1,)),
         compression_type="",
-        buffer_size=256 * 1024,
+        buffer_size=tf.cast(buffer, tf.int64),
         byte_offsets=tf.reshape(offset, (1,)),
     )
     records = tf.data.experimental.from_variant(variant, tf.TensorSpec((), tf.string))
     return records.take(count)
 
 
-def read_record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """The serialized record of a shard that begins at a byte."""
-    return read_run(path, offset, 1).get_single_element()
+def read_record_at(
+    path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor | int = BUFFER
+) -> tf.Tensor:
+    """The serialized record of a shard that begins at a byte, and takes so many."""
+    return read_run(path, offset, 1, length).get_single_element()
+
+
+def read_remote_record(path: np.ndarray, offset: int, length: int) -> bytes:
+    """As `read_record_at`, by Python, of a file that fsspec opens.
+
+    Raises:
+        ValueError: The record is damaged, or cannot be read by now.
+    """
+    place = np.asarray(path).item().decode()
+    try:
+        content = storage.read_range(place, int(offset), int(length))
+        (record,) = read_records(io.BytesIO(content))
+    except (OSError, InputError) as error:
+        raise ValueError(f"{place}: {error}") from None
+    if record is None:
+        raise ValueError(f"{place}: a wrong checksum at byte {offset}")
+    return record
 
 
 def read(path: str) -> Iterator[bytes]:

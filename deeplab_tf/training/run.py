@@ -109,7 +109,7 @@ def _train(config: TrainConfig, folder: Path, strategy: tf.distribute.Strategy) 
         )
     is_done = start >= config.optimizer.training_number_of_steps
     if checkpoints.writes and not is_done:
-        _describe(folder, config, spec, loss)
+        _describe(folder, config, spec, loss, source.order)
     evaluator = _make_evaluator(config, spec, strategy)
     checksums = dict(source.records.checksums)
     if evaluator:
@@ -170,9 +170,9 @@ def _start(
 
 
 def _describe(
-    folder: Path, config: TrainConfig, spec: DatasetSpec, loss: LossConfig
+    folder: Path, config: TrainConfig, spec: DatasetSpec, loss: LossConfig, order: int
 ) -> None:
-    run_folder.write(folder, config, spec)
+    run_folder.write(folder, config, spec, order=order)
     if how := config.loss.class_weights:
         class_weights.write(folder, spec, loss, how)
 

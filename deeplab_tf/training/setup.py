@@ -64,6 +64,7 @@ def open_data(
         ignore_label=spec.ignore_label,
         mean_pixel=mean_pixel,
         resize=config.compatibility.resize(config.resize),
+        order=min(run_folder.record_order(folder), records.order),
     )
     if config.cache_decoded_gb:
         cache = decode_cache.make_cache(records, config.cache_decoded_gb)
@@ -212,7 +213,7 @@ def distribute_batches(
                 seed=config.seed,
                 global_batch_size=config.train_batch_size,
                 context=context,
-            )
+            ).map(_to_step)
         return pipeline.training_batches(
             source,
             config.augment,
@@ -220,15 +221,16 @@ def distribute_batches(
             seed=config.seed,
             start=start * config.train_batch_size,
             context=context,
-        ).map(_without_names)
+        ).map(_to_step)
 
     batches = strategy.distribute_datasets_from_function(read)
     return prefetch_to_device(batches, strategy)
 
 
-def _without_names(batch: pipeline.Sample) -> pipeline.Sample:
-    """Text stays on the host."""
-    return {name: batch[name] for name in ("image", "label", "number")}
+def _to_step(batch: pipeline.Sample) -> pipeline.Sample:
+    """What a step takes: text stays on the host, and losses count in int32."""
+    label = tf.cast(batch["label"], tf.int32)
+    return {"image": batch["image"], "label": label, "number": batch["number"]}
 
 
 def require_statistics(config: TrainConfig) -> None:

@@ -239,7 +239,8 @@ class Trainer:
     ) -> dict[str, tf.Tensor]:
         """This replica's share of what is to become small."""
         context = tf.distribute.get_replica_context()
-        outputs = tf.nest.flatten(self.forward(batch["image"], training=True))
+        images = tf.cast(batch["image"], tf.float32)  # Of --uint8_images.
+        outputs = tf.nest.flatten(self.forward(images, training=True))
         label = losses.sample_on_grid(batch["label"], self.label_grid)
         weighted = [
             weight * self._loss(logits, label, normalizer)

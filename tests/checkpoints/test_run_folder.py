@@ -202,6 +202,26 @@ def test_settings_have_a_schema_and_without_one_are_read_as_before(begun):
     assert numbered.model == SMALL
 
 
+def test_a_run_keeps_the_order_of_its_records(begun):
+    """Those begun before orders had versions say nothing, and go on in the first."""
+    path = begun / "config.json"
+    settings = json.loads(path.read_text())
+    assert settings["record_order"] == run_folder.record_order(begun) == 2
+    path.write_text(json.dumps(settings | {"record_order": 3}))
+    with pytest.raises(InputError) as error:
+        run_folder.record_order(begun)
+    assert str(error.value) == (
+        f"{path}: record_order 3, of a newer deeplab_tf than this, which knows 1 to 2; "
+        "update it"
+    )
+    del settings["record_order"]
+    path.write_text(json.dumps(settings))
+    assert run_folder.record_order(begun) == 1
+    (begun / "checkpoint").unlink()
+    (begun / "model.ckpt-1.index").unlink()
+    assert run_folder.record_order(begun) == 2  # It came to nothing.
+
+
 def test_settings_of_a_newer_schema_are_an_error(begun):
     path = begun / "config.json"
     settings = json.loads(path.read_text())

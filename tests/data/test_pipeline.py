@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import itertools
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from benchmarks.input import plain
 from deeplab_tf.config import AugmentConfig, ResizeConfig
 from deeplab_tf.data import image_files, pipeline, tfrecord
 from deeplab_tf.data.pipeline import InputData
-from deeplab_tf.data.records import Shards
+from deeplab_tf.data.records import Shards, shuffle, shuffle_indices
 from tests.data.test_tfrecord import make_record
 
 AUGMENT = AugmentConfig(train_crop_size=(33, 49))
@@ -43,6 +45,7 @@ def test_batches_have_the_crop_size(shapes):
     assert batch["image"].shape == (4, 33, 49, 3)
     assert batch["image"].dtype == np.float32
     assert batch["label"].shape == (4, 33, 49, 1)
+    assert batch["label"].dtype == np.uint8
     assert set(np.unique(batch["label"])) <= {0, 1, 2, 3, 4, 5, 255}
 
 
@@ -61,10 +64,12 @@ def test_the_same_seed_gives_the_same_batches_and_another_others(shapes):
     assert names(first) != names(other)
 
 
-@pytest.mark.parametrize("steps", [1, 5, 6, 7, 13])
-def test_batches_go_on_from_any_step_as_if_never_stopped(shapes, steps):
-    whole = take(steps + 3, shapes)
-    rest = take(3, shapes, start=steps * 4)
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("steps", [1, 6, 13])
+def test_batches_go_on_from_any_step_as_if_never_stopped(shapes, steps, order):
+    source = dataclasses.replace(split(shapes), order=order)
+    whole = take(steps + 3, shapes, source=source)
+    rest = take(3, shapes, source=source, start=steps * 4)
     for one, two in zip(whole[steps:], rest, strict=True):
         np.testing.assert_array_equal(one["image"], two["image"])
         assert list(one["name"]) == list(two["name"])
@@ -78,6 +83,78 @@ def test_two_pipelines_share_each_batch_of_one(shapes):
         own = names(take(12, shapes, batch_size=2, context=context))
         half = slice(4 * pipeline_id, 4 * pipeline_id + 4)
         assert own == [name for batch in whole for name in batch["name"][half]]
+
+
+def test_to_go_on_late_takes_no_reading(shapes):
+    """After 10**9 images, 24 an epoch: the 41,666,666th has 16 of them behind it."""
+    whole, epoch = 41_666_666, tf.constant(41_666_666, tf.int64)
+    found = take(2, shapes, start=24 * whole + 16)
+    assert list(found[0]["number"]) == [24 * whole + 16 + i for i in range(4)]
+    seeds = tf.stack([tf.constant(1, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(
+        tf.range(24, dtype=tf.int64), seeds
+    )
+    stored = [sample["name"] for sample in split(shapes).records.in_order()]
+    assert names(found) == [stored[i].numpy() for i in order[16:]]
+
+
+def test_all_records_of_an_epoch_are_mixed():
+    """Also of more than any buffer holds: as far as in a shuffled list."""
+    pairs = list(shuffle_indices(5000, 3, 0).take(10_000).as_numpy_iterator())
+    numbers, indices = np.array(pairs).T
+    np.testing.assert_array_equal(numbers, np.arange(10_000))
+    for epoch in np.split(indices, 2):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(5000))
+        moved = np.abs(epoch - np.arange(5000)).mean()
+        assert 0.9 < moved / (5000 / 3) < 1.1  # The mean of |x - y|, both uniform.
+    assert (indices[:5000] != indices[5000:]).mean() > 0.99
+
+
+def test_a_pipeline_reads_its_own_records_alone(shapes, tmp_path):
+    """The other's are damaged, and it does not see it."""
+    folder = tmp_path / "records"
+    shutil.copytree(shapes, folder)
+    context = tf.distribute.InputContext(2, 0, 2)
+    own = set(names(take(6, shapes, batch_size=2, context=context)))
+    source = split(folder)
+    stored = [sample["name"].numpy() for sample in source.records.in_order()]
+    for index in (i for i, name in enumerate(stored) if name not in own):
+        path, number = source.records.where(index).split(": record ")
+        offset = tfrecord.offsets(path)[int(number)] + 100
+        content = bytearray(Path(path).read_bytes())
+        content[offset] ^= 1
+        Path(path).write_bytes(content)
+    assert set(names(take(6, folder, batch_size=2, context=context))) == own
+    other = tf.distribute.InputContext(2, 1, 2)
+    with pytest.raises(tf.errors.DataLossError):
+        take(1, folder, batch_size=2, context=other)
+
+
+def test_order_1_is_that_of_runs_begun_before(shapes):
+    """Files in a shuffled order, four at a time, through a buffer."""
+    paths = tfrecord.find_shards(str(shapes), "train")
+
+    def epoch(number):
+        seeds = tf.stack([tf.constant(1, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.constant(paths), seeds)
+        stored = tf.data.Dataset.from_tensor_slices(order).interleave(
+            tf.data.TFRecordDataset, cycle_length=4
+        )
+        return shuffle(stored, 1, number)
+
+    expected = tf.data.Dataset.counter(0).flat_map(epoch).map(tfrecord.parse_example)
+    source = dataclasses.replace(split(shapes), order=1)
+    found = names(take(9, shapes, source=source))
+    assert found == [sample["name"].numpy() for sample in expected.take(36)]
+    assert found != names(take(9, shapes))
+
+
+def test_images_may_be_rounded_to_uint8(shapes):
+    whole = dataclasses.replace(AUGMENT, uint8_images=True)
+    (exact,), (rounded,) = take(1, shapes), take(1, shapes, augment=whole)
+    assert rounded["image"].dtype == np.uint8
+    np.testing.assert_array_equal(rounded["image"], np.floor(exact["image"] + 0.5))
+    np.testing.assert_array_equal(rounded["label"], exact["label"])
 
 
 def test_images_are_numbered_over_epochs_and_pipelines(shapes):
@@ -237,7 +314,8 @@ def test_one_batch_is_the_middle_of_images_as_they_are(shapes):
     first, second = next(batches), next(batches)
     for name in ("image", "label", "number"):
         np.testing.assert_array_equal(first[name], second[name])
-    sample = next(iter(source.records.epoch(tf.constant(0, tf.int64), 1)))
+    _, index = next(iter(shuffle_indices(source.records.count(), 1, 0)))
+    sample = source.records.read(index)
     image = tfrecord.decode_image(sample["image"]).numpy()
     top, left = (np.array(image.shape[:2]) - 49) // 2
     middle = image[top : top + 49, left : left + 49]

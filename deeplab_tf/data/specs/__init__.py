@@ -1,8 +1,8 @@
 """Data sets by name, and which one a folder of records is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from deeplab_tf import storage
 from deeplab_tf.data import spec as spec_
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.data.specs import (
@@ -52,9 +52,9 @@ def resolve(
     """
     spec = None
     if dataset_dir is not None:
-        if not Path(dataset_dir).is_dir():
+        if not storage.is_folder(dataset_dir):
             raise InputError(f"--dataset_dir={dataset_dir}: no such folder")
-        spec = spec_.load(Path(dataset_dir))
+        spec = spec_.load(dataset_dir)
     if spec and dataset and dataset != spec.name:
         raise FlagError(
             f"--dataset={dataset}: {dataset_dir}/{spec_.FILE_NAME} says {spec.name}; "

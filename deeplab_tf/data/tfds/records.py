@@ -61,6 +61,11 @@ class TfdsRecords:
         """See `records.Records`."""
         return remedies.TFDS
 
+    @property
+    def order(self) -> int:
+        """1: tensorflow_datasets reads its files from their beginnings."""
+        return 1
+
     def count(self) -> int:
         """See `records.Records`."""
         return sum(map(len, self.slices))

@@ -97,7 +97,7 @@ def subject(predictor: Predictor, config: EvalConfig) -> Subject:
         training={
             name: run_settings.shown(value)
             for name, value in settings.items()
-            if name != "schema"
+            if name not in run_settings.NO_FLAGS
         },
         environment=run_folder.environment(),
         curves=content if len(content) <= _MOST_OF_CURVES else b"",

@@ -90,7 +90,7 @@ def _compare(
         logits = resize.bilinear(tf.cast(logits, tf.float32), tf.shape(label)[1:3])
     else:
         label = resize.nearest(label, tf.shape(logits)[1:3])
-    count, label = trainer.spec.num_classes, label[..., 0]
+    count, label = trainer.spec.num_classes, tf.cast(label[..., 0], tf.int32)
     kept = (label >= 0) & (label < count) & (label != trainer.spec.ignore_label)
     label = tf.cast(tf.boolean_mask(label, kept), tf.int64)
     predicted = tf.boolean_mask(tf.argmax(logits, -1), kept)

@@ -107,7 +107,7 @@ def count_pixels(spec: DatasetSpec, source: InputData) -> PixelCounts:
 
 
 def _histogram(sample: Sample, *, source: InputData) -> Sample:
-    ids = source.label(sample)
+    ids = tf.cast(source.label(sample), tf.int32)
     return {"pixels": tf.math.bincount(ids, minlength=_IDS, maxlength=_IDS)}
 
 

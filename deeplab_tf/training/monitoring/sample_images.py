@@ -1,6 +1,7 @@
 """Sample images of a run, beside their labels and predictions, in TensorBoard."""
 
 import keras
+import tensorflow as tf
 
 from deeplab_tf.config import TrainConfig
 from deeplab_tf.data import corrupt_records, pipeline
@@ -32,5 +33,6 @@ def show(
     # Without the logits of single scales.
     merged = keras.Model(trainer.model.input, trainer.model.outputs[-1])
     views = test_time.MultiScaleFlip(logits_stride=config.model.logits_stride)
-    classes, _ = test_time.predict_probabilities(merged, batch["image"], views)
+    images = tf.cast(batch["image"], tf.float32)  # Of --uint8_images.
+    classes, _ = test_time.predict_probabilities(merged, images, views)
     logs.samples(step, batch, classes.numpy(), trainer.spec)
