@@ -136,7 +136,9 @@ def _passes(source: InputData, crop: Crop) -> Iterator[Sample]:
     crop = functools.partial(crop, source=source, config=AugmentConfig(), seed=0)
     options = tf.data.Options()
     # Nothing is made ahead, in the time of another way.
+    options.autotune.enabled = False
     options.experimental_optimization.inject_prefetch = False
+    options.experimental_optimization.map_parallelization = False
     crops = source.records.in_order().repeat().enumerate().map(crop)
     return iter(crops.with_options(options))
 
