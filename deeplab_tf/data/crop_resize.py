@@ -219,7 +219,9 @@ def _interpolate(
     index = tf.cast(low, tf.int32) - source.start[axis]
     near = tf.gather(pixels, index, axis=axis)
     far = tf.gather(pixels, tf.minimum(index + 1, source.size[axis] - 1), axis=axis)
-    share = tf.reshape(positions - low, (1, -1, 1) if axis else (-1, 1, 1))
+    share = (positions - low)[:, tf.newaxis]
+    # Of columns, one for each channel: multiplied by whole rows takes a third.
+    share = tf.tile(share, (1, 3)) if axis else share[:, tf.newaxis]
     return near + (far - near) * share
 
 
