@@ -69,11 +69,14 @@ def benchmark(config: BenchmarkConfig) -> None:
     image = rng.integers(0, 256, (1, *config.size, 3)).astype(np.uint8)
     for name in config.networks:
         with tempfile.TemporaryDirectory() as folder:
-            forms = _forms(_predictor(NETWORKS[name], rng), Path(folder), image, config)
+            forms = _forms(
+                random_predictor(NETWORKS[name], rng), Path(folder), image, config
+            )
             _measure(name, forms, config.rounds)
 
 
-def _predictor(config: ModelConfig, rng: np.random.Generator) -> Predictor:
+def random_predictor(config: ModelConfig, rng: np.random.Generator) -> Predictor:
+    """A network of random weights, those of batch norm too."""
     model = build(config, 21)
     for variable in model.variables:
         if variable.name == "moving_variance":
@@ -89,7 +92,7 @@ def _forms(
     """By name, what computes classes and probabilities, or what its name says."""
     traced = saved_model.concrete_function(predictor, InferenceConfig())
     before, ours, graph = folder / "before", folder / "ours", folder / "graph.pb"
-    _save_as_before(variables_to_constants(traced), before)
+    save_as_before(variables_to_constants(traced), before)
     network = fold_batch_norm.fold(inference_graph.split(traced))
     saved_model.save(saved_model.Serving(network, []), ours)
     frozen_graph.save(inference_graph.freeze(network), graph)
@@ -111,7 +114,7 @@ def _forms(
     return forms
 
 
-def _save_as_before(frozen: Any, folder: Path) -> None:
+def save_as_before(frozen: Any, folder: Path) -> None:
     """Writes a SavedModel as version 0.2 did: batch norm as it is, weights constant."""
 
     @tf.function(autograph=False)

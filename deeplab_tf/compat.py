@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 from deeplab_tf.errors import InputError
@@ -91,6 +92,19 @@ def variables_to_constants(function: Any) -> Any:
     )
 
     return convert_variables_to_constants_v2(function)
+
+
+@contextlib.contextmanager
+def edit_saved_model(folder: Path) -> Iterator[Any]:
+    """The SavedModel message of a folder, written again with its fingerprint after."""
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.saved_model.fingerprinting_utils import write_fingerprint
+
+    path = folder / "saved_model.pb"
+    message = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    yield message
+    path.write_bytes(message.SerializeToString(deterministic=True))
+    write_fingerprint(str(folder))
 
 
 def merge_call(function: Callable[..., Any], strategy: Any, *arguments: Any) -> Any:

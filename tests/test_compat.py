@@ -175,3 +175,22 @@ def test_summed_gradients_are_not_summed_again(two_devices):
     step()
     copies = two_devices.experimental_local_results(weight.value)
     assert [copy.numpy() for copy in copies] == [-3, -3]
+
+
+def test_an_edited_saved_model_has_another_fingerprint(tmp_path):
+    module = tf.Module()
+    module.double = tf.function(lambda x: 2 * x, autograph=False)
+    module.double.get_concrete_function(tf.TensorSpec([], tf.float32))
+    tf.saved_model.save(module, str(tmp_path))
+    read = tf.saved_model.experimental.read_fingerprint
+    before = read(str(tmp_path)).saved_model_checksum
+    with compat.edit_saved_model(tmp_path) as message:
+        (constant,) = (
+            node
+            for function in message.meta_graphs[0].graph_def.library.function
+            for node in function.node_def
+            if node.op == "Const"
+        )
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(3.0))
+    assert read(str(tmp_path)).saved_model_checksum != before
+    assert float(tf.saved_model.load(str(tmp_path)).double(tf.constant(5.0))) == 15

@@ -125,15 +125,7 @@ def placeholder(name: str, value: np.ndarray) -> Any:
 
 def freeze(network: InferenceGraph) -> Any:
     """A concrete function with the weights as constants."""
-    graph = tf.compat.v1.GraphDef()
-    graph.CopyFrom(network.graph)
-    for node in graph.node:
-        if node.name in network.weights:
-            value = network.weights[node.name]
-            node.op = "Const"
-            node.attr.clear()
-            node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    graph = with_constants(network, network.weights)
 
     def import_graph() -> None:
         tf.graph_util.import_graph_def(graph, name="")
@@ -144,3 +136,56 @@ def freeze(network: InferenceGraph) -> Any:
         [tensor(name) for name in network.inputs],
         [tensor(name) for name in network.outputs],
     )
+
+
+def with_constants(network: InferenceGraph, values: Mapping[str, Any]) -> Any:
+    """The GraphDef, in which these are constants.
+
+    Args:
+        network: The inference graph.
+        values: Arrays, or a TensorProto each, by the names of weights.
+    """
+    graph = tf.compat.v1.GraphDef()
+    graph.CopyFrom(network.graph)
+    for node in graph.node:
+        if node.name in values:
+            _make_constant(node, values[node.name])
+    return graph
+
+
+def zeros(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Constants as small as a number, until `put_weights` gives them their values."""
+    return {
+        name: tf.make_tensor_proto(0, value.dtype, value.shape)
+        for name, value in weights.items()
+    }
+
+
+def put_weights(nodes: Iterable[Any], scope: str, weights: Mapping[str, Any]) -> int:
+    """Gives constants, that were `zeros`, their values.
+
+    Args:
+        nodes: Of the graph, or of a function, into which it was imported.
+        scope: Under which name.
+        weights: Of the inference graph.
+
+    Returns:
+        How many there are.
+    """
+    count = 0
+    for node in nodes:
+        if node.op == "Const" and node.name.startswith(f"{scope}/"):
+            name = node.name.removeprefix(f"{scope}/")
+            if name in weights:
+                _make_constant(node, weights[name])
+                count += 1
+    return count
+
+
+def _make_constant(node: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        value = tf.make_tensor_proto(value)
+    node.op = "Const"
+    node.attr.clear()
+    node.attr["dtype"].type = value.dtype
+    node.attr["value"].tensor.CopyFrom(value)

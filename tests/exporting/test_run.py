@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
+import deeplab_tf
 from deeplab_tf.config import ExportConfig, ResizeConfig
 from deeplab_tf.config.fields import Overrides
 from deeplab_tf.data import image_files
 from deeplab_tf.errors import InputError
-from deeplab_tf.exporting import fold_batch_norm
+from deeplab_tf.exporting import fold_batch_norm, saved_model
 from deeplab_tf.exporting import run as exporting
 from tests.recorded import ROOT
 from tests.visualizing.test_run import config as vis_config
@@ -103,18 +105,52 @@ def test_labels_colors_and_origin_are_assets(exported, run):
     assert info["output_stride"] == 16
 
 
-def test_each_weight_is_saved_once_and_none_is_trained(exported):
-    """As a constant, it would be in memory once for each function that reads it."""
-    loaded = tf.saved_model.load(str(exported))
-    graph = loaded.signatures["serving_default"].graph.as_graph_def()
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+def nodes_of(path):
+    message = saved_model_pb2.SavedModel.FromString(
+        (path / "saved_model.pb").read_bytes()
+    )
+    library = message.meta_graphs[0].graph_def.library.function
+    return [node for function in library for node in function.node_def]
+
+
+def test_weights_are_constants_of_one_function(exported, run, batch):
+    """Or each signature would have them in the file."""
+    nodes = nodes_of(exported)
     assert "Conv2D" in {node.op for node in nodes}
-    constants = [n.attr["value"].tensor for n in nodes if n.op == "Const"]
-    assert max(each.ByteSize() for each in constants) < 200
-    weights = loaded.signatures["serving_default"].variables
+    assert "ReadVariableOp" not in {node.op for node in nodes}
+    weights = deeplab_tf.load(str(run)).model.count_params() * 4
+    constants = [n.attr["value"].tensor.ByteSize() for n in nodes if n.op == "Const"]
+    assert 0.9 * weights < sum(constants) < 1.1 * weights + 20_000
+    assert (
+        not tf.saved_model.load(str(exported)).signatures["serving_default"].variables
+    )
+
+
+def test_many_weights_are_variables(run, tmp_path, batch, exported, monkeypatch):
+    """As constants, they would be in memory dozens of times while a file is read."""
+    monkeypatch.setattr(saved_model, "MOST_CONSTANT_BYTES", 0)
+    exporting.export(config(run, tmp_path / "m"))
+    constants = [
+        n.attr["value"].tensor for n in nodes_of(tmp_path / "m") if n.op == "Const"
+    ]
+    assert max(each.ByteSize() for each in constants) < 10_000
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    serve = loaded.signatures["serving_default"]
+    weights = serve.variables
+    assert weights
     assert not any(each.trainable for each in weights)
-    stored = (exported / "variables" / "variables.data-00000-of-00001").stat().st_size
-    assert stored < 1.5 * sum(each.numpy().nbytes for each in weights) + 2000
+    path = tmp_path / "m" / "variables" / "variables.data-00000-of-00001"
+    bytes_ = sum(each.numpy().nbytes for each in weights)
+    assert bytes_ <= path.stat().st_size < 1.5 * bytes_ + 2000
+    constant = tf.saved_model.load(str(exported))
+    other = constant.signatures["serving_default"]
+    answers = [each(tf.constant(batch)) for each in (serve, other)]
+    np.testing.assert_allclose(
+        *(each["SemanticProbabilities"] for each in answers), atol=1e-6
+    )
+
+
+def test_an_inference_graph_as_text_lies_beside_it(exported):
     assert (exported / "inference_graph.pbtxt").exists()
 
 
