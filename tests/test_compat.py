@@ -185,12 +185,14 @@ def test_an_edited_saved_model_has_another_fingerprint(tmp_path):
     read = tf.saved_model.experimental.read_fingerprint
     before = read(str(tmp_path)).saved_model_checksum
     with compat.edit_saved_model(tmp_path) as message:
-        (constant,) = (
+        constants = [
             node
             for function in message.meta_graphs[0].graph_def.library.function
             for node in function.node_def
-            if node.op == "Const"
-        )
-        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(3.0))
+            if node.op == "Const" and node.attr["value"].tensor.float_val[:] == [2.0]
+        ]
+        assert constants
+        for constant in constants:
+            constant.attr["value"].tensor.float_val[:] = [3.0]
     assert read(str(tmp_path)).saved_model_checksum != before
     assert float(tf.saved_model.load(str(tmp_path)).double(tf.constant(5.0))) == 15

@@ -232,7 +232,7 @@ class Trainer:
             with tape.stop_recording():
                 gradients = tape.gradient(objective, variables)
         bad = losses.count_bad_labels(batch["label"], self.spec)
-        return gradients, metrics | {"bad_labels": tf.cast(bad, tf.float32)}
+        return gradients, metrics | {"bad_labels": bad}
 
     def _losses(
         self, batch: Mapping[str, tf.Tensor], normalizers: Sequence[tf.Tensor]

@@ -43,7 +43,7 @@ def hats(length: int, size: int) -> np.ndarray:
 def fused_batch_norm(
     x: Tensor, layer: Any, *, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, mean and unbiased variance, from TensorFlow's one kernel for it.
+    """Output, moving mean and variance after it, from TensorFlow's one kernel for it.
 
     Keras composes batch norm of many passes over memory: a training step of
     MobileNetV2 takes 1.2 to 1.5 times as long on a CPU (docs/design.md).
@@ -51,7 +51,8 @@ def fused_batch_norm(
     Args:
         x: `[N, H, W, C]`, of half precision, too.
         layer: Of batch norm, for its weights, which are float32.
-        training: Normalize by the batch, or by the moving statistics.
+        training: Normalize by the batch, of which the moving statistics take a share,
+            or by these.
     """
     import tensorflow as tf
 
@@ -62,6 +63,7 @@ def fused_batch_norm(
         mean=layer.moving_mean,
         variance=layer.moving_variance,
         epsilon=layer.epsilon,
+        exponential_avg_factor=1.0 - layer.momentum if training else 1.0,
         is_training=training,
     )[:3]
 
@@ -77,9 +79,21 @@ def composed_batch_norm(
     y = ops.batch_normalization(
         values, mean, variance, -1, layer.beta, layer.gamma, layer.epsilon
     )
+    y = ops.cast(y, x.dtype)
+    if not training:
+        return y, mean, variance
     count = ops.cast(ops.prod(ops.shape(x)[:3]), "float32")
     unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
-    return ops.cast(y, x.dtype), mean, unbiased
+    return y, *_moved(layer, mean, unbiased)
+
+
+def _moved(layer: Any, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The moving mean and variance after a batch of this mean and unbiased variance."""
+    old, new = layer.momentum, 1.0 - layer.momentum
+    return (
+        layer.moving_mean * old + mean * new,
+        layer.moving_variance * old + variance * new,
+    )
 
 
 def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,8 +116,7 @@ def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tens
         layer: Of batch norm, for its weights, which are float32.
 
     Returns:
-        Output, and mean and unbiased variance of all replicas; the latter two have no
-        gradient.
+        Output, moving mean and variance after it; the latter two have no gradient.
     """
     import tensorflow as tf
 
@@ -154,7 +167,8 @@ def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tens
         return (y, mean, _unbiased(variance, count)), backward
 
     weights = map(tf.convert_to_tensor, (layer.gamma, layer.beta))
-    return tf.custom_gradient(forward)(x, *weights)
+    y, mean, variance = tf.custom_gradient(forward)(x, *weights)
+    return y, *_moved(layer, mean, variance)
 
 
 def _normalize(

@@ -32,19 +32,19 @@ class FrozenableBatchNorm(layers.BatchNormalization):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         training = bool(training) and not self.frozen
         if training and self.synchronized:
-            outputs = backend_ops.synchronized_batch_norm(inputs, self)
+            x, *statistics = backend_ops.synchronized_batch_norm(inputs, self)
         elif backend_ops.on_tensorflow():
-            outputs = backend_ops.fused_batch_norm(inputs, self, training=training)
+            x, *statistics = backend_ops.fused_batch_norm(
+                inputs, self, training=training
+            )
         else:
-            outputs = backend_ops.composed_batch_norm(inputs, self, training=training)
-        x, mean, variance = outputs
+            x, *statistics = backend_ops.composed_batch_norm(
+                inputs, self, training=training
+            )
         if training:
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance)
+            self.moving_mean.assign(statistics[0])
+            self.moving_variance.assign(statistics[1])
         return x
-
-    def _move(self, statistic: Any, value: Tensor) -> None:
-        statistic.assign(statistic * self.momentum + value * (1.0 - self.momentum))
 
     def get_config(self) -> dict:
         config = super().get_config()

@@ -23,7 +23,7 @@ def normalizers(
     which a pixel counts. The hardest pixels are counted later, by `loss_sums`.
 
     Args:
-        label: Class ids, int32 `[N, H, W, 1]`.
+        label: Class ids, uint8 or int32 `[N, H, W, 1]`.
         size: Height and width of the logits.
         spec: Class count and ignore label.
         config: Which terms, and where they are compared.
@@ -69,7 +69,7 @@ def loss_sums(
 
     Args:
         logits: `[N, h, w, C]`; whatever their type, losses are float32.
-        label: Class ids, int32 `[N, H, W, 1]`.
+        label: Class ids, uint8 or int32 `[N, H, W, 1]`.
         spec: Class count and ignore label.
         config: Which terms.
         step: How many steps were taken, for `hard_example_mining_step`.
@@ -120,7 +120,7 @@ def _shrunk(label: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def _mask_ignored(label: tf.Tensor, spec: DatasetSpec) -> tuple[tf.Tensor, tf.Tensor]:
     """Labels, 0 for those that do not count, and 1 for those that do, `[N, pixels]`."""
     label = tf.convert_to_tensor(label)
-    label = tf.reshape(label, [tf.shape(label)[0], -1])
+    label = tf.cast(tf.reshape(label, [tf.shape(label)[0], -1]), tf.int32)
     # Ids that are no class count as little as ignored ones; see `count_bad_labels`.
     known = tf.logical_and(label >= 0, label < spec.num_classes)
     kept = tf.logical_and(known, tf.not_equal(label, spec.ignore_label))
@@ -141,7 +141,9 @@ def sample_on_grid(label: tf.Tensor, grid: tuple[int, int] | None) -> tf.Tensor:
 
 
 def count_bad_labels(label: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
-    """Number of pixels that are neither a class nor ignored, int32."""
+    """Number of pixels that are neither a class nor ignored, float32."""
+    label = tf.cast(label, tf.int32)
     known = tf.logical_and(label >= 0, label < spec.num_classes)
     wrong = tf.logical_not(tf.logical_or(known, tf.equal(label, spec.ignore_label)))
-    return tf.reduce_sum(tf.cast(wrong, tf.int32))
+    # Sums of int32 are computed on the host, far from a GPU.
+    return tf.reduce_sum(tf.cast(wrong, tf.float32))

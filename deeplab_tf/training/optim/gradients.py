@@ -104,9 +104,10 @@ def multiply(
     """
     if config.optimizer == "adamw":
         return list(gradients)
+    factors = (gradient_multiplier(name, config) for name in weights)
     return [
-        gradient * gradient_multiplier(name, config)
-        for name, gradient in zip(weights, gradients, strict=True)
+        gradient if factor == 1.0 else gradient * factor
+        for gradient, factor in zip(gradients, factors, strict=True)
     ]
 
 

@@ -12,8 +12,8 @@ from deeplab_tf.compat import SummedGradients, slot_index
 class Momentum(SummedGradients, keras.optimizers.SGD):
     """Momentum with the learning rate outside the velocity, as in TensorFlow 1.
 
-    `v = momentum * v + g; w = w - rate * v`. Keras has the rate in `v`, another rule as
-    soon as the rate changes.
+    `v = momentum * v + g; w = w - rate * v`, by TensorFlow's one kernel for it. Keras
+    has the rate in `v`, another rule as soon as the rate changes.
     """
 
     def build(self, variables: Any) -> None:
@@ -22,10 +22,14 @@ class Momentum(SummedGradients, keras.optimizers.SGD):
             self.momentums = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = tf.cast(learning_rate, variable.dtype)
-        velocity = self.momentums[slot_index(self, variable)]
-        self.assign(velocity, velocity * self.momentum + gradient)
-        self.assign_sub(variable, velocity * rate)
+        velocity = self.momentums[slot_index(self, variable)].value
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=velocity.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=gradient,
+            momentum=self.momentum,
+        )
 
 
 class CaffeMomentum(Momentum):
