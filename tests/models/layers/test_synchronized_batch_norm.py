@@ -46,8 +46,9 @@ def composed(layer, x):
         values, whole, variance, -1, layer.beta, layer.gamma, layer.epsilon
     )
     pixels = tf.cast(tf.reduce_prod(tf.shape(x)[:3]) * count, tf.float32)
-    layer._move(layer.moving_mean, whole)
-    layer._move(layer.moving_variance, variance * pixels / (pixels - 1))
+    unbiased = variance * pixels / (pixels - 1)
+    for moving, new in ((layer.moving_mean, whole), (layer.moving_variance, unbiased)):
+        moving.assign(moving * layer.momentum + new * (1.0 - layer.momentum))
     return ops.cast(y, x.dtype)
 
 
