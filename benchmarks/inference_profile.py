@@ -1,6 +1,6 @@
 """Where the time of a prediction goes: TensorFlow's kernels beside OpenVINO's.
 
-    python benchmarks/inference_profile.py --networks=mobilenet_v2
+    python -m benchmarks.inference_profile --networks=mobilenet_v2
 
 Both runtimes time their own kernels, on one thread, of the float32 graph that
 `benchmarks/inference.py` times as a whole. Quote the ratios.
@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import inference
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from benchmarks import inference
 from deeplab_tf import cli
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig
