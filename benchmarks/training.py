@@ -1,19 +1,22 @@
 """Training steps of this project's loop, and of a plain `model.fit` of the same graph.
 
-    python benchmarks/training.py --variants=mobilenet_v2,xception_65
+    python benchmarks/training.py --networks=mobilenet_v2,xception_65 --official
 
-Times are taken in this process, in turn, on the same graph, batch and loss: quote the
-ratio. Memory is that of a process for each; then many steps show whether it grows.
+CPU seconds are taken in this process, in turn, on the same graph, batch and loss, in
+units of a product of two matrices: quote the ratio. Memory is that of a process for
+each. Batch norm learns.
 """
 
 import dataclasses
+import json
+import math
 import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -33,79 +36,120 @@ from deeplab_tf.data.specs import voc2012
 from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.training.setup import make_trainer
 
-_STRIDES = {"mobilenet_v2": (4,), "xception_65": (4,)}
+_UNIT = 1536
+_CONTEXT: dict[str, Any] = {"atrous_rates": (6, 12, 18), "decoder_output_stride": (4,)}
+NETWORKS = {
+    "mobilenet_v2": ModelConfig(),
+    "mobilenet_v2_decoder": ModelConfig(**_CONTEXT),
+    "resnet_50_beta": ModelConfig(model_variant="resnet_v1_50_beta", **_CONTEXT),
+    "xception_65": ModelConfig(model_variant="xception_65", **_CONTEXT),
+}
+# Units and GB of research/deeplab at batch 4 and crop 321: TensorFlow 1's graph on two
+# cores with AVX512 and oneDNN. It cannot be run any more.
+OFFICIAL = {
+    "mobilenet_v2": (9.15, 1.49),
+    "mobilenet_v2_decoder": (15.9, 1.91),
+    "resnet_50_beta": (77.0, 3.19),
+    "xception_65": (99.3, 4.75),
+}
 Steps = Callable[[int], Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """Times a training step of DeepLab v3+ beside a plain model.fit."""
+    """Times a training step of DeepLab beside a plain model.fit."""
 
-    variants: tuple[str, ...] = flag("Feature extractors.", tuple(_STRIDES))
+    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
     size: int = flag("Side of the crops.", 321)
-    batch_size: int = flag("Images a step.", 2)
-    steps: int = flag("Steps of a measurement.", 5)
-    rounds: int = flag("Pairs of measurements.", 5)
-    growth_steps: int = flag("Steps over which memory is watched; 0: none.", 500)
+    batch_size: int = flag("Images a step.", 4)
+    steps: int = flag("Steps of a measurement.", 3)
+    rounds: int = flag("Measurements of each, in turn.", 5)
+    official: bool = flag("Tell the figures of research/deeplab, too.", False)
+    fit: bool = flag("Time model.fit, too.", True)
+    memory: bool = flag("Measure memory, too, a process each.", True)
+    growth_steps: int = flag("Steps over which memory is watched; 0: none.", 0)
     remat: bool = flag("Of our loop: compute activations again.", False)
     gradient_accumulation_steps: int = flag("Of our loop: parts of a batch.", 1)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = flag(
+        "Of our loop.", "float32"
+    )
+    json: str = flag("Write a list of {net, units, gb}, of our loop, to this file.", "")
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Logs, for each network, seconds a step, memory, and their ratios."""
-    for variant in config.variants:
-        _compare_times(config, variant)
-        peaks = [_in_process(_peak, config, variant, make) for make in (_fit, _ours)]
-        logging.info(
-            "%s: model.fit %.2f GB, ours %.2f GB at most, ratio %.2f",
-            variant,
-            *peaks,
-            peaks[1] / peaks[0],
-        )
+    """Logs, for each network, units a step, memory, and their ratios."""
+    lines = []
+    for name in config.networks:
+        units = _measure_units(config, name)
+        makes = {"ours": _ours, **({"model.fit": _fit} if config.fit else {})}
+        peaks = {
+            each: _in_process(_peak, config, name, make) if config.memory else math.nan
+            for each, make in makes.items()
+        }
+        for each in makes:
+            logging.info(
+                "%s, %s: %.2f units a step, %.2f GB at most",
+                name,
+                each,
+                units[each],
+                peaks[each],
+            )
+        if config.official:
+            figures = OFFICIAL[name]
+            logging.info("%s, research/deeplab: %.2f units, %.2f GB", name, *figures)
+            logging.info(
+                "%s: %.2f of its units, %.2f of its GB",
+                name,
+                units["ours"] / figures[0],
+                peaks["ours"] / figures[1],
+            )
+        lines.append({"net": name, "units": units["ours"], "gb": peaks["ours"]})
         if config.growth_steps:
-            before, after = _in_process(_growth, config, variant)
+            before, after = _in_process(_growth, config, name)
             logging.info(
                 "%s: %.3f GB after 20 steps, %.3f GB after %d more",
-                variant,
+                name,
                 before,
                 after,
                 config.growth_steps,
             )
+    if config.json:
+        Path(config.json).write_text(json.dumps(lines, indent=1) + "\n")
 
 
-def _compare_times(config: BenchmarkConfig, variant: str) -> None:
-    theirs, ours = _fit(config, variant), _ours(config, variant)
-    for steps in (theirs, ours):
-        steps(3)
-    pairs = [
-        (_seconds(theirs, config.steps), _seconds(ours, config.steps))
-        for _ in range(config.rounds)
-    ]
-    logging.info(
-        "%s, crop %d, batch %d: model.fit %.3f s, ours %.3f s a step, ratio %.3f (%s)",
-        variant,
-        config.size,
-        config.batch_size,
-        statistics.median(slow for slow, _ in pairs),
-        statistics.median(fast for _, fast in pairs),
-        statistics.median(fast / slow for slow, fast in pairs),
-        ", ".join(f"{fast / slow:.3f}" for slow, fast in pairs),
-    )
+def _measure_units(config: BenchmarkConfig, name: str) -> dict[str, float]:
+    """Median CPU seconds of a step by those of a product of two 1536x1536 matrices."""
+    square = tf.random.normal((_UNIT, _UNIT))
+
+    def product(count: int) -> None:
+        for _ in range(count):
+            tf.matmul(square, square).numpy()
+
+    runs: dict[str, Steps] = {"ours": _ours(config, name)}
+    if config.fit:
+        runs["model.fit"] = _fit(config, name)
+    for steps in (*runs.values(), product):
+        steps(2)
+    ratios: dict[str, list[float]] = {each: [] for each in runs}
+    for _ in range(config.rounds):
+        for each, steps in runs.items():
+            unit = _seconds(product, 10)
+            ratios[each].append(_seconds(steps, config.steps) / unit)
+    return {each: statistics.median(values) for each, values in ratios.items()}
 
 
-def _settings(config: BenchmarkConfig, variant: str) -> TrainConfig:
+def _settings(config: BenchmarkConfig, name: str) -> TrainConfig:
     return TrainConfig(
         train_logdir="none",
         train_batch_size=config.batch_size,
-        model=ModelConfig(
-            model_variant=variant, decoder_output_stride=_STRIDES[variant]
-        ),
+        model=NETWORKS[name],
         data=DataConfig(dataset_dir="none"),
         augment=AugmentConfig(train_crop_size=(config.size, config.size)),
         optimizer=OptimizerConfig(base_learning_rate=1e-4),
         devices=DevicesConfig(
             remat=config.remat,
             gradient_accumulation_steps=config.gradient_accumulation_steps,
+            precision=config.precision,
         ),
     )
 
@@ -120,23 +164,23 @@ def _batch(config: BenchmarkConfig) -> dict[str, tf.Tensor]:
     }
 
 
-def _trainer(config: BenchmarkConfig, variant: str) -> Any:
+def _trainer(config: BenchmarkConfig, name: str) -> Any:
     keras.utils.set_random_seed(0)
-    settings = _settings(config, variant)
+    settings = _settings(config, name)
     strategy = tf.distribute.get_strategy()
     return make_trainer(settings, voc2012.SPEC, settings.loss, strategy)
 
 
-def _ours(config: BenchmarkConfig, variant: str) -> Steps:
+def _ours(config: BenchmarkConfig, name: str) -> Steps:
     """Our loop, which takes so many steps."""
-    trainer = _trainer(config, variant)
+    trainer = _trainer(config, name)
     batches = iter(tf.data.Dataset.from_tensors(_batch(config)).repeat())
     return lambda count: trainer.run(batches, tf.constant(count))
 
 
-def _fit(config: BenchmarkConfig, variant: str) -> Steps:
+def _fit(config: BenchmarkConfig, name: str) -> Steps:
     """`model.fit` of the same graph, loss at label size and rule of update."""
-    graph = _trainer(config, variant).model
+    graph = _trainer(config, name).model
     logits = ResizeLike()([graph.output, graph.input])
     model = keras.Model(graph.input, logits)
     model.compile(
@@ -151,10 +195,10 @@ def _fit(config: BenchmarkConfig, variant: str) -> Steps:
 
 
 def _seconds(steps: Steps, count: int) -> float:
-    """Of one step."""
-    began = time.perf_counter()
+    """CPU seconds of one step."""
+    began = time.process_time()
     steps(count)
-    return (time.perf_counter() - began) / count
+    return (time.process_time() - began) / count
 
 
 def _in_process(task: Callable, *args: Any) -> Any:
@@ -162,15 +206,15 @@ def _in_process(task: Callable, *args: Any) -> Any:
         return pool.apply(task, args)
 
 
-def _peak(config: BenchmarkConfig, variant: str, make: Callable) -> float:
+def _peak(config: BenchmarkConfig, name: str, make: Callable) -> float:
     """GB that a process takes at most."""
-    make(config, variant)(10)
+    make(config, name)(10)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def _growth(config: BenchmarkConfig, variant: str) -> tuple[float, float]:
+def _growth(config: BenchmarkConfig, name: str) -> tuple[float, float]:
     """GB in memory before and after many steps."""
-    steps = _ours(config, variant)
+    steps = _ours(config, name)
     steps(20)
     before = _resident()
     for _ in range(config.growth_steps // 20):
