@@ -20,14 +20,15 @@ _FILE = "file://"
 _SHOW_UNFINISHED = {"ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
 
 
-def is_remote(path: str) -> bool:
-    """Whether fsspec has to open it."""
-    return "://" in path and not path.startswith(_FILE)
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether fsspec has to open it; never a `Path`, which is local."""
+    text = os.fspath(path)
+    return "://" in text and not text.startswith(_FILE)
 
 
-def to_local(path: str) -> Path:
+def to_local(path: str | os.PathLike[str]) -> Path:
     """A local path as a `Path`, without `file://`."""
-    return Path(path.removeprefix(_FILE)).expanduser()
+    return Path(os.fspath(path).removeprefix(_FILE)).expanduser()
 
 
 def join(folder: str, name: str) -> str:

@@ -114,3 +114,11 @@ def test_exports_are_copied_there(run):
     assert storage.exists("memory://bucket/exports/model/saved_model.pb")
     with pytest.raises(InputError, match="memory://bucket/exports/model is there"):
         export(config)
+
+
+def test_a_path_of_python_is_local(tmp_path):
+    (tmp_path / "file").write_bytes(b"12")
+    assert not storage.is_remote(tmp_path)
+    assert storage.is_folder(tmp_path)
+    assert storage.exists(tmp_path / "file")
+    assert storage.size(tmp_path / "file") == 2
