@@ -16,7 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -31,6 +31,7 @@ from deeplab_tf.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from deeplab_tf.config.devices import Precision
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.models.layers.resize import ResizeLike
@@ -70,9 +71,7 @@ class BenchmarkConfig:
     growth_steps: int = flag("Steps over which memory is watched; 0: none.", 0)
     remat: bool = flag("Of our loop: compute activations again.", False)
     gradient_accumulation_steps: int = flag("Of our loop: parts of a batch.", 1)
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = flag(
-        "Of our loop.", "float32"
-    )
+    precision: Precision = flag("Of our loop.", "float32")
     json: str = flag("Write a list of {net, units, gb}, of our loop, to this file.", "")
 
 

@@ -7,6 +7,8 @@ from deeplab_tf.config.effects import where
 from deeplab_tf.config.fields import POSITIVE, check_ranges, flag
 from deeplab_tf.errors import FlagError
 
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DevicesConfig:
@@ -41,7 +43,7 @@ class DevicesConfig:
         1,
         within=POSITIVE,
     )
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = flag(
+    precision: Precision = flag(
         "What layers compute in; weights, losses and logits are float32. float16 has "
         "its loss scaled.",
         "float32",

@@ -10,6 +10,7 @@ from deeplab_tf.config.data import (
     TfdsConfig,
     ValidateLabels,
 )
+from deeplab_tf.config.devices import Precision
 from deeplab_tf.config.effects import unless, where
 from deeplab_tf.config.fields import (
     NOT_NEGATIVE,
@@ -24,7 +25,6 @@ from deeplab_tf.config.model import ModelConfig
 from deeplab_tf.config.optimizer_and_loss import refuse_quantization
 from deeplab_tf.errors import FlagError
 
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 PRECISION_HELP = (
     "What layers compute in; weights, logits and probabilities are float32. Half "
     "precision is for GPUs, and moves some pixels."

@@ -11,6 +11,7 @@ from deeplab_tf.config.data import (
     ResizeConfig,
     TfdsConfig,
 )
+from deeplab_tf.config.devices import Precision
 from deeplab_tf.config.effects import unless, where
 from deeplab_tf.config.fields import (
     NOT_NEGATIVE,
@@ -29,7 +30,6 @@ from deeplab_tf.config.predict import (
     PRECISION_HELP,
     CrfConfig,
     InferenceConfig,
-    Precision,
     TileConfig,
 )
 from deeplab_tf.errors import FlagError

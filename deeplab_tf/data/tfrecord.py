@@ -25,7 +25,6 @@ from deeplab_tf.errors import InputError, printable
 
 __all__ = [
     "Record",
-    "count",
     "decode_image",
     "decode_label",
     "decode_name",
@@ -180,11 +179,6 @@ def _hint(folder: str) -> str:
         ", but images: build_folder_data.py makes records of them (--image_dir, "
         "--label_dir), and --dataset_dir is its --output_dir"
     )
-
-
-def count(path: str) -> int:
-    """Number of records of a shard; see `offsets`."""
-    return len(offsets(path))
 
 
 def offsets(path: str) -> list[int]:
