@@ -121,54 +121,61 @@ def synchronized_batch_norm(x: Tensor, layer: Any) -> tuple[Tensor, Tensor, Tens
     import tensorflow as tf
 
     epsilon = layer.epsilon
+    forward = tf.custom_gradient(
+        lambda x, gamma, beta: _normalize_by_all_replicas(x, gamma, beta, epsilon)
+    )
+    weights = map(tf.convert_to_tensor, (layer.gamma, layer.beta))
+    y, mean, variance = forward(x, *weights)
+    return y, *_moved(layer, mean, variance)
 
-    def forward(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Any, Any]:
-        ones, zeros, none = tf.ones_like(gamma), tf.zeros_like(beta), tf.zeros([0])
-        replica = tf.raw_ops.FusedBatchNormV3(
+
+def _normalize_by_all_replicas(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
+) -> tuple[tuple[Tensor, Tensor, Tensor], Any]:
+    """Output, mean and unbiased variance of all replicas; and the backward pass."""
+    import tensorflow as tf
+
+    ones, zeros, none = tf.ones_like(gamma), tf.zeros_like(beta), tf.zeros([0])
+    replica = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=ones,
+        offset=zeros,
+        mean=none,
+        variance=none,
+        epsilon=epsilon,
+        is_training=True,
+    )
+    values = _values_a_channel(x)
+    count = values * tf.distribute.get_replica_context().num_replicas_in_sync
+    own_mean = replica.batch_mean
+    own_variance = _biased(replica.batch_variance, values)
+    mean, variance = _over_replicas(own_mean, own_variance)
+    rate = tf.math.rsqrt(variance + epsilon)
+
+    def backward(dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        own = tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=dy,
             x=x,
             scale=ones,
-            offset=zeros,
-            mean=none,
-            variance=none,
+            reserve_space_1=replica.reserve_space_1,
+            reserve_space_2=replica.reserve_space_2,
+            reserve_space_3=replica.reserve_space_3,
             epsilon=epsilon,
             is_training=True,
         )
-        context = tf.distribute.get_replica_context()
-        values = _values_a_channel(x)
-        count = values * context.num_replicas_in_sync
-        own_mean = replica.batch_mean
-        own_variance = _biased(replica.batch_variance, values)
-        mean, variance = _over_replicas(own_mean, own_variance)
-        rate = tf.math.rsqrt(variance + epsilon)
+        # Of dy, and of dy times the normalized x: by all statistics, no more by those
+        # of the replica.
+        total = own.offset_backprop
+        times_x = own.scale_backprop * tf.sqrt(own_variance + epsilon)
+        times_x = (times_x + (own_mean - mean) * total) * rate
+        means = _sum_over_replicas(tf.stack([total, times_x])) / count
+        dx = _normalize(dy, means[0], variance, gamma, zeros, epsilon)
+        slope = -gamma * rate * means[1]
+        dx += _normalize(x, mean, variance, slope, zeros, epsilon)
+        return dx, times_x, total
 
-        def backward(dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            own = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=dy,
-                x=x,
-                scale=ones,
-                reserve_space_1=replica.reserve_space_1,
-                reserve_space_2=replica.reserve_space_2,
-                reserve_space_3=replica.reserve_space_3,
-                epsilon=epsilon,
-                is_training=True,
-            )
-            # Of dy, and of dy times the normalized x: by all statistics, no more by
-            # those of the replica.
-            total = own.offset_backprop
-            times_x = own.scale_backprop * tf.sqrt(own_variance + epsilon)
-            times_x = (times_x + (own_mean - mean) * total) * rate
-            means = _sum_over_replicas(tf.stack([total, times_x])) / count
-            dx = _normalize(dy, means[0], variance, gamma, zeros, epsilon)
-            slope = -gamma * rate * means[1]
-            dx += _normalize(x, mean, variance, slope, zeros, epsilon)
-            return dx, times_x, total
-
-        y = _normalize(x, mean, variance, gamma, beta, epsilon)
-        return (y, mean, _unbiased(variance, count)), backward
-
-    weights = map(tf.convert_to_tensor, (layer.gamma, layer.beta))
-    y, mean, variance = tf.custom_gradient(forward)(x, *weights)
-    return y, *_moved(layer, mean, variance)
+    y = _normalize(x, mean, variance, gamma, beta, epsilon)
+    return (y, mean, _unbiased(variance, count)), backward
 
 
 def _normalize(
