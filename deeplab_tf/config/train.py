@@ -335,7 +335,12 @@ class TrainConfig:
         check_ranges(self)
         refuse_quantization(self)
 
-    @property
-    def images_at_a_time(self) -> int:
-        """From how many images, over all devices, batch norm takes its statistics."""
-        return self.train_batch_size // self.devices.gradient_accumulation_steps
+    def batch_norm_images(self, replicas: int) -> int:
+        """From how many images batch norm takes its statistics.
+
+        Args:
+            replicas: Devices over which a batch is spread.
+        """
+        parts = self.devices.gradient_accumulation_steps
+        shares = 1 if self.devices.sync_batch_norm else replicas
+        return self.train_batch_size // parts // shares

@@ -220,6 +220,7 @@ class Loop:
             has_batch_norm=any(
                 isinstance(layer, FrozenableBatchNorm) for layer in layers_of(model)
             ),
+            replicas=self.trainer.strategy.num_replicas_in_sync,
         )
         why, *place = self._explain(bad)
         raise InputError(

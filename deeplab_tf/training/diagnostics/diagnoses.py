@@ -185,6 +185,8 @@ def of_not_finite(
     weights = np.array(config.loss.label_weights or (1.0,))
     heaviest, median = int(weights.argmax()), float(np.median(weights))
     learns = facts["has_batch_norm"] and config.fine_tune_batch_norm
+    images = config.batch_norm_images(facts["replicas"])
+    is_local = facts["replicas"] > 1 and not config.devices.sync_batch_norm
     rate, growth = config.optimizer.base_learning_rate, _growth(facts, config, spec)
     return _holding(
         *_signs_in_batch(facts, spec),
@@ -204,9 +206,10 @@ def of_not_finite(
             f"(--base_learning_rate={rate / 10:g}, or --gradient_clip_norm=10)",
         ),
         (
-            learns and config.images_at_a_time < ENOUGH_IMAGES,
-            f"batch norm learns from {config.images_at_a_time} images at a time "
-            "(--fine_tune_batch_norm=false from trained weights, or a larger batch)",
+            learns and images < ENOUGH_IMAGES,
+            f"batch norm learns from {images} image{'s' if images > 1 else ''} at a "
+            f"time ({'--sync_batch_norm=true, ' if is_local else ''}"
+            "--fine_tune_batch_norm=false from trained weights, or a larger batch)",
         ),
         (  # Without a sign of it, still the usual cause.
             not growth,

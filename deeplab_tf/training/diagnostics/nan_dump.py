@@ -47,6 +47,7 @@ class BadStep:
         rate: Learning rate.
         metrics: Of the steps up to it, or further, as `Logs.add` takes them.
         has_batch_norm: Whether the network has any.
+        replicas: Devices over which a batch is spread.
     """
 
     step: int
@@ -54,6 +55,7 @@ class BadStep:
     rate: float
     metrics: Metrics
     has_batch_norm: bool
+    replicas: int
 
 
 def write(

@@ -112,7 +112,6 @@ def diagnose_settings(
         report: What became of the initial checkpoint's weights, if there is one.
         replicas: Devices over which a batch is spread.
     """
-    shares = 1 if config.devices.sync_batch_norm else replicas
     norms = [
         layer for layer in layers_of(model) if isinstance(layer, FrozenableBatchNorm)
     ]
@@ -122,7 +121,7 @@ def diagnose_settings(
         diagnoses.Settings(
             crop_size=config.augment.train_crop_size,
             multiple=multiple(config.model),
-            images=config.images_at_a_time // shares,
+            images=config.batch_norm_images(replicas),
             steps=config.optimizer.training_number_of_steps,
             learns_statistics=bool(learning),
             lacks_statistics=bool(norms)

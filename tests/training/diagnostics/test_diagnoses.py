@@ -120,6 +120,7 @@ def facts(**changes):
         "checkpoint": None,
         "images": [image],
         "has_batch_norm": False,
+        "replicas": 1,
     }
     for name, value in changes.items():
         if name in image:
@@ -132,6 +133,7 @@ def facts(**changes):
 NORM = "batch norm learns from 4 images"
 RATE = "--base_learning_rate=0.05 is too high"
 HALF = DevicesConfig(precision="mixed_float16")
+LOCAL = DevicesConfig(sync_batch_norm=False)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,21 @@ HALF = DevicesConfig(precision="mixed_float16")
                 "devices": DevicesConfig(gradient_accumulation_steps=4),
             },
             [NORM, RATE],
+        ),
+        (  # Over all four devices, those of a batch.
+            {"has_batch_norm": True, "replicas": 4},
+            {"train_batch_size": 16},
+            [RATE],
+        ),
+        (
+            {"has_batch_norm": True, "replicas": 4},
+            {"train_batch_size": 16, "devices": LOCAL},
+            [f"{NORM} at a time (--sync_batch_norm=true, --fine_tune_", RATE],
+        ),
+        (
+            {"has_batch_norm": True, "replicas": 4},
+            {"train_batch_size": 48, "devices": LOCAL},
+            [RATE],
         ),
         ({"finite": False}, {}, ["image cat_1 has values that are not", RATE]),
         ({"pixels": {"255": 15}}, {}, ["no pixel of the batch counts", RATE]),

@@ -35,6 +35,7 @@ BAD = BadStep(
     rate=0.04,
     metrics={"loss": [1.5, math.nan], "gradient_norm": [2.0, math.inf]},
     has_batch_norm=True,
+    replicas=1,
 )
 
 
