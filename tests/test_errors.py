@@ -123,6 +123,11 @@ def _(folder):
     return train("--strategy=multi_worker")
 
 
+@case("XLA for several replicas on a CPU")
+def _(folder):
+    return train("--strategy=mirrored", "--cpu_replicas=2", "--jit_compile")
+
+
 @case("A flag that does not exist")
 def _(folder):
     return train("--trian_split=val")
