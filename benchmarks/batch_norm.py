@@ -7,14 +7,19 @@ Both run in this process, in turn, on the same network and batch; quote the rati
 
 import dataclasses
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import keras
 import tensorflow as tf
 from absl import logging
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig

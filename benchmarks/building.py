@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,9 @@ import cv2
 import numpy as np
 from absl import logging
 from PIL import Image
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli, dataset_builders
 from deeplab_tf.config.fields import flag

@@ -7,14 +7,19 @@ times. Setup and inference are both counted: an evaluation needs both for every 
 """
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from absl import logging
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import deeplab_tf
 from deeplab_tf import cli

@@ -21,6 +21,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from deeplab_tf import cli
 from deeplab_tf.config import DataConfig, EvalConfig, ModelConfig, TfdsConfig
 from deeplab_tf.config.fields import flag

@@ -1,6 +1,6 @@
 """DeepLab on a GPU: this project's step, Keras on JAX, plain PyTorch, torchvision.
 
-    PYTHONPATH=. python benchmarks/gpu.py
+    python benchmarks/gpu.py
 
 Forward pass, and training step with a loss at the size of the labels, momentum and
 decay, of what is installed of TensorFlow, JAX, PyTorch and torchvision. Each network,
@@ -23,8 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import processes
-from benchmarks.gpu_items import NETWORKS, Item
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.shared import processes
+from benchmarks.shared.gpu_items import NETWORKS, Item
 from deeplab_tf import cli
 from deeplab_tf.config.fields import POSITIVE, flag
 from deeplab_tf.errors import InputError
@@ -116,7 +119,7 @@ def _run(config: BenchmarkConfig, item: Item, clock: processes.Clock) -> dict[st
     if of_torch:
         environment["JAX_PLATFORMS"] = "cpu"
     return processes.run(
-        "benchmarks.gpu_items",
+        "benchmarks.shared.gpu_items",
         item,
         limit=config.limit_seconds,
         clock=clock,

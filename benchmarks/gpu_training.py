@@ -1,6 +1,6 @@
 """Training on GPUs: this project's loop by precision, XLA, devices and batch norm.
 
-    PYTHONPATH=. python benchmarks/gpu_training.py
+    python benchmarks/gpu_training.py
 
 `Trainer.run` takes steps on a batch that stays on the devices, then on crops of JPEG
 records as a training reads them, beside `model.fit` of the same graph and loss. Each
@@ -22,7 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import processes
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.shared import processes
 from deeplab_tf import cli
 from deeplab_tf.config.fields import POSITIVE, flag
 from deeplab_tf.errors import InputError

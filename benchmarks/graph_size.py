@@ -1,6 +1,6 @@
 """Nodes and collectives of a training step, on one and on several replicas.
 
-    PYTHONPATH=. python benchmarks/graph_size.py
+    python benchmarks/graph_size.py
 
 The step is traced and not run, on replicas that are made of the CPU; nodes are those of
 the graph and of all functions within it, collectives those that a replica takes part
@@ -11,10 +11,15 @@ import collections
 import dataclasses
 import json
 import multiprocessing
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from absl import logging
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli
 from deeplab_tf.config import (

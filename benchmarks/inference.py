@@ -22,6 +22,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.shared.networks import NETWORKS
 from deeplab_tf import cli
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig, ModelConfig
@@ -37,16 +41,6 @@ from deeplab_tf.models.build import build
 from deeplab_tf.prediction.predictor import Predictor
 
 Run = Callable[[], Any]
-_CONTEXT: dict[str, Any] = {
-    "atrous_rates": (6, 12, 18),
-    "decoder_output_stride": (4,),
-}
-NETWORKS = {
-    "mobilenet_v2": ModelConfig(),
-    "mobilenet_v2_decoder": ModelConfig(**_CONTEXT),
-    "resnet_50_beta": ModelConfig(model_variant="resnet_v1_50_beta", **_CONTEXT),
-    "xception_65": ModelConfig(model_variant="xception_65", **_CONTEXT),
-}
 BEFORE = "SavedModel before"  # Of version 0.2, to which the others are compared.
 _UNIT = 1536
 

@@ -1,6 +1,6 @@
 """Where the time of a prediction goes: TensorFlow's kernels beside OpenVINO's.
 
-    python -m benchmarks.inference_profile --networks=mobilenet_v2
+    python benchmarks/inference_profile.py --networks=mobilenet_v2
 
 Both runtimes time their own kernels, on one thread, of the float32 graph that
 `benchmarks/inference.py` times as a whole. Quote the ratios.
@@ -9,6 +9,7 @@ Both runtimes time their own kernels, on one thread, of the float32 graph that
 import collections
 import dataclasses
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from benchmarks import inference
+from benchmarks.shared.networks import NETWORKS
 from deeplab_tf import cli
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig
@@ -46,9 +51,7 @@ REST = "everything else"
 class BenchmarkConfig:
     """Tells milliseconds by kind of kernel, for each network and runtime."""
 
-    networks: tuple[str, ...] = flag(
-        f"Of {', '.join(inference.NETWORKS)}.", tuple(inference.NETWORKS)
-    )
+    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
     size: tuple[int, int] = flag("Height,width of the image.", (513, 513))
     rounds: int = flag("Runs of each runtime, in turn.", 6)
     json: str = flag("Write the medians to this file, too.", "")
@@ -61,7 +64,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     image = rng.integers(0, 256, (1, *config.size, 3)).astype(np.uint8)
     profiles = {}
     for name in config.networks:
-        predictor = inference.random_predictor(inference.NETWORKS[name], rng)
+        predictor = inference.random_predictor(NETWORKS[name], rng)
         traced = saved_model.concrete_function(predictor, InferenceConfig())
         with tempfile.TemporaryDirectory() as folder:
             graph, plain = Path(folder) / "graph.pb", Path(folder) / "plain"

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 from absl import logging
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli, resize
 from deeplab_tf.config import AugmentConfig, ResizeConfig

@@ -9,9 +9,14 @@ holds once the network is built. Seconds are of all cores together.
 import dataclasses
 import multiprocessing
 import resource
+import sys
 import time
+from pathlib import Path
 
 from absl import logging
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli
 from deeplab_tf.config import ModelConfig

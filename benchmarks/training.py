@@ -13,6 +13,7 @@ import math
 import multiprocessing
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,15 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.shared.networks import NETWORKS
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
     DevicesConfig,
-    ModelConfig,
     OptimizerConfig,
     TrainConfig,
 )
@@ -38,13 +42,6 @@ from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.training.setup import make_trainer
 
 _UNIT = 1536
-_CONTEXT: dict[str, Any] = {"atrous_rates": (6, 12, 18), "decoder_output_stride": (4,)}
-NETWORKS = {
-    "mobilenet_v2": ModelConfig(),
-    "mobilenet_v2_decoder": ModelConfig(**_CONTEXT),
-    "resnet_50_beta": ModelConfig(model_variant="resnet_v1_50_beta", **_CONTEXT),
-    "xception_65": ModelConfig(model_variant="xception_65", **_CONTEXT),
-}
 # Units and GB of research/deeplab at batch 4 and crop 321: TensorFlow 1's graph on two
 # cores with AVX512 and oneDNN. It cannot be run any more.
 OFFICIAL = {

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_items, gpu_training, processes
+from benchmarks import gpu, gpu_training
+from benchmarks.shared import gpu_items, processes
 from deeplab_tf.errors import InputError
 
 

@@ -20,7 +20,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("training", [False, True])
 def test_the_plain_graph_gives_the_same_logits(name, training, rng):
-    from benchmarks.torch_graph import Graph
+    from benchmarks.shared.torch_graph import Graph
 
     with cut_short():
         model = build(FAMILIES[name], 3, input_size=(33, 49))

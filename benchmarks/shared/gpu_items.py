@@ -1,6 +1,6 @@
 """What benchmarks/gpu.py measures, each in a process of its own: one network, one way.
 
-    PYTHONPATH=. python -m benchmarks.gpu_items '{"framework": "jax", ...}'
+    python -m benchmarks.shared.gpu_items '{"framework": "jax", ...}'
 
 The last line of the output is JSON. Weights follow from the names of the layers, and
 images from a seed: so all frameworks compute the same.
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import gpu_peak
+from benchmarks.shared import gpu_peak
 
 CLASSES = 21
 MOMENTUM, RATE, DECAY = 0.9, 1e-4, 4e-5
@@ -329,7 +329,7 @@ def _torch_graph(item: Item) -> tuple[Any, int]:
             weights=None, weights_backbone=None, num_classes=CLASSES
         )
         return network, 0
-    from benchmarks.torch_graph import Graph
+    from benchmarks.shared.torch_graph import Graph
     from deeplab_tf.models.summary import multiply_adds
 
     # Weights are float32; half precision is that of autocast.

@@ -1,0 +1,1 @@
+"""Benchmarks: `python benchmarks/NAME.py --help`, from any folder."""

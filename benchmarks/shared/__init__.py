@@ -1,0 +1,1 @@
+"""What benchmarks share, and what they run in processes of their own."""
