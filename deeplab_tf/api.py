@@ -36,6 +36,7 @@ from deeplab_tf.exporting.run import export_network
 from deeplab_tf.models import build as models
 from deeplab_tf.models.backbones import BACKBONES
 from deeplab_tf.prediction import load as loading
+from deeplab_tf.prediction import replicas
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.prediction.tiles import Blend, TileSize, tiles_of
 from deeplab_tf.runtime import Tiles
@@ -169,7 +170,7 @@ class Network:
             split: Of the data set.
             dataset: Its name, where the folder does not tell; `tfds:NAME` for one that
                 tensorflow_datasets has prepared.
-            batch_size: Images at a time.
+            batch_size: Images at a time, on each GPU.
             scales: See `predict`.
             flip: See `predict`.
             crf: See `predict`.
@@ -190,6 +191,7 @@ class Network:
                 inference=inference,
                 batch_size=batch_size,
                 crf=parameters,
+                devices=replicas.visible_gpus(batch_size),
             )
 
     def export(

@@ -1,4 +1,4 @@
-"""A process pool over images, a process a core; and a thread that looks ahead.
+"""A process pool over images, a process a core; and threads that work ahead.
 
 Processes, since pydensecrf holds Python's lock. They are spawned, not forked, since a
 forked TensorFlow hangs; they hold what a task imports, and no network. A task that
@@ -7,11 +7,12 @@ imports no TensorFlow starts 3 s sooner, and takes some 500 MB less.
 
 import collections
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 from deeplab_tf import noise
 from deeplab_tf.errors import InputError
 
+Item = TypeVar("Item")
 Tag = TypeVar("Tag")
 Result = TypeVar("Result")
 # A process has one core, and none has the GPU, which is the network's.
@@ -87,6 +89,30 @@ def look_ahead(items: Iterator[Result]) -> Iterator[Result]:
         while (item := ahead.result()) is not end:
             ahead = pool.submit(next, items, end)
             yield item
+
+
+def map_in_turn(
+    tasks: Sequence[Callable[[Item], Result]], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yields what tasks make of items, in order: the next task takes the next item.
+
+    Each works in a thread, at one item at a time, and ahead of what is yielded; items
+    are read in a thread, too. Errors come where the result would have come.
+    """
+    source, turns, end = iter(items), itertools.cycle(tasks), object()
+
+    def work(task: Callable[[Item], Result], item: Future[Any]) -> Any:
+        return end if item.result() is end else task(item.result())
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(len(tasks)) as pool:
+
+        def start() -> Future[Any]:
+            return pool.submit(work, next(turns), reader.submit(next, source, end))
+
+        ahead = collections.deque(start() for _ in tasks)
+        while (result := ahead.popleft().result()) is not end:
+            ahead.append(start())
+            yield result
 
 
 @contextlib.contextmanager

@@ -144,9 +144,62 @@ def test_an_error_comes_where_the_item_would_have_come():
         next(ahead)
 
 
+def test_tasks_take_items_in_turn_and_work_at_once():
+    """Each waits for the other two: or this would wait for ever."""
+    together = threading.Barrier(3)
+
+    def task(name, item):
+        together.wait(10)
+        return name, item
+
+    tasks = [functools.partial(task, name) for name in "abc"]
+    done = list(parallel.map_in_turn(tasks, range(6)))
+    assert done == list(zip("abcabc", range(6), strict=True))
+
+
+def test_no_more_items_are_taken_than_there_are_tasks():
+    taken = []
+
+    def items():
+        for i in range(9):
+            taken.append(i)
+            yield i
+
+    done = parallel.map_in_turn([str, str], items())
+    for i in range(7):
+        assert next(done) == str(i)
+        assert len(taken) <= i + 3
+    assert list(done) == ["7", "8"]
+
+
+@pytest.mark.parametrize("fails_in", ["reading", "working"])
+def test_an_error_comes_behind_all_results_before_it(fails_in):
+    def items():
+        yield from (0, 1, 2)
+        if fails_in == "reading":
+            raise InputError("the fourth")
+        yield from (3, 4, 5)
+
+    def work(item):
+        if item == 3:
+            raise InputError("the fourth")
+        return item
+
+    before = threading.active_count()
+    done = parallel.map_in_turn([work] * 2, items())
+    assert [next(done), next(done), next(done)] == [0, 1, 2]
+    with pytest.raises(InputError, match=r"^the fourth$"):
+        next(done)
+    assert threading.active_count() == before
+
+
 def test_who_looks_ahead_may_stop_early():
     before = threading.active_count()
     ahead = parallel.look_ahead(iter(range(100)))
     assert next(ahead) == 0
     ahead.close()
+    assert threading.active_count() == before
+    in_turn = parallel.map_in_turn([str] * 4, iter(range(100)))
+    assert next(in_turn) == "0"
+    in_turn.close()
     assert threading.active_count() == before

@@ -182,7 +182,9 @@ class EvalConfig:
         "Folder of metrics.json and event files.", None, required=True
     )
     eval_split: str = flag("Split to evaluate.", "val", common=True)
-    eval_batch_size: int = flag("Images at a time.", 1, within=POSITIVE, common=True)
+    eval_batch_size: int = flag(
+        "Images at a time, on each GPU.", 1, within=POSITIVE, common=True
+    )
     eval_crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,

@@ -100,7 +100,7 @@ class VisConfig:
         common=True,
     )
     vis_split: str = flag("Split to draw.", "val", common=True)
-    vis_batch_size: int = flag("Images at a time.", 1, within=POSITIVE)
+    vis_batch_size: int = flag("Images at a time, on each GPU.", 1, within=POSITIVE)
     vis_crop_size: tuple[int, int] | None = flag(
         "Height,width to which smaller images are padded; by default that of training.",
         None,

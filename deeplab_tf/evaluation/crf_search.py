@@ -28,6 +28,7 @@ from deeplab_tf.evaluation import crf_search_worker, metrics
 from deeplab_tf.evaluation.crf_search_worker import Point, at
 from deeplab_tf.files import make_folder, write_whole
 from deeplab_tf.parallel import map_in_processes
+from deeplab_tf.prediction import replicas
 from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.prediction.tiles import make_tiles
@@ -100,6 +101,7 @@ def _try_points(
         flip=config.inference.add_flipped_images,
         output="logits",
         tiles=make_tiles(config.tiles),
+        devices=replicas.visible_gpus(batch_size=1),
     )
     with tempfile.TemporaryDirectory(prefix="logits_", dir=folder) as cache:
         first = itertools.islice(predictions, _IMAGES)

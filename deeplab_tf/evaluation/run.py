@@ -25,7 +25,7 @@ from deeplab_tf.evaluation.html_report.write import Observers
 from deeplab_tf.evaluation.image_counts import ImageCounts
 from deeplab_tf.evaluation.scores import Counter, Evaluation
 from deeplab_tf.files import check_writable
-from deeplab_tf.prediction import load, predictions
+from deeplab_tf.prediction import load, predictions, replicas
 from deeplab_tf.prediction.predictions import Output, Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.prediction.tiles import make_tiles
@@ -104,6 +104,7 @@ def _evaluate(
         boundary=config.report or config.boundary_iou,
         calibration=config.report or config.calibration,
         tiles=make_tiles(config.tiles),
+        devices=replicas.visible_gpus(config.eval_batch_size),
         observers=[*observers] if observers else (),
         needs_probabilities=observers is not None,
     )
@@ -160,6 +161,7 @@ def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
     observers: Sequence[Observer] = (),
     needs_probabilities: bool = False,
     tiles: Tiles | None = None,
+    devices: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluates a network on every record of a split; writes nothing.
 
@@ -167,7 +169,7 @@ def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
         predictor: Of the network.
         records: Of the split.
         inference: Test-time augmentation.
-        batch_size: Images at a time.
+        batch_size: Images at a time, of each device.
         trimap_widths: Pixels within so many of a boundary are counted, too.
         crf: Parameters of a fully connected CRF behind the network.
         crf_engine: See `engines.find_engine`.
@@ -178,25 +180,23 @@ def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
         needs_probabilities: Predictions have their probabilities and confidence, as
             observers may need them; with a CRF, its marginals.
         tiles: Into which larger images are cut.
+        devices: See `Predictor.predict_split`.
 
     Raises:
         InputError: A record cannot be read, its label is of other classes, a shard is
             not the one that `dataset.json` describes, or no pixel counts.
     """
     validate_records.check_not_empty(records)
-    total, verification = records.count(), Verification(records.checksums)
     output: Output = "confidence" if calibration else "classes"
-    if needs_probabilities:
-        output = "probabilities"
-    split = parallel.look_ahead(
-        predictor.predict_split(
-            records,
-            batch_size=batch_size,
-            scales=inference.eval_scales,
-            flip=inference.add_flipped_images,
-            output="logits" if crf else output,
-            tiles=tiles,
-        )
+    output = "probabilities" if needs_probabilities else output
+    split = predictor.predict_split(
+        records,
+        batch_size=batch_size,
+        scales=inference.eval_scales,
+        flip=inference.add_flipped_images,
+        output="logits" if crf else output,
+        tiles=tiles,
+        devices=devices,
     )
     engine = engines.find_engine(crf_engine) if crf else ""
     counter = Counter(
@@ -206,20 +206,14 @@ def evaluate_split(  # noqa: PLR0913  # Each has the name of a flag.
         boundary=boundary,
         calibration=calibration,
     )
-    with console.bar(total=total, unit="image") as bar:
-        for plain, final in _with_crf(split, crf, engine, total, output):
-            counts = counter.add(plain, final)
-            for observe in observers:
-                observe(final, final.classes, counts)
-            bar.update()
-    verification.wait()
-    _check_scored(counter.confusion, records)
+    pairs = _with_crf(split, crf, engine, records.count(), output)
+    _count(pairs, counter, observers, records)
     facts = dataclasses.asdict(crf) | {"engine": engine} if crf else None
     return counter.evaluation(facts)
 
 
 def _with_crf(
-    split: Iterable[Prediction],
+    split: Iterator[Prediction],
     crf: engines.Parameters | None,
     engine: str,
     total: int,
@@ -227,8 +221,10 @@ def _with_crf(
 ) -> Iterator[tuple[Prediction, Prediction]]:
     """Yields predictions without and with a CRF, twice the same if there is none.
 
-    The latter have their confidence, too, unless `output` is classes alone.
+    The latter have their confidence, too, unless `output` is classes alone. The network
+    is one ahead.
     """
+    split = parallel.look_ahead(split)
     pairs: Iterable[tuple[Prediction, Prediction]] = ((each, each) for each in split)
     if crf:
         pairs = predictions.before_and_after(
@@ -237,6 +233,24 @@ def _with_crf(
     for plain, final in pairs:
         has_all = final.probabilities is not None
         yield plain, predictions.with_confidence(final) if has_all else final
+
+
+def _count(
+    pairs: Iterable[tuple[Prediction, Prediction]],
+    counter: Counter,
+    observers: Sequence[Observer],
+    records: Records,
+) -> None:
+    """Counts all; raises where a shard is another one, or no pixel counts."""
+    verification = Verification(records.checksums)
+    with console.bar(total=records.count(), unit="image") as bar:
+        for plain, final in pairs:
+            counts = counter.add(plain, final)
+            for observe in observers:
+                observe(final, final.classes, counts)
+            bar.update()
+    verification.wait()
+    _check_scored(counter.confusion, records)
 
 
 def _check_scored(confusion: Confusion, records: Records) -> None:

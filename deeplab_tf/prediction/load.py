@@ -35,7 +35,8 @@ from deeplab_tf.models.build import build
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.receptive_field import coarsest_stride
 from deeplab_tf.models.registration import register
-from deeplab_tf.prediction.predictor import CROP_SIZE, Predictor
+from deeplab_tf.prediction.predictor import Predictor
+from deeplab_tf.prediction.tensor_predictor import CROP_SIZE
 
 
 def load(  # noqa: PLR0913  # Each has the name of a flag.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from deeplab_tf.data.spec import Color, DatasetSpec, distinct_colors
 from deeplab_tf.data.specs import ade20k, cityscapes
 from deeplab_tf.errors import FlagError
 from deeplab_tf.files import check_writable, write_whole
-from deeplab_tf.prediction import load, predictions
-from deeplab_tf.prediction.predictions import Prediction
+from deeplab_tf.prediction import load, predictions, replicas
+from deeplab_tf.prediction.predictions import Output, Prediction
 from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.prediction.tiles import make_tiles
 from deeplab_tf.visualizing import colors, drawing, video
@@ -50,8 +50,7 @@ def visualize(config: VisConfig) -> None:
         InputError: Something given is not usable; nothing was written.
     """
     check_writable("vis_logdir", config.vis_logdir)
-    engines.parameters_of(config.refinement)  # Raises before anything is read.
-    engines.find_engine(config.refinement.crf_engine)
+    _crf_of(config)  # Raises before anything is read.
     for path in load.iterate_checkpoints(
         config.checkpoint_dir or "",
         config.max_number_of_iterations,
@@ -86,7 +85,8 @@ def _visualize(config: VisConfig, path: str) -> None:
         submission = Submission(config, predictor, total)
     if records:
         Verification(records.checksums).wait()  # Before the first picture is drawn.
-    drawn = _predict(predictor, sources.photographs, records, config, total)
+    devices = replicas.visible_gpus(config.vis_batch_size if records else 1)
+    drawn = _predict(predictor, sources.photographs, records, config, devices)
     if config.submission:
         submission.write(drawn)
         return
@@ -94,7 +94,9 @@ def _visualize(config: VisConfig, path: str) -> None:
         drawn = _name_safely(drawn, predictor.spec)
     _draw_all(drawn, predictor.spec, config, total)
     for name, clip in sources.clips:
-        _draw_clip(name, clip, predictor, config)
+        # What a camera sees is not to wait for what it sees next.
+        used = () if clip.is_camera else devices
+        _draw_clip(name, clip, predictor, config, used)
 
 
 def _check_video_flags(config: VisConfig, sources: Sources) -> None:
@@ -141,24 +143,27 @@ def _draw_all(
         )
 
 
-def _draw_clip(name: str, clip: Clip, predictor: Predictor, config: VisConfig) -> None:
+def _draw_clip(
+    name: str,
+    clip: Clip,
+    predictor: Predictor,
+    config: VisConfig,
+    devices: Sequence[str],
+) -> None:
     """Draws a video: the overlay, or panels side by side, of the size of its frames."""
     folder, spec = Path(config.vis_logdir or ""), predictor.spec
     palette = _palette(config.colormap_type, spec)
     if config.palette == "contrast":
         palette = colors.contrast(palette)
-    videos, tiles = config.videos, make_tiles(config.tiles)
-    crf = engines.parameters_of(config.refinement)
+    videos = config.videos
+    output: Output = "probabilities" if videos.video_smoothing else "classes"
 
-    def predict(frame: np.ndarray) -> Prediction:
-        return predictor.predict(
-            frame,
-            scales=config.inference.eval_scales,
-            flip=config.inference.add_flipped_images,
-            output="probabilities" if videos.video_smoothing else "classes",
-            crf=crf,
-            crf_engine=config.refinement.crf_engine,
-            tiles=tiles,
+    def predict(frames: Iterable[np.ndarray]) -> Iterator[Prediction]:
+        crf, engine = _crf_of(config)
+        options = _options(config, "logits" if crf else output, devices)
+        predicted = predictor.predict_images(frames, **options)
+        return (
+            predictions.refine(each, crf, engine) if crf else each for each in predicted
         )
 
     def draw(prediction: Prediction) -> np.ndarray:
@@ -219,23 +224,18 @@ def _predict(
     photographs: Sequence[tuple[str, Path]],
     records: Records | None,
     config: VisConfig,
-    total: int,
+    devices: Sequence[str],
 ) -> Iterator[Prediction]:
     """Of the photographs, or of the records; refined, if that was asked for."""
-    crf = engines.parameters_of(config.refinement)
-    options: dict[str, Any] = {
-        "scales": config.inference.eval_scales,
-        "flip": config.inference.add_flipped_images,
-        "output": "logits" if crf else "classes",
-        "tiles": make_tiles(config.tiles),
-    }
+    crf, engine = _crf_of(config)
+    options = _options(config, "logits" if crf else "classes", devices)
     predicted: Iterator[Prediction]
     if records is None:
+        images = (image_files.read_image(path) for _, path in photographs)
+        each = predictor.predict_images(images, **options)
         predicted = (
-            dataclasses.replace(
-                predictor.predict(image_files.read_image(path), **options), name=name
-            )
-            for name, path in photographs
+            dataclasses.replace(prediction, name=name)
+            for prediction, (name, _) in zip(each, photographs, strict=True)
         )
     else:
         predicted = predictor.predict_split(
@@ -245,11 +245,30 @@ def _predict(
     if not crf:
         yield from predicted
         return
-    engine = engines.find_engine(config.refinement.crf_engine)
+    total = len(photographs) if records is None else records.count()
     for prediction, classes in predictions.refine_in_processes(
         predicted, crf, engine, total=total
     ):
         yield dataclasses.replace(prediction, classes=classes, logits=None)
+
+
+def _crf_of(config: VisConfig) -> tuple[engines.Parameters | None, str]:
+    """Of the CRF, parameters and engine, if there is one."""
+    engine = engines.find_engine(config.refinement.crf_engine)
+    return engines.parameters_of(config.refinement), engine
+
+
+def _options(
+    config: VisConfig, output: Output, devices: Sequence[str]
+) -> dict[str, Any]:
+    """How a `Predictor` is to predict."""
+    return {
+        "scales": config.inference.eval_scales,
+        "flip": config.inference.add_flipped_images,
+        "output": output,
+        "tiles": make_tiles(config.tiles),
+        "devices": devices,
+    }
 
 
 def _draw(

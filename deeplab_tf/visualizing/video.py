@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from deeplab_tf.prediction.predictions import Prediction
 from deeplab_tf.visualizing import video_files
 from deeplab_tf.visualizing.video_files import Clip, VideoWriter
 
-Predict = Callable[[np.ndarray], Prediction]
+Predict = Callable[[Iterable[np.ndarray]], Iterator[Prediction]]
 Draw = Callable[[Prediction], np.ndarray]
 
 
@@ -61,8 +61,8 @@ def draw_clip(
     Args:
         clip: What is read.
         path: Of the video, `.mp4`.
-        predict: Frame, RGB, uint8 `[H, W, 3]` -> its prediction; with probabilities, if
-            it is to be smoothed.
+        predict: Frames, RGB, uint8 `[H, W, 3]` -> their predictions, in order; with
+            probabilities, if they are to be smoothed.
         draw: Prediction, whose name is the number of its frame -> picture, RGB, uint8,
             of one size.
         stride: Take every so manyth frame.
@@ -101,9 +101,10 @@ def draw_clip(
 def _pictures(
     clip: Clip, predict: Predict, draw: Draw, smoothing: Smoothing, stride: int
 ) -> Iterator[np.ndarray]:
-    for number, frame in video_files.read_frames(clip, stride):
-        prediction = smoothing.smooth(predict(frame))
-        yield draw(dataclasses.replace(prediction, name=f"{number:06d}"))
+    frames = (frame for _, frame in video_files.read_frames(clip, stride))
+    for number, prediction in zip(itertools.count(0, stride), predict(frames)):
+        smooth = smoothing.smooth(prediction)
+        yield draw(dataclasses.replace(smooth, name=f"{number:06d}"))
 
 
 @contextlib.contextmanager

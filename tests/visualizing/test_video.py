@@ -110,8 +110,9 @@ def test_a_camera_ends_with_its_limit_or_with_ctrl_c(
     assert f"camera.mp4: {limit or 6} frames" in caplog.text
 
 
-def plain(frame):
-    return Prediction(image=frame, classes=np.zeros(frame.shape[:2], np.int32))
+def plain(frames):
+    for frame in frames:
+        yield Prediction(image=frame, classes=np.zeros(frame.shape[:2], np.int32))
 
 
 def test_ctrl_c_in_a_file_ends_the_command_and_leaves_no_half(tmp_path):
