@@ -256,10 +256,7 @@ class Predictor(TensorPredictor):
             call._replace(replica=each)
             for each in replicas.replicate(self.model, devices)
         ]
-        tasks = [
-            lambda item, call=each: list(predict(item, call))  # type: ignore[misc]
-            for each in calls
-        ]
+        tasks = [lambda item, call=each: list(predict(item, call)) for each in calls]
         for each in parallel.map_in_turn(tasks, items):
             yield from each
 

@@ -3,16 +3,19 @@
 import dataclasses
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.config import DataConfig, TfdsConfig, VisConfig
+from deeplab_tf.config import DataConfig, ModelConfig, TfdsConfig, VisConfig
 from deeplab_tf.data.open_split import open_split
+from deeplab_tf.data.specs import shapes as shapes_spec
 from deeplab_tf.errors import InputError, OutOfMemory
 from deeplab_tf.evaluation import csv_tables
 from deeplab_tf.evaluation.run import evaluate
-from deeplab_tf.prediction import load, replicas
+from deeplab_tf.prediction import replicas
+from deeplab_tf.prediction.predictor import Predictor
 from deeplab_tf.prediction.replicas import Replica
 from deeplab_tf.runtime import Tiles
 from deeplab_tf.visualizing.run import visualize
@@ -23,9 +26,15 @@ from tests.visualizing.test_video import write_odd_video
 DEVICES = ["CPU:0", "CPU:1"]
 
 
-@pytest.fixture(scope="module")
-def predictor(v3plus_run):
-    return load.load(str(v3plus_run))
+@pytest.fixture
+def predictor():
+    """Of one convolution at stride 16."""
+    images = keras.Input((None, None, 3))
+    logits = keras.layers.Conv2D(6, 3, 16, "same")(images / 255.0)
+    model = keras.Model(images, logits)
+    return Predictor(
+        model=model, config=ModelConfig(), spec=shapes_spec.SPEC, crop_size=(65, 65)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +109,12 @@ def test_photographs_of_any_size_are_predicted_as_by_one_device(
 
 def test_weights_are_those_of_the_moment(predictor, records):
     """They are copied when a split begins, and not before."""
-    (bias,) = (each for each in predictor.model.weights if each.path.endswith("bias"))
-    before = bias.numpy()
+    _, bias = predictor.model.weights
     list(predictor.predict_split(records, devices=DEVICES))
-    try:
-        bias.assign(before + np.arange(6) * 3)
-        moved = list(predictor.predict_split(records))
-        assert_same(list(predictor.predict_split(records, devices=DEVICES)), moved)
-        assert {int(each.classes.min()) for each in moved} == {5}
-    finally:
-        bias.assign(before)
+    bias.assign(np.arange(6) * 99)
+    moved = list(predictor.predict_split(records))
+    assert_same(list(predictor.predict_split(records, devices=DEVICES)), moved)
+    assert {int(each.classes.min()) for each in moved} == {5}
 
 
 def test_a_mistake_comes_behind_the_images_before_it(predictor, rng):
@@ -149,7 +154,9 @@ def test_every_network_takes_all_of_its_weights_from_the_replica(name, rng):
     assert not graph.captured_inputs
     (logits,) = replica.run(graph, images)
     assert logits.device.endswith("CPU:1")
-    np.testing.assert_array_equal(logits, expected)
+    # Of CRF-RNN, whose sums have no order of their own.
+    rounding = 1e-4 * np.abs(expected).max()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=rounding)
 
 
 def contents(folder, *patterns):
@@ -158,16 +165,16 @@ def contents(folder, *patterns):
 
 
 def test_eval_writes_the_same_bytes_on_two_gpus(run, shapes, tmp_path, caplog, request):
-    evaluate(config(run, shapes, tmp_path / "one", report=True))
+    evaluate(config(run, shapes, tmp_path / "one", calibration=True))
     assert "Predicting on one CPU, 1 image at a time" in caplog.messages
     request.getfixturevalue("gpus")
     used = request.getfixturevalue("devices_used")
-    evaluate(config(run, shapes, tmp_path / "two", report=True))
+    evaluate(config(run, shapes, tmp_path / "two", calibration=True))
     assert "Predicting on 2 GPUs, each 1 image at a time" in caplog.messages
     assert len(used) == 7
-    one = contents(tmp_path / "one", "*.csv", "*.json")
+    one = contents(tmp_path / "one", "*.csv", "metrics.json")
     assert Path(csv_tables.PER_IMAGE) in one
-    assert contents(tmp_path / "two", "*.csv", "*.json") == one
+    assert contents(tmp_path / "two", "*.csv", "metrics.json") == one
 
 
 def test_vis_writes_the_same_bytes_on_two_gpus(run, shapes, tmp_path, request):
@@ -197,7 +204,7 @@ def test_vis_writes_the_same_bytes_on_two_gpus(run, shapes, tmp_path, request):
     assert contents(tmp_path / "two_video", "*.png") == one
 
 
-def test_a_record_that_is_damaged_is_named(run, shapes, tmp_path, gpus):
+def test_a_record_that_is_damaged_is_named(predictor, shapes, tmp_path):
     """As on one device, by the thread that reads."""
     for path in shapes.iterdir():
         if path.is_file():
@@ -206,7 +213,6 @@ def test_a_record_that_is_damaged_is_named(run, shapes, tmp_path, gpus):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    predictor = load.load(str(run))
     _, damaged = open_split(DataConfig(dataset_dir=str(tmp_path)), TfdsConfig(), "val")
     with pytest.raises(InputError, match=r"record \d+ .*damaged"):
         list(predictor.predict_split(damaged, devices=DEVICES))
