@@ -4,6 +4,7 @@
 # make chaos     kills and starves training processes, and compares how they end; an hour
 # make matrix    compares every feature on every strategy; half an hour
 # make lint      style, types and import contracts
+# make docs      builds the site, strictly: open site/index.html
 # Each installs what it needs into .venv, once, in the versions of constraints.txt.
 #
 # make test ARGS=--random-order   in another order
@@ -20,23 +21,30 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest --durations=25
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: demo test test-all chaos matrix lint clean
+.PHONY: demo test test-all chaos matrix lint docs clean
 .DELETE_ON_ERROR:
 
-# The two TensorFlows overwrite each other: the CPU build takes the place of the full one
-# in our own list, and the package itself comes without its list.
-REQUIREMENTS := import configparser; c = configparser.ConfigParser(); \
+# Lists of setup.cfg by name. The two TensorFlows overwrite each other: the CPU build takes
+# the place of the full one in our own list, and the package itself comes without its list.
+REQUIREMENTS := import configparser, sys; c = configparser.ConfigParser(); \
 	c.read("setup.cfg"); \
-	lines = c["options"]["install_requires"] + c["options.extras_require"]["dev"]; \
+	lists = {**c["options"], **c["options.extras_require"]}; \
+	lines = "".join(lists[name] for name in sys.argv[1:]); \
 	print(lines.replace("tensorflow>", "$(TENSORFLOW)>", 1))
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
+	$(addprefix -c ,$(CONSTRAINTS))
 
 .venv/ready: setup.cfg pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(PYTHON) -c '$(REQUIREMENTS)' > .venv/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
-		$(addprefix -c ,$(CONSTRAINTS)) -r .venv/requirements.txt
+	$(PYTHON) -c '$(REQUIREMENTS)' install_requires dev > .venv/requirements.txt
+	$(INSTALL) -r .venv/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.venv/docs: .venv/ready
+	$(PYTHON) -c '$(REQUIREMENTS)' docs > .venv/docs.txt
+	$(INSTALL) -r .venv/docs.txt
 	touch $@
 
 demo: .venv/ready
@@ -59,7 +67,7 @@ demo: .venv/ready
 test: .venv/ready
 	$(PYTEST) -m "not gpu and not chaos and not matrix and not nightly" $(ARGS)
 
-test-all: .venv/ready
+test-all: .venv/docs
 	$(PYTEST) -m "not gpu and not chaos and not matrix" $(ARGS)
 	$(MAKE) matrix chaos
 
@@ -75,5 +83,8 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv $(DEMO) build *.egg-info
+	rm -rf .venv $(DEMO) site build *.egg-info

@@ -18,7 +18,7 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_and_named_files_are_there(page):
     # What the recipes of CONTRIBUTING.md add is not there: tests/test_extending.py.
-    text = re.sub(r"\w+(/\w+)*/(build_)?toy\w*\.py", "", page.read_text())
+    text = re.sub(r"\w+(/\w+)*/(build_|to_)?toy\w*\.py", "", page.read_text())
     links = re.findall(r"\]\(([^)#]+)", text)
     for link in links:
         if not link.startswith("http"):
