@@ -96,12 +96,15 @@ def line_chart(
     return _svg("chart", size, label, parts)
 
 
-def to_file(charts: Sequence[tuple[str, Markup]], size: tuple[int, int]) -> str:
+def to_file(
+    charts: Sequence[tuple[str, Markup]], size: tuple[int, int], *, columns: int = 1
+) -> str:
     """Charts, each below its title, as a file of SVG that needs no page.
 
     Args:
         charts: Title and chart of each.
         size: Width, height of each chart.
+        columns: How many stand beside each other.
     """
     width, height = size
     style = (importlib.resources.files(__package__) / "style.css").read_text("utf-8")
@@ -111,15 +114,23 @@ def to_file(charts: Sequence[tuple[str, Markup]], size: tuple[int, int]) -> str:
     )
     parts, step = [], height + _TITLE
     for i, (title, chart) in enumerate(charts):
+        left, top = i % columns * width, i // columns * step
+        place = f' x="{left}"' if left else ""
         parts.append(
             Markup(
                 '<text class="heading" x="{}" y="{}">{}</text>'
-                '<svg y="{}" width="{}" height="{}">{}</svg>'
+                '<svg{} y="{}" width="{}" height="{}">{}</svg>'
             ).format(
-                _LEFT, i * step + 24, printable(title), i * step + _TITLE, *size, chart
+                left + _LEFT,
+                top + 24,
+                printable(title),
+                Markup(place),
+                top + _TITLE,
+                *size,
+                chart,
             )
         )
-    whole = width, step * len(charts)
+    whole = width * min(columns, len(charts)), step * -(-len(charts) // columns)
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" '
     return Markup(
         head + 'height="{1}"><style>{2}</style><rect class="sheet" width="{0}" '

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 import deeplab_tf.html_pages
 from deeplab_tf.html_pages import charts
@@ -131,3 +132,13 @@ def test_a_bar_shows_value_and_interval():
     empty = str(charts.interval_bar(None, None))
     assert "bar" not in empty
     assert "whisker" not in empty
+
+
+def test_a_file_has_charts_below_and_beside_each_other():
+    drawn = [(f"chart {i}", Markup(f"<g id='{i}'/>")) for i in range(5)]
+    for columns, size in ((1, "300 1150"), (3, "900 460")):
+        text = charts.to_file(drawn, (300, 200), columns=columns)
+        assert f'viewBox="0 0 {size}"' in text
+        places = re.findall(r'<svg(?: x="(\d+)")? y="(\d+)" width="300"', text)
+        expected = [(300 * (i % columns), 230 * (i // columns) + 30) for i in range(5)]
+        assert [(int(x or 0), int(y)) for x, y in places] == expected
