@@ -9,9 +9,9 @@ from deeplab_tf.models.weight_names import weights_by_name
 from tests.recorded import assign_rule_weights
 
 
-def write_run(folder, shapes, network):
+def write_run(folder, shapes, network, spec=shapes_spec.SPEC):
     """A run on the embedded set, of crops of 65 pixels; returns its folder."""
-    model = build(network, 6)
+    model = build(network, spec.num_classes)
     assign_rule_weights(model, 1.3)
     config = TrainConfig(
         train_logdir=str(folder),
@@ -19,6 +19,6 @@ def write_run(folder, shapes, network):
         data=DataConfig(dataset_dir=str(shapes)),
         augment=AugmentConfig(train_crop_size=(65, 65)),
     )
-    run_folder.write(folder, config, shapes_spec.SPEC)
+    run_folder.write(folder, config, spec)
     CheckpointManager(folder, {"weights": weights_by_name(model)}, keep=1).save(100)
     return folder

@@ -47,13 +47,7 @@ def build(config: CamvidConfig) -> None:
     void = contract.id_table({camvid.VOID: camvid.SPEC.ignore_label})
     splits = {}
     for split in ("train", "val", "test"):
-        list_file = lists / f"{split}.txt"
-        pairs = (
-            list(_pairs_by_list(root, list_file))
-            if list_file.is_file()
-            else _pairs_by_folder(root, split)
-        )
-        if pairs:
+        if pairs := find_pairs(root, split, lists):
             splits[split] = FileSource(
                 pairs=pairs, read_mask=published.read_camvid, table=void
             )
@@ -66,6 +60,23 @@ def build(config: CamvidConfig) -> None:
         {split: [pair.name for pair in files.pairs] for split, files in splits.items()}
     )
     published.build(splits, camvid.SPEC, config.output_dir, parallel=config.parallel)
+
+
+def find_pairs(root: Path, split: str, lists: Path) -> list[Pair]:
+    """Images and masks of a split, by its list or by its folders; none without.
+
+    Args:
+        root: Folder of CamVid.
+        split: "test".
+        lists: Folder in which `test.txt` may be.
+
+    Raises:
+        InputError: A file is missing, or a line is not of image and mask.
+    """
+    list_file = lists / f"{split}.txt"
+    if list_file.is_file():
+        return list(_pairs_by_list(root, list_file))
+    return _pairs_by_folder(root, split)
 
 
 def _list_folder(config: CamvidConfig) -> Path:
