@@ -259,10 +259,11 @@ def _scores(evaluation: Evaluation, clean: Evaluation) -> dict[str, Any]:
         bootstrap.mean_of_classes(bootstrap.iou_of_resamples(each.images, classes))
         for each in (clean, evaluation)
     ]
+    low, high = bootstrap.interval(draws[1] - draws[0])
     return {
         **{key: scores[key] for key in ("miou", "miou_interval", "pixel_accuracy")},
         "change": evaluation.miou - clean.miou,
-        "change_interval": report.ends(bootstrap.interval(draws[1] - draws[0])),
+        "change_interval": report.ends((float(low), float(high))),
         "num_images": scores["num_images"],
     }
 

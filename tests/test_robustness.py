@@ -85,7 +85,7 @@ def test_noise_has_its_deviation():
 
 
 def settings(run, shapes, path, **changes):
-    given = {"corruptions": ("noise", "smaller"), "json": str(path)} | changes
+    given = {"corruptions": ("smaller",), "json": str(path)} | changes
     return robustness.BenchmarkConfig(
         checkpoint_dir=str(run), data=DataConfig(dataset_dir=str(shapes)), **given
     )
@@ -99,11 +99,8 @@ def test_clean_scores_are_those_of_an_evaluation_and_a_run_goes_on(
     robustness.benchmark(settings(run, shapes, path))
     whole = path.read_text()
     lines = [json.loads(line) for line in whole.splitlines()]
-    assert [(line["corruption"], line["strength"]) for line in lines] == [
-        ("none", 0),
-        *(("noise", i) for i in (1, 2)),
-        *(("smaller", i) for i in (1, 2)),
-    ]
+    names = [(line["corruption"], line["strength"]) for line in lines]
+    assert names == [("none", 0), ("smaller", 1), ("smaller", 2)]
     clean = evaluate(eval_config(run, shapes, tmp_path / "eval"))
     for key in ("miou", "miou_interval", "pixel_accuracy", "num_images"):
         assert lines[0][key] == clean[key], key

@@ -1,0 +1,9 @@
+"""Tables and charts of the pages, each a function of results/; a page, a file."""
+
+from collections.abc import Callable
+
+from result_tables import cost, robustness, voc
+
+# Name in the page -> lines of Markdown; file -> SVG, "" for none.
+TABLES: dict[str, Callable[[], str]] = voc.TABLES | robustness.TABLES | cost.TABLES
+CHARTS: dict[str, Callable[[], str]] = {**robustness.CHARTS}

@@ -1,0 +1,143 @@
+"""What networks cost: tables of cost.md."""
+
+from typing import Any
+
+from result_tables.markdown import NOT_MEASURED, read, table
+
+NETWORKS = {
+    "mobilenet_v2": "DeepLab v3, MobileNetV2",
+    "mobilenet_v2_decoder": "DeepLab v3+, MobileNetV2",
+    "resnet_50_beta": "DeepLab v3+, ResNet-50-beta",
+    "resnet_101_beta": "DeepLab v3+, ResNet-101-beta",
+    "xception_65": "DeepLab v3+, Xception-65",
+    "pspnet": "PSPNet, ResNet-101",
+    "fcn8s": "FCN-8s, VGG-16",
+    "deeplab_v2_aspp": "DeepLab v2 ASPP, ResNet-101",
+    "unet": "U-Net",
+    "segnet": "SegNet, VGG-16",
+}
+
+
+def cost_measured() -> str:
+    """Time and memory of prediction and training on two cores."""
+    predicted, trained = _by_network("cost/predictions"), _by_network("cost/training")
+    unit = min((row["unit_s"] for row in predicted.values()), default=0.0)
+    rows = []
+    for name, what in NETWORKS.items():
+        one, step = predicted.get(name), trained.get(name)
+        units = one["cpu_s"] / one["unit_s"] if one else None
+        rows.append(
+            [
+                what,
+                *_measured(units, unit, one),
+                *_measured(step["units"] if step else None, unit, step),
+            ]
+        )
+    head = [
+        "",
+        "photograph: units",
+        "CPU s",
+        "GB",
+        "training step: units",
+        "CPU s",
+        "GB",
+    ]
+    return table(head, rows)
+
+
+def _measured(units: float | None, unit: float, row: Any) -> list[str]:
+    if units is None:
+        return [NOT_MEASURED, "", ""]
+    seconds = _digits(units * unit) if unit else NOT_MEASURED
+    return [_digits(units), seconds, _digits(row["gb"])]
+
+
+def cost_calculated() -> str:
+    """Images a second of training on published GPUs; calculated."""
+    calculated = _by_network("cost/calculated")
+    if not calculated:
+        return NOT_MEASURED
+    cards = list(next(iter(calculated.values()))["gpus"])
+    rows = [
+        [
+            NETWORKS[name],
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['multiply_adds'] / 1e9:.1f} G",
+            *(_two_digits(row["gpus"][card]["training_images_s"]) for card in cards),
+        ]
+        for name, row in calculated.items()
+    ]
+    return table(("**calculated**", "parameters", "multiply-adds", *cards), rows)
+
+
+def cost_memory() -> str:
+    """What training keeps, and how many images fit; calculated."""
+    calculated = _by_network("cost/calculated")
+    if not calculated:
+        return NOT_MEASURED
+    cards = list(next(iter(calculated.values()))["gpus"])
+    rows = [
+        [
+            NETWORKS[name],
+            _digits(row["state_gb"]),
+            *(_digits(row["image_gb"][p]) for p in ("float32", "half")),
+            *(str(row["gpus"][card]["most_images"]) for card in cards),
+        ]
+        for name, row in calculated.items()
+    ]
+    head = ("**calculated**", "state, GB", "an image, float32", "half", *cards)
+    return table(head, rows)
+
+
+# Steps, images a step and side of the crops: recipes of their names.
+_RECIPES = {
+    "VOC, 30,000 steps of 16 crops of 513": (30_000, 16, 513),
+    "Cityscapes, 90,000 steps of 16 crops of 769": (90_000, 16, 769),
+}
+
+
+def cost_hours() -> str:
+    """Hours of two published trainings, on one card and on eight; calculated."""
+    calculated = _by_network("cost/calculated")
+    if not calculated:
+        return NOT_MEASURED
+    cards = list(next(iter(calculated.values()))["gpus"])
+    rows = [
+        [
+            f"{NETWORKS[name]}: {what}",
+            *(_hours(calculated[name], card, recipe) for card in cards),
+        ]
+        for what, recipe in _RECIPES.items()
+        for name in ("mobilenet_v2_decoder", "resnet_101_beta", "xception_65")
+        if name in calculated
+    ]
+    return table(("**calculated**: hours on one, on eight", *cards), rows)
+
+
+def _hours(row: Any, card: str, recipe: tuple[int, int, int]) -> str:
+    steps, images, side = recipe
+    speed = row["gpus"][card]["training_images_s"] * (row["size"] / side) ** 2
+    hours = steps * images / speed / 3600
+    return f"{_digits(hours)}, {_digits(hours / row['eight_by_one'])}"
+
+
+def _by_network(name: str) -> dict[str, Any]:
+    return {row["net"]: row for row in read(name) or ()}
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}"
+
+
+def _digits(value: float) -> str:
+    """Two digits, and no more than two behind the point."""
+    places = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:.{places}f}"
+
+
+TABLES = {
+    "cost_measured": cost_measured,
+    "cost_calculated": cost_calculated,
+    "cost_memory": cost_memory,
+    "cost_hours": cost_hours,
+}

@@ -1,0 +1,109 @@
+"""Numbers of the pages of results: all are those of the runs that made them."""
+
+import importlib
+import json
+
+import pytest
+
+from deeplab_tf.errors import InputError
+from tests.recorded import ROOT
+
+
+@pytest.fixture(scope="module")
+def docs():
+    """Imports a script of docs/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def make(docs):
+    return docs("make_results")
+
+
+def test_tables_and_charts_are_what_the_script_writes(make):
+    for path, text in make.files():
+        assert path.read_text() == text, f"{path}: python docs/make_results.py"
+
+
+def test_every_number_of_a_page_is_of_a_run_or_published(make):
+    for name, folders in make.PAGES.items():
+        page = (ROOT / "docs" / name).read_text()
+        assert not make.unfounded(page, folders), name
+
+
+def test_every_table_is_in_a_page_and_every_page_has_one(make, docs):
+    names = []
+    for page in make.PAGES:
+        in_page = make._TABLE.findall((ROOT / "docs" / page).read_text())
+        assert in_page, page
+        names += [name for _, name, _ in in_page]
+    assert sorted(names) == sorted(docs("result_tables").TABLES)
+
+
+def test_every_result_says_what_ran_where():
+    paths = sorted((ROOT / "docs" / "results").rglob("*.json"))
+    assert paths
+    for path in paths:
+        content = json.loads(path.read_text())
+        for fact in ("command", "revision", "machine", "measured"):
+            assert content[fact], path
+
+
+def test_a_number_that_no_run_has_is_seen(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(make, "RESULTS", tmp_path)
+    (tmp_path / "a").mkdir()
+    measured = {"miou": 0.71945, "interval": [0.6, 0.8], "curve": [0.111, 0.222, 0.333]}
+    (tmp_path / "a" / "run.json").write_text(json.dumps({"measured": measured}))
+    told = (
+        "mIoU 71.9 %, or 0.719, 0.72, 71.95; published 75.32; 60.0 to 80.00. Version "
+        "`0.2`, [of it](http://a/5.6), TensorFlow 2.20.1.\n\n    --rate=0.007\n\n"
+        "<!-- table x -->\n| 9.99 |\n<!-- end -->\n"
+    )
+    assert make.unfounded(told, ("a",)) == []
+    others = ["71.94", "11.1", "33.3"]
+    assert make.unfounded(f"{told} {', '.join(others)}.", ("a",)) == others
+    all_of_them = ["71.9", "0.719", "0.72", "71.95", "60.0", "80.00"]
+    assert make.unfounded(told, ("b",)) == all_of_them
+
+
+def test_tables_are_filled_between_their_marks(make, docs, monkeypatch):
+    monkeypatch.setitem(docs("result_tables").TABLES, "x", lambda: "| new |")
+    page = "A\n<!-- table x -->\n| old |\n<!-- end -->\nB\n"
+    filled = make.fill(page)
+    assert filled == "A\n<!-- table x -->\n\n| new |\n\n<!-- end -->\nB\n"
+    assert make.fill(filled) == filled
+
+
+def test_results_are_kept_with_what_ran(docs, monkeypatch, tmp_path):
+    keep = docs("keep_result")
+    monkeypatch.setattr(keep, "RESULTS", tmp_path)
+
+    def kept(name, text):
+        (tmp_path / name).write_text(text)
+        keep.keep(
+            keep.KeepConfig(
+                name="of/run",
+                measured=str(tmp_path / name),
+                command="python eval.py",
+                revision="abc",
+            )
+        )
+        return json.loads((tmp_path / "of" / "run.json").read_text())
+
+    content = kept("metrics.json", '{"miou": 0.5, "iou": {"cat": null}}')
+    assert content["measured"] == {"miou": 0.5, "iou": {"cat": None}}
+    assert content["command"] == "python eval.py"
+    assert content["revision"] == "abc"
+    assert "cores" in content["machine"]
+    rows = [{"strength": 1}, {"strength": 2}]
+    lines = "\n".join(map(json.dumps, rows)) + "\n"
+    assert kept("lines.jsonl", lines)["measured"] == rows
+    table = "kind,name,difference\nmean,mIoU,0.5\nimage,a,0.25\nclass,cat,\n"
+    assert kept("compare.csv", table)["measured"] == [
+        {"kind": "mean", "name": "mIoU", "difference": 0.5},
+        {"kind": "class", "name": "cat", "difference": None},
+    ]
+    with pytest.raises(InputError, match=r"bad\.json: no JSON"):
+        kept("bad.json", "{")
