@@ -13,6 +13,7 @@ import json
 import math
 import multiprocessing
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.shared import networks
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
@@ -41,13 +46,12 @@ from deeplab_tf.training.diagnostics import memory
 from deeplab_tf.training.setup import make_trainer
 
 _UNIT = 1536
-_V3PLUS: dict[str, Any] = {"atrous_rates": (6, 12, 18), "decoder_output_stride": (4,)}
+_RESNET_101 = dataclasses.replace(
+    networks.NETWORKS["resnet_50_beta"], model_variant="resnet_v1_101_beta"
+)
 NETWORKS: Mapping[str, ModelConfig] = {
-    "mobilenet_v2": ModelConfig(),
-    "mobilenet_v2_decoder": ModelConfig(**_V3PLUS),
-    "resnet_50_beta": ModelConfig(model_variant="resnet_v1_50_beta", **_V3PLUS),
-    "resnet_101_beta": ModelConfig(model_variant="resnet_v1_101_beta", **_V3PLUS),
-    "xception_65": ModelConfig(model_variant="xception_65", **_V3PLUS),
+    **networks.NETWORKS,
+    "resnet_101_beta": _RESNET_101,
     "pspnet": ModelConfig(architecture="pspnet"),
     "fcn8s": ModelConfig(architecture="fcn8s"),
     "deeplab_v2_aspp": ModelConfig(architecture="deeplab_v2_aspp"),

@@ -11,6 +11,7 @@ from the number of the image, so that the same pixels come again.
 import dataclasses
 import io
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 from PIL import Image
+
+# What is measured is this checkout, from wherever the script is called.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from deeplab_tf import cli, runtime
 from deeplab_tf.config import EvalConfig, ModelConfig
