@@ -27,6 +27,7 @@ from deeplab_tf.errors import FlagError
 from deeplab_tf.models.build import build, find_backbone
 from deeplab_tf.models.heads import HEADS, LOGITS, last_layers
 from deeplab_tf.models.layers.batch_norm import FrozenableBatchNorm
+from deeplab_tf.models.layers.folded_batch_norm import fold_frozen_batch_norm
 from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.models.multi_scale import each_scale
 from deeplab_tf.models.weight_names import layers_of, weights_by_name
@@ -115,12 +116,13 @@ def make_trainer(
         weights = gradients.select_trainable(weights_by_name(model), rules)
         gradients.build_slots(optimizer, weights, rules)
         model = each_scale(model, config.model)
+        folded = fold_frozen_batch_norm(model)
         decay = rules.ema_decay
         scales = devices.precision == "mixed_float16"
         return Trainer(
             strategy=strategy,
             model=model,
-            forward=remat.rematerialize(model) if devices.remat else model,
+            forward=remat.rematerialize(folded) if devices.remat else folded,
             loss_weights=_loss_weights(config, len(model.outputs)),
             label_grid=HEADS[config.model.head].label_grid,
             optimizer=optimizer,

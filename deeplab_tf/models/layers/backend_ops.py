@@ -68,6 +68,22 @@ def fused_batch_norm(
     )[:3]
 
 
+def affine_batch_norm(x: Tensor, layer: Any) -> Tensor:
+    """By the moving statistics: `x * rate + bias` of each channel, in float32 inside.
+
+    On a CPU, as fast as the kernel. On a GPU, this has a deterministic gradient, and
+    the kernel has none.
+    """
+    rate, bias = affine_of_batch_norm(layer)
+    return ops.cast(ops.cast(x, "float32") * rate + bias, x.dtype)
+
+
+def affine_of_batch_norm(layer: Any) -> tuple[Tensor, Tensor]:
+    """What frozen batch norm multiplies by, and adds, `[C]` each."""
+    rate = layer.gamma * ops.rsqrt(layer.moving_variance + layer.epsilon)
+    return rate, layer.beta - layer.moving_mean * rate
+
+
 def composed_batch_norm(
     x: Tensor, layer: Any, *, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,16 +30,17 @@ class FrozenableBatchNorm(layers.BatchNormalization):
         self.replicas = replicas
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        training = bool(training) and not self.frozen
+        if training and self.frozen:
+            return backend_ops.affine_batch_norm(inputs, self)
         if training and self.synchronized:
             x, *statistics = backend_ops.synchronized_batch_norm(inputs, self)
         elif backend_ops.on_tensorflow():
             x, *statistics = backend_ops.fused_batch_norm(
-                inputs, self, training=training
+                inputs, self, training=bool(training)
             )
         else:
             x, *statistics = backend_ops.composed_batch_norm(
-                inputs, self, training=training
+                inputs, self, training=bool(training)
             )
         if training:
             self.moving_mean.assign(statistics[0])

@@ -14,6 +14,7 @@ from deeplab_tf.config import TrainConfig
 from deeplab_tf.models.build import multiple
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training import remat_cuts
+from deeplab_tf.training.losses.total import image_by_image, memory_of_an_image
 from deeplab_tf.training.optim import gradients
 from deeplab_tf.training.step import Trainer
 
@@ -23,7 +24,6 @@ _KEPT = 0.9  # Of what is made of an image.
 _COMPILING = 200e6
 # What is reserved, and counts against limits of a process, but is not in use.
 _RESERVED = 600_000_000
-_FULL_SIZE = 4  # Arrays of the size of the upsampled logits that the loss needs.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,8 @@ class Needs:
         learned: Those that have gradients.
         slots: Of the optimizer.
         averages: Of the weights, if some are kept.
-        image: Results of all layers, and of the loss, for one image.
+        image: Results of all layers for one image.
+        loss: Of the loss for one image.
         images: On a device.
         replicas: Devices that share this memory.
     """
@@ -45,6 +46,7 @@ class Needs:
     slots: int
     averages: int
     image: int
+    loss: int
     images: int
     replicas: int = 1
 
@@ -61,7 +63,9 @@ class Needs:
                 there are several.
         """
         sums = self.learned * (2 if micro_batches > 1 else 1)
-        kept = _KEPT * self.image * self.images / micro_batches
+        images = self.images / micro_batches
+        losses = 1 if image_by_image(int(images), self.loss) else images
+        kept = _KEPT * (self.image * images + self.loss * losses)
         return int(_COMPILING + self.replicas * (sums + kept))
 
 
@@ -74,16 +78,17 @@ def needs(trainer: Trainer, config: TrainConfig, images: int, replicas: int) -> 
         images: Of a batch on a device.
         replicas: Devices that share a memory: of a CPU all, of GPUs one.
     """
-    count = trainer.spec.num_classes * math.prod(config.augment.train_crop_size)
     width = 4 if config.devices.precision == "float32" else 2
     made = remat_cuts.activations(trainer.model, remat=config.devices.remat)
-    loss = _FULL_SIZE * count * 4 if config.loss.upsample_logits else 0
     return Needs(
         weights=_bytes(weights_by_name(trainer.model).values()),
         learned=_bytes(trainer.weights.values()),
         slots=_bytes(gradients.slots(trainer.optimizer, trainer.weights).values()),
         averages=_bytes(trainer.ema_weights.values()),
-        image=made * width // 4 + loss,
+        image=made * width // 4,
+        loss=memory_of_an_image(
+            config.augment.train_crop_size, trainer.spec, config.loss
+        ),
         images=images,
         replicas=replicas,
     )
@@ -225,7 +230,7 @@ def too_little(needs: Needs, room: Room, config: TrainConfig) -> str | None:
 def _smaller_crop(needs: Needs, room: Room, config: TrainConfig) -> str:
     """The largest crop that fits, if one does."""
     parts = config.devices.gradient_accumulation_steps
-    fixed = dataclasses.replace(needs, image=0).step(parts)
+    fixed = dataclasses.replace(needs, image=0, loss=0).step(parts)
     share = max(0.0, (room.free - fixed) / (needs.step(parts) - fixed))
     aligned = multiple(config.model)
     sides = [

@@ -4,6 +4,9 @@ The loss of a batch is `sum over terms of factor * sum / normalizer`. A normaliz
 all replicas and micro-batches together, so that neither changes the numbers.
 """
 
+import math
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from deeplab_tf import resize
@@ -11,6 +14,11 @@ from deeplab_tf.config import LossConfig
 from deeplab_tf.data.spec import DatasetSpec
 from deeplab_tf.training.losses import pixel, region
 from deeplab_tf.training.losses.pixel import Pixels
+from deeplab_tf.training.remat import recompute
+
+# Arrays of the size of the upsampled logits that the loss and its gradient need.
+_FULL_SIZE = 4
+_WHOLE_BATCH = 2 << 30  # Bytes of them, above which images have their losses in turn.
 
 
 def normalizers(
@@ -78,14 +86,11 @@ def loss_sums(
         Sums and late normalizers, float32 `[terms]`; the latter are 0 where
         `normalizers` are not.
     """
-    pixels = _align(tf.cast(logits, tf.float32), label, spec, config)
     sums, late = [], []
-    for name, _ in config.terms:
+    losses_by_term = _losses(logits, label, spec, config)
+    for (name, _), losses in zip(config.terms, losses_by_term, strict=True):
         count = tf.zeros([])
-        if name in region.LOSSES:
-            losses = region.LOSSES[name](pixels)
-        else:
-            losses = pixel.LOSSES[name](pixels, config)
+        if name in pixel.LOSSES:
             if config.top_k_percent_pixels < 1.0:
                 losses = pixel.hardest_pixels(losses, config, step)
             if normalizers_come_late(config):
@@ -93,6 +98,63 @@ def loss_sums(
         sums.append(tf.reduce_sum(losses))
         late.append(count)
     return tf.stack(sums), tf.stack(late)
+
+
+def image_by_image(images: int, memory: float) -> bool:
+    """Whether a batch is so large that images have their losses one after the other.
+
+    At 150 classes, those of 16 images of 513x513 would take 10 GB at once.
+
+    Args:
+        images: Of the batch, or micro-batch, of a device.
+        memory: `memory_of_an_image`.
+    """
+    return images > 1 and images * memory > _WHOLE_BATCH
+
+
+def memory_of_an_image(
+    size: Sequence[int], spec: DatasetSpec, config: LossConfig
+) -> int:
+    """Bytes that an image's loss and its gradient take, where they are compared.
+
+    At the size of the logits, which is a sixteenth or less, they are neglected.
+
+    Args:
+        size: Height and width of the labels.
+        spec: Class count.
+        config: Where logits and labels are compared.
+    """
+    if not config.upsample_logits:
+        return 0
+    return 4 * _FULL_SIZE * math.prod(size) * spec.num_classes
+
+
+def _losses(
+    logits: tf.Tensor, label: tf.Tensor, spec: DatasetSpec, config: LossConfig
+) -> list[tf.Tensor]:
+    """Of each term those of all pixels, `[N * H * W]`, or of all images, `[N]`."""
+
+    def of_images(logits: tf.Tensor, label: tf.Tensor) -> list[tf.Tensor]:
+        pixels = _align(tf.cast(logits, tf.float32), label, spec, config)
+        return [
+            region.LOSSES[name](pixels)
+            if name in region.LOSSES
+            else pixel.LOSSES[name](pixels, config)
+            for name, _ in config.terms
+        ]
+
+    images, *size, _ = tf.convert_to_tensor(label).shape.as_list()
+    memory = memory_of_an_image(size, spec, config) if all(size) else 0
+    if not (images and image_by_image(images, memory)):
+        return of_images(logits, label)
+    # The backward pass computes those of an image again, and none before its turn.
+    losses = tf.map_fn(
+        lambda each: recompute(of_images, [part[tf.newaxis] for part in each]),
+        (logits, label),
+        fn_output_signature=[tf.float32] * len(config.terms),
+        parallel_iterations=1,
+    )
+    return [tf.reshape(each, [-1]) for each in losses]
 
 
 def total(sums: tf.Tensor, normalizers: tf.Tensor, config: LossConfig) -> tf.Tensor:

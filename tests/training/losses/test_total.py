@@ -52,6 +52,39 @@ def test_shrunken_labels_are_every_eighth(rng):
     )
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        PLAIN,
+        LossConfig(losses=("focal=0.5", "dice", "lovasz"), label_weights=(1, 2, 3)),
+        LossConfig(label_smoothing=0.1, top_k_percent_pixels=0.3),
+    ],
+)
+def test_large_losses_are_computed_image_by_image(config, rng, monkeypatch):
+    """To the same sums and gradients; images that wait for their turn keep nothing."""
+    logits = tf.constant(rng.normal(size=(4, 3, 4, 3)), tf.float32)
+    label = tf.constant(rng.choice([0, 1, 2, 255], (4, 9, 13, 1)), tf.uint8)
+    shapes = []
+    align = total._align
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = mean_loss(logits, label, spec(3), config)
+        return loss, tape.gradient(loss, logits)
+
+    expected = step()
+    monkeypatch.setattr(total, "_WHOLE_BATCH", 4 * 9 * 13 * 3 * 4 * 4 - 1)
+    monkeypatch.setattr(
+        total, "_align", lambda x, *args: shapes.append(x.shape) or align(x, *args)
+    )
+    computed = tf.function(step.python_function, autograph=False)()
+    assert set(map(tuple, shapes)) == {(1, 3, 4, 3)}
+    np.testing.assert_allclose(computed[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(computed[1], expected[1], atol=1e-8)
+
+
 @pytest.mark.golden
 @pytest.mark.parametrize("name", recorded_cases())
 def test_losses_and_gradients_are_the_official_ones(name):
