@@ -67,6 +67,7 @@ def _norms_by_conv(model: keras.Model) -> dict[int, tuple[Any, FrozenableBatchNo
             and norm.frozen
             and isinstance(conv, layers.Conv2D | layers.DepthwiseConv2D)
             and conv.activation is keras.activations.linear
+            and getattr(conv, "depth_multiplier", 1) == 1
             and conv.compute_dtype == norm.compute_dtype
             and readers[id(features)] == calls[id(conv)] == calls[id(norm)] == 1
         ):

@@ -120,12 +120,14 @@ def test_outputs_and_gradients_are_those_of_the_network(name, images):
 
 
 def test_a_batch_norm_without_a_convolution_of_its_own_stays(rng):
-    """Its features are read by others, too, or have an activation."""
+    """Its features are read by others, too, have an activation, or two a channel."""
     images = keras.Input((9, 9, 3))
     shared = layers.Conv2D(4, 3, padding="same", name="shared")(images)
     x = FrozenableBatchNorm(frozen=True, name="of_shared")(shared)
     x = layers.Conv2D(4, 3, activation="relu", name="active")(layers.Add()([x, shared]))
     x = FrozenableBatchNorm(frozen=True, name="of_active")(x)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, name="doubled")(x)
+    x = FrozenableBatchNorm(frozen=True, name="of_doubled")(x)
     x = layers.Conv2D(4, 1, name="learning")(x)
     x = FrozenableBatchNorm(name="of_learning")(x)
     x = layers.Conv2D(4, 1, bias_initializer="ones", name="folded")(x)
@@ -134,7 +136,7 @@ def test_a_batch_norm_without_a_convolution_of_its_own_stays(rng):
     shuffle_statistics(model)
     folded = fold_frozen_batch_norm(model)
     kept = {layer.name for layer in folded.layers if "of_" in layer.name}
-    assert kept == {"of_shared", "of_active", "of_learning"}
+    assert kept == {"of_shared", "of_active", "of_doubled", "of_learning"}
     assert [x.name for x in folded.layers if isinstance(x, FoldedConv)] == [
         "folded.folded"
     ]
