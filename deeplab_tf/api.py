@@ -123,6 +123,9 @@ class Network:
             tile_overlap: By how much they overlap at least; by default a quarter.
             tile_blend: What is averaged there, "probabilities" or "logits".
 
+        Returns:
+            A `Segmentation`, or a list of them.
+
         Raises:
             InputError: A file cannot be read, or an argument is not usable.
         """
