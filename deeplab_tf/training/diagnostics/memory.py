@@ -78,14 +78,13 @@ def needs(trainer: Trainer, config: TrainConfig, images: int, replicas: int) -> 
         images: Of a batch on a device.
         replicas: Devices that share a memory: of a CPU all, of GPUs one.
     """
-    width = 4 if config.devices.precision == "float32" else 2
     made = remat_cuts.activations(trainer.model, remat=config.devices.remat)
     return Needs(
         weights=_bytes(weights_by_name(trainer.model).values()),
         learned=_bytes(trainer.weights.values()),
         slots=_bytes(gradients.slots(trainer.optimizer, trainer.weights).values()),
         averages=_bytes(trainer.ema_weights.values()),
-        image=made * width // 4,
+        image=made,
         loss=memory_of_an_image(
             config.augment.train_crop_size, trainer.spec, config.loss
         ),

@@ -3,12 +3,17 @@
 import dataclasses
 import subprocess
 
+import keras
 import pytest
+import tensorflow as tf
+from keras import layers
 
-from deeplab_tf.config import AugmentConfig, DevicesConfig
+from deeplab_tf.config import AugmentConfig, DevicesConfig, OptimizerConfig
+from deeplab_tf.models.mixed_precision import dtype_policy
 from deeplab_tf.training.diagnostics import memory
 from tests.recorded import SMALL
 from tests.training.test_run import config
+from tests.training.trainers import trainer_of
 
 MB = 10**6
 
@@ -67,6 +72,24 @@ def test_the_smallest_number_of_parts_that_fits_is_advised(tmp_path, shapes):
     # 760 of 2160 MB are left for images: 513 * sqrt(0.352) = 304; 289 is aligned.
     assert sentence.endswith("--train_crop_size=289,289")
     assert "--remat" not in sentence
+
+
+def test_half_precision_halves_what_layers_compute_and_not_the_loss(tmp_path, shapes):
+    """It counted a quarter: tensors tell their type, and were halved once more."""
+    sizes = []
+    for precision in ("float32", "mixed_bfloat16"):
+        with dtype_policy(precision):
+            images = keras.Input((33, 33, 3), dtype="float32")
+            model = keras.Model(images, layers.Conv2D(5, 3, name="conv")(images))
+        settings = config(
+            tmp_path, shapes, 1, devices=DevicesConfig(precision=precision)
+        )
+        trainer = trainer_of(model, tf.distribute.get_strategy(), OptimizerConfig())
+        sizes.append(memory.needs(trainer, settings, images=1, replicas=1))
+    whole, half = sizes
+    assert whole.image == 31 * 31 * 5 * 4
+    assert half.image == whole.image / 2
+    assert half.loss == whole.loss > 0
 
 
 @pytest.mark.parametrize(
