@@ -2,6 +2,7 @@
 
 from deeplab_tf.config import LossConfig
 from deeplab_tf.data.specs import shapes
+from deeplab_tf.models.layers.folded_batch_norm import fold_frozen_batch_norm
 from deeplab_tf.models.weight_names import weights_by_name
 from deeplab_tf.training.optim import gradients
 from deeplab_tf.training.step import Trainer
@@ -17,7 +18,7 @@ def trainer_of(
     return Trainer(
         strategy=strategy,
         model=model,
-        forward=model,
+        forward=fold_frozen_batch_norm(model),
         loss_weights=loss_weights,
         optimizer=optimizer,
         weights=weights,

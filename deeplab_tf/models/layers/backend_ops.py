@@ -75,7 +75,8 @@ def affine_batch_norm(x: Tensor, layer: Any) -> Tensor:
     the kernel has none.
     """
     rate, bias = affine_of_batch_norm(layer)
-    return ops.cast(ops.cast(x, "float32") * rate + bias, x.dtype)
+    # `ops.add`: its gradient is that of a bias, by exacter sums than those of `+`.
+    return ops.cast(ops.add(ops.cast(x, "float32") * rate, bias), x.dtype)
 
 
 def affine_of_batch_norm(layer: Any) -> tuple[Tensor, Tensor]:
