@@ -150,4 +150,4 @@ TABLES = {
     "robustness_width1": lambda: robustness("1"),
     "robustness_width05": lambda: robustness("0.5"),
 }
-CHARTS = {"figures/robustness.svg": draw}
+CHARTS = {"robustness.svg": draw}
