@@ -19,6 +19,7 @@ def test_the_speed_is_that_of_operations_and_bytes_one_after_the_other():
     assert speeds["prediction"] == pytest.approx(1000 / (0.5 + 2000 / 700))
 
 
+@pytest.mark.nightly
 def test_rows_are_written(monkeypatch, tmp_path):
     monkeypatch.setattr(cost, "NETWORKS", {"tiny": TINY})
     monkeypatch.setattr(cost, "_in_process", lambda task, *args: task(*args))

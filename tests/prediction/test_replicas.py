@@ -177,6 +177,7 @@ def test_eval_writes_the_same_bytes_on_two_gpus(run, shapes, tmp_path, caplog, r
     assert contents(tmp_path / "two", "*.csv", "metrics.json") == one
 
 
+@pytest.mark.nightly
 def test_vis_writes_the_same_bytes_on_two_gpus(run, shapes, tmp_path, request):
     def settings(name, **source):
         return VisConfig(
