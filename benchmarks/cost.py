@@ -11,11 +11,10 @@ after the other. Each network is taken in a process of its own.
 import dataclasses
 import json
 import math
-import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from absl import logging
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.shared import networks
+from benchmarks.shared.fresh_process import run_in_process
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
@@ -66,23 +66,21 @@ class Gpu:
 
     Attributes:
         half: TFLOP/s of products in float16 or bfloat16.
-        single: TFLOP/s of those in float32, by TF32 where it has that.
         bandwidth: GB/s of its memory.
         memory: GB.
     """
 
     half: float
-    single: float
     bandwidth: float
     memory: float
 
 
 GPUS: Mapping[str, Gpu] = {
-    "T4": Gpu(65, 8.1, 320, 16),
-    "L4": Gpu(121, 60, 300, 24),
-    "V100 SXM2": Gpu(125, 15.7, 900, 32),
-    "A100 SXM 40 GB": Gpu(312, 156, 1555, 40),
-    "H100 SXM": Gpu(989, 494, 3350, 80),
+    "T4": Gpu(65, 320, 16),
+    "L4": Gpu(121, 300, 24),
+    "V100 SXM2": Gpu(125, 900, 32),
+    "A100 SXM 40 GB": Gpu(312, 1555, 40),
+    "H100 SXM": Gpu(989, 3350, 80),
 }
 # Assumed: what networks of this kind reach of the published figures.
 SHARE_OF_PEAK, SHARE_OF_BANDWIDTH = 0.4, 0.7
@@ -121,7 +119,7 @@ def benchmark(config: BenchmarkConfig) -> None:
             continue
         rows = []
         for name in config.networks:
-            rows.append(_in_process(task, config, name))
+            rows.append(run_in_process(task, config, name))
             logging.info("%s", json.dumps(rows[-1]))
         Path(path).write_text(json.dumps(rows, indent=1) + "\n")
 
@@ -221,11 +219,6 @@ def _unit(rounds: int) -> float:
         tf.matmul(square, square).numpy()
         taken.append(time.process_time() - began)
     return min(taken)
-
-
-def _in_process(task: Callable, *args: Any) -> Any:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(task, args)
 
 
 if __name__ == "__main__":

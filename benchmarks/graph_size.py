@@ -10,7 +10,6 @@ in. Tracing is Python at work, before the first step; its seconds are of the pro
 import collections
 import dataclasses
 import json
-import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from absl import logging
 # What is measured is this checkout, from wherever the script is called.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.shared.fresh_process import run_in_process
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
@@ -58,13 +58,9 @@ def benchmark(config: BenchmarkConfig) -> None:
             for replicas in config.replicas:
                 # One replica normalizes by its batch: these are the same.
                 if replicas > 1 or kind != "local":
-                    _show(config, _in_process(variant, kind, replicas))
-
-
-def _in_process(*task: Any) -> dict[str, Any]:
-    """A process makes but one set of devices."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(count, task)
+                    # A process makes but one set of devices.
+                    row = run_in_process(count, variant, kind, replicas)
+                    _show(config, row)
 
 
 def _show(config: BenchmarkConfig, row: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ each. Batch norm learns.
 import dataclasses
 import json
 import math
-import multiprocessing
 import resource
 import statistics
 import sys
@@ -26,6 +25,7 @@ from absl import logging
 # What is measured is this checkout, from wherever the script is called.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.shared.fresh_process import run_in_process
 from benchmarks.shared.networks import NETWORKS
 from deeplab_tf import cli
 from deeplab_tf.config import (
@@ -79,7 +79,9 @@ def benchmark(config: BenchmarkConfig) -> None:
         units = _measure_units(config, name)
         makes = {"ours": _ours, **({"model.fit": _fit} if config.fit else {})}
         peaks = {
-            each: _in_process(_peak, config, name, make) if config.memory else math.nan
+            each: run_in_process(_peak, config, name, make)
+            if config.memory
+            else math.nan
             for each, make in makes.items()
         }
         for each in makes:
@@ -101,7 +103,7 @@ def benchmark(config: BenchmarkConfig) -> None:
             )
         lines.append({"net": name, "units": units["ours"], "gb": peaks["ours"]})
         if config.growth_steps:
-            before, after = _in_process(_growth, config, name)
+            before, after = run_in_process(_growth, config, name)
             logging.info(
                 "%s: %.3f GB after 20 steps, %.3f GB after %d more",
                 name,
@@ -195,11 +197,6 @@ def _seconds(steps: Steps, count: int) -> float:
     began = time.process_time()
     steps(count)
     return (time.process_time() - began) / count
-
-
-def _in_process(task: Callable, *args: Any) -> Any:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(task, args)
 
 
 def _peak(config: BenchmarkConfig, name: str, make: Callable) -> float:

@@ -10,7 +10,7 @@ from tests.recorded import TINY
 
 
 def test_the_speed_is_that_of_operations_and_bytes_one_after_the_other():
-    gpu = cost.Gpu(half=100, single=50, bandwidth=1000, memory=10)
+    gpu = cost.Gpu(half=100, bandwidth=1000, memory=10)
     image = 1_000_000_000
     # Training: 6 x 10 G operations at 40 T a second are 1.5 ms, 5 GB at 700 GB a second
     # 7.143 ms; prediction: 0.5 ms and 2.857 ms.
@@ -22,7 +22,7 @@ def test_the_speed_is_that_of_operations_and_bytes_one_after_the_other():
 @pytest.mark.nightly
 def test_rows_are_written(monkeypatch, tmp_path):
     monkeypatch.setattr(cost, "NETWORKS", {"tiny": TINY})
-    monkeypatch.setattr(cost, "_in_process", lambda task, *args: task(*args))
+    monkeypatch.setattr(cost, "run_in_process", lambda task, *args: task(*args))
     paths = [tmp_path / name for name in ("calculated.json", "predictions.json")]
     cost.benchmark(
         cost.BenchmarkConfig(

@@ -1,5 +1,6 @@
 """What networks cost: tables of cost.md."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from result_tables.markdown import NOT_MEASURED, read, table
@@ -54,10 +55,7 @@ def _measured(units: float | None, unit: float, row: Any) -> list[str]:
 
 def cost_calculated() -> str:
     """Images a second of training on published GPUs; calculated."""
-    calculated = _by_network("cost/calculated")
-    if not calculated:
-        return NOT_MEASURED
-    cards = list(next(iter(calculated.values()))["gpus"])
+    calculated, cards = _calculated()
     rows = [
         [
             NETWORKS[name],
@@ -67,15 +65,14 @@ def cost_calculated() -> str:
         ]
         for name, row in calculated.items()
     ]
-    return table(("**calculated**", "parameters", "multiply-adds", *cards), rows)
+    return _table_if_any(
+        ("**calculated**", "parameters", "multiply-adds", *cards), rows
+    )
 
 
 def cost_memory() -> str:
     """What training keeps, and how many images fit; calculated."""
-    calculated = _by_network("cost/calculated")
-    if not calculated:
-        return NOT_MEASURED
-    cards = list(next(iter(calculated.values()))["gpus"])
+    calculated, cards = _calculated()
     rows = [
         [
             NETWORKS[name],
@@ -86,7 +83,7 @@ def cost_memory() -> str:
         for name, row in calculated.items()
     ]
     head = ("**calculated**", "state, GB", "an image, float32", "half", *cards)
-    return table(head, rows)
+    return _table_if_any(head, rows)
 
 
 # Steps, images a step and side of the crops: recipes of their names.
@@ -98,10 +95,7 @@ _RECIPES = {
 
 def cost_hours() -> str:
     """Hours of two published trainings, on one card and on eight; calculated."""
-    calculated = _by_network("cost/calculated")
-    if not calculated:
-        return NOT_MEASURED
-    cards = list(next(iter(calculated.values()))["gpus"])
+    calculated, cards = _calculated()
     rows = [
         [
             f"{NETWORKS[name]}: {what}",
@@ -111,7 +105,17 @@ def cost_hours() -> str:
         for name in ("mobilenet_v2_decoder", "resnet_101_beta", "xception_65")
         if name in calculated
     ]
-    return table(("**calculated**: hours on one, on eight", *cards), rows)
+    return _table_if_any(("**calculated**: hours on one, on eight", *cards), rows)
+
+
+def _calculated() -> tuple[dict[str, Any], list[str]]:
+    """What follows of each network, and the cards that it is calculated for."""
+    rows = _by_network("cost/calculated")
+    return rows, list(next(iter(rows.values()))["gpus"]) if rows else []
+
+
+def _table_if_any(head: Sequence[str], rows: list[list[str]]) -> str:
+    return table(head, rows) if rows else NOT_MEASURED
 
 
 def _hours(row: Any, card: str, recipe: tuple[int, int, int]) -> str:
