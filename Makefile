@@ -20,6 +20,8 @@ DEMO := demo
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest --durations=25
 export TF_CPP_MIN_LOG_LEVEL := 2
+# Where it is set, each process compiles TensorFlow and Keras anew, for 5 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all chaos matrix lint docs clean
 .DELETE_ON_ERROR:
