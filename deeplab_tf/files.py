@@ -62,12 +62,16 @@ def check_writable(flag: str, folder: str | None) -> Path:
 def find_recipe_file(path: str) -> Path:
     """The path itself, or the packaged file where there is none at `.../recipes/NAME`.
 
-    So `recipes/shapes.flags` is found from any folder.
+    So `recipes/shapes.flags` and `recipes/ablations/aspp.flags` are found from any
+    folder.
     """
     place = Path(path).expanduser()
-    packaged = RECIPES / place.name
-    is_recipe = place.parent.name == RECIPES.name and packaged.is_file()
-    return packaged if is_recipe and not place.is_file() else place
+    folders = place.parent.parts
+    if RECIPES.name not in folders or ".." in place.parts:
+        return place
+    behind = folders[::-1].index(RECIPES.name)
+    packaged = RECIPES.joinpath(*folders[len(folders) - behind :], place.name)
+    return packaged if packaged.is_file() and not place.is_file() else place
 
 
 def safe_name(name: str) -> str:

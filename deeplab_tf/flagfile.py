@@ -52,11 +52,26 @@ def layers(words: Sequence[str], opened: tuple[Path, ...] = ()) -> Iterator[Laye
     yield Layer(layer, not opened)
 
 
+def recipes() -> list[str]:
+    """Names of packaged recipes; those in a folder, as folder/name, come last.
+
+    A file whose name begins with `_` is what others have in common, and none by itself.
+    """
+    files = [*sorted(RECIPES.glob("*.flags")), *sorted(RECIPES.glob("*/*.flags"))]
+    return [
+        path.relative_to(RECIPES).with_suffix("").as_posix()
+        for path in files
+        if not path.name.startswith("_")
+    ]
+
+
 def _find_recipe(name: str) -> Path:
     """The flagfile of a packaged recipe."""
-    names = sorted(path.stem for path in RECIPES.glob("*.flags"))
+    names = recipes()
     if name not in names:
-        raise FlagError(f"--recipe={name}: {one_of(name, names)}")
+        inner = [each for each in names if each.endswith(f"/{name}")]
+        meant = inner[0] if inner else name
+        raise FlagError(f"--recipe={name}: {one_of(meant, names)}")
     return RECIPES / f"{name}.flags"
 
 

@@ -11,7 +11,7 @@ from tests.recorded import ROOT
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted(RECIPES.glob("*.flags")),
+    *sorted(RECIPES.rglob("*.flags")),
 ]
 
 
@@ -27,7 +27,7 @@ def test_links_and_named_files_are_there(page):
         r"(?:recipes|datasets|benchmarks|tests|docs)/[\w/]+\.\w+", text
     ):
         assert (ROOT / name).exists() or find_recipe_file(name).exists(), name
-    for name in re.findall(r"--recipe=(\w+)", text):
+    for name in re.findall(r"--recipe=([\w/]+)", text):
         assert (RECIPES / f"{name}.flags").exists() or name == "NAME", name
     for name in re.findall(r"`([a-z]\w*/[\w/]+\.py)", text):
         assert (ROOT / name).exists() or (ROOT / "deeplab_tf" / name).exists(), name

@@ -97,6 +97,23 @@ def test_a_packaged_recipe_is_found_from_any_folder(args, tmp_path, monkeypatch)
     assert model.atrous_rates == (6, 12, 18)
 
 
+@pytest.mark.parametrize(
+    "arg",
+    ["--recipe=ablations/stride32", "--flagfile=/no/recipes/ablations/stride32.flags"],
+)
+def test_a_recipe_in_a_folder_is_found_from_any_folder(arg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse(arg).model.output_stride == 32
+    with pytest.raises(FlagError, match="no such file"):
+        parse("--flagfile=ablations/stride32.flags")
+    with pytest.raises(FlagError, match="no such file"):
+        parse("--flagfile=recipes/../recipes/shapes.flags")
+    with pytest.raises(FlagError, match=r"did you mean ablations/stride32\?"):
+        parse("--recipe=stride32")
+    with pytest.raises(FlagError, match="--recipe=ablations/_lineage: "):
+        parse("--recipe=ablations/_lineage")
+
+
 def test_a_recipe_of_ones_own_wins_over_the_packaged_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = tmp_path / "recipes" / "voc_xception_65.flags"
