@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -73,6 +74,8 @@ def load(  # noqa: PLR0913  # Each has the name of a flag.
     if learned and zoo.is_name(path):
         learned = zoo.settings_at(learned, model.given)
     config = model.onto(learned)
+    if learned:
+        _warn_of_rates(config, learned, model.given)
     prefix = reader.find_checkpoint(zoo_fetch.locate(path))
     with dtype_policy(precision):
         network = build(config, spec.num_classes)
@@ -88,6 +91,26 @@ def load(  # noqa: PLR0913  # Each has the name of a flag.
         softmax_twice=compatibility.official_bugs,
         trained_size=_trained_size(run),
     )
+
+
+def _warn_of_rates(
+    config: ModelConfig, learned: ModelConfig, given: Mapping[str, Any]
+) -> None:
+    """Tells where the output stride is another one and the rates of the ASPP stay."""
+    fitting = zoo.settings_at(learned, given).atrous_rates
+    if config.atrous_rates != fitting and "atrous_rates" not in given:
+        logging.warning(
+            "--output_stride=%d, and the network learned at %d: its atrous rates stay "
+            "%s; --atrous_rates=%s would see as far",
+            config.output_stride,
+            learned.output_stride,
+            _join(config.atrous_rates),
+            _join(fitting),
+        )
+
+
+def _join(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _trained_size(run: run_folder.Run) -> tuple[int, int] | None:

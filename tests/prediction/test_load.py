@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from deeplab_tf.config import DataConfig, EvalConfig, VisConfig
+from deeplab_tf.config import DataConfig, EvalConfig, ModelConfig, VisConfig
+from deeplab_tf.config.fields import Overrides
 from deeplab_tf.errors import InputError
 from deeplab_tf.prediction import load
+from tests.trained import write_run
 
 
 def test_one_round_takes_what_is_there_and_waits_for_nothing(run, tmp_path):
@@ -64,3 +66,18 @@ def test_a_command_may_predict_in_half_precision(run, shapes, record, rng):
         assert predictor.model.output.dtype == "float32"
         found.append(predictor.predict(image).classes)
     assert np.mean(found[0] == found[1]) > 0.8
+
+
+def test_another_output_stride_tells_of_rates_that_stay(tmp_path, shapes, caplog):
+    learned = ModelConfig(depth_multiplier=0.25, output_stride=16, atrous_rates=(2, 3))
+    folder = str(write_run(tmp_path, shapes, learned))
+
+    def warned(**given):
+        caplog.clear()
+        load.load(folder, model=Overrides(ModelConfig(), given))
+        return [message for message in caplog.messages if "atrous rates" in message]
+
+    assert not warned()
+    assert not warned(output_stride=8, atrous_rates=(4, 6))
+    (told,) = warned(output_stride=8)
+    assert "at 16: its atrous rates stay 2,3; --atrous_rates=4,6 would" in told
