@@ -35,9 +35,10 @@ from deeplab_tf.config import (
     ModelConfig,
     TrainConfig,
 )
-from deeplab_tf.config.fields import flag
+from deeplab_tf.config.fields import POSITIVE, check_ranges, flag
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import FlagError
+from deeplab_tf.files import write_whole
 from deeplab_tf.models.build import build
 from deeplab_tf.models.summary import summarize
 from deeplab_tf.prediction.predictor import Predictor
@@ -85,10 +86,10 @@ GPUS: Mapping[str, Gpu] = {
 # Assumed: what networks of this kind reach of the published figures.
 SHARE_OF_PEAK, SHARE_OF_BANDWIDTH = 0.4, 0.7
 EIGHT_BY_ONE = 6.3  # How much faster eight cards are; the goal of docs/gpu.md.
-# Each result of a layer is written once and read by the next one; in training, once
-# more in the backward pass, where its gradient is written and read, too.
-_PASSES = {"prediction": 2, "training": 5}
-_OPERATIONS = {"prediction": 2, "training": 6}  # For a multiply-add.
+# Each result of a layer is written once and read by the next one, and once more in the
+# backward pass, where its gradient is written and read, too.
+_PASSES = 5
+_OPERATIONS = 6  # For a multiply-add.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,12 +97,13 @@ class BenchmarkConfig:
     """What networks cost."""
 
     networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
-    size: int = flag("Side of images and crops.", 513)
-    rounds: int = flag("Predictions, of which the fastest counts.", 5)
+    size: int = flag("Side of images and crops.", 513, within=POSITIVE)
+    rounds: int = flag("Predictions, of which the fastest counts.", 5, within=POSITIVE)
     calculated: str = flag("Write what is calculated to this file.", "")
     predictions: str = flag("Measure predictions, and write them to this file.", "")
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         for name in self.networks:
             if name not in NETWORKS:
                 raise FlagError(f"--networks={name}: one of {', '.join(NETWORKS)}")
@@ -121,7 +123,7 @@ def benchmark(config: BenchmarkConfig) -> None:
         for name in config.networks:
             rows.append(run_in_process(task, config, name))
             logging.info("%s", json.dumps(rows[-1]))
-        Path(path).write_text(json.dumps(rows, indent=1) + "\n")
+            write_whole(Path(path), json.dumps(rows, indent=1) + "\n")
 
 
 def calculate(config: BenchmarkConfig, name: str) -> dict[str, Any]:
@@ -145,10 +147,7 @@ def calculate(config: BenchmarkConfig, name: str) -> dict[str, Any]:
         "eight_by_one": EIGHT_BY_ONE,
         "gpus": {
             card: {
-                **{
-                    f"{what}_images_s": speed(gpu, summary.multiply_adds, half, what)
-                    for what in _PASSES
-                },
+                "training_images_s": speed(gpu, summary.multiply_adds, half),
                 "most_images": max(0, math.floor((0.9e9 * gpu.memory - state) / half)),
             }
             for card, gpu in GPUS.items()
@@ -156,16 +155,15 @@ def calculate(config: BenchmarkConfig, name: str) -> dict[str, Any]:
     }
 
 
-def speed(gpu: Gpu, multiply_adds: int, image: int, what: str) -> float:
-    """Images a second, in half precision.
+def speed(gpu: Gpu, multiply_adds: int, image: int) -> float:
+    """Images a second in training, in half precision.
 
     Args:
         gpu: Its published figures.
         multiply_adds: Of one image.
         image: Bytes of one image, in half precision.
-        what: "training" or "prediction".
     """
-    operations, moved = _OPERATIONS[what] * multiply_adds, _PASSES[what] * image
+    operations, moved = _OPERATIONS * multiply_adds, _PASSES * image
     return 1 / (
         operations / (SHARE_OF_PEAK * gpu.half * 1e12)
         + moved / (SHARE_OF_BANDWIDTH * gpu.bandwidth * 1e9)

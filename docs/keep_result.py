@@ -33,6 +33,7 @@ class KeepConfig:
     )
     command: str | None = flag("What was typed.", None, required=True)
     revision: str = flag("Commit that ran; by default the one checked out.", "")
+    machine: str = flag("That it ran on; by default this one.", "")
     remark: str = flag("What else is to be known, as other work of the machine.", "")
 
     def __post_init__(self) -> None:
@@ -43,12 +44,12 @@ def keep(config: KeepConfig) -> None:
     """Writes the result.
 
     Raises:
-        InputError: The file of the run cannot be read.
+        InputError: The file of the run cannot be read, or the commit is not known.
     """
     facts = {
         "command": config.command,
         "revision": config.revision or _revision(),
-        "machine": _machine(),
+        "machine": config.machine or _machine(),
         **({"remark": config.remark} if config.remark else {}),
     }
     path = RESULTS / f"{config.name}.json"
@@ -93,16 +94,28 @@ def _to_text(facts: dict[str, str], measured: Any) -> str:
 
 
 def _revision() -> str:
-    command = ["git", "rev-parse", "HEAD"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    """The commit of this checkout."""
+    if _git("status", "--porcelain", "--untracked-files=no"):
+        raise InputError("the checkout has changes: commit them, or give --revision")
+    return _git("rev-parse", "HEAD")
+
+
+def _git(*words: str) -> str:
+    command = ["git", *words]
+    told = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=RESULTS.parent
+    )
+    if told.returncode:
+        raise InputError(f"{' '.join(command)}: {told.stderr.strip()}; give --revision")
     return told.stdout.strip()
 
 
 def _machine() -> str:
     """Cores and processor."""
+    cpuinfo = Path("/proc/cpuinfo")  # Of Linux.
     names = [
         line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        for line in (cpuinfo.read_text() if cpuinfo.exists() else "").splitlines()
         if line.startswith("model name")
     ]
     return f"{os.cpu_count()} cores, {names[0] if names else platform.processor()}"

@@ -12,11 +12,9 @@ from tests.recorded import TINY
 def test_the_speed_is_that_of_operations_and_bytes_one_after_the_other():
     gpu = cost.Gpu(half=100, bandwidth=1000, memory=10)
     image = 1_000_000_000
-    # Training: 6 x 10 G operations at 40 T a second are 1.5 ms, 5 GB at 700 GB a second
-    # 7.143 ms; prediction: 0.5 ms and 2.857 ms.
-    speeds = {w: cost.speed(gpu, 10**10, image, w) for w in ("training", "prediction")}
-    assert speeds["training"] == pytest.approx(1000 / (1.5 + 5000 / 700))
-    assert speeds["prediction"] == pytest.approx(1000 / (0.5 + 2000 / 700))
+    # 6 x 10 G operations at 40 T a second are 1.5 ms, 5 GB at 700 GB a second 7.143 ms.
+    speed = cost.speed(gpu, 10**10, image)
+    assert speed == pytest.approx(1000 / (1.5 + 5000 / 700))
 
 
 @pytest.mark.nightly
@@ -36,7 +34,7 @@ def test_rows_are_written(monkeypatch, tmp_path):
     ((calculated,), (prediction,)) = (json.loads(path.read_text()) for path in paths)
     assert calculated["gpus"].keys() == cost.GPUS.keys()
     for card in calculated["gpus"].values():
-        assert card["prediction_images_s"] > card["training_images_s"] > 0
+        assert card["training_images_s"] > 0
     assert calculated["image_gb"]["half"] < calculated["image_gb"]["float32"]
     assert 0 < prediction["wall_s"] < 60
     with pytest.raises(FlagError, match="--networks=other: one of tiny"):

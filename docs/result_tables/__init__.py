@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
-from result_tables import cost, robustness, voc
+from result_tables import camvid, cost, robustness, voc
 
 # Name in the page -> lines of Markdown; file -> SVG, "" for none.
-TABLES: dict[str, Callable[[], str]] = voc.TABLES | robustness.TABLES | cost.TABLES
-CHARTS: dict[str, Callable[[], str]] = {**robustness.CHARTS}
+TABLES: dict[str, Callable[[], str]] = {
+    **camvid.TABLES,
+    **cost.TABLES,
+    **robustness.TABLES,
+    **voc.TABLES,
+}
+CHARTS: dict[str, Callable[[], str]] = {**camvid.CHARTS, **robustness.CHARTS}

@@ -11,7 +11,7 @@ NETWORKS = {
     "resnet_50_beta": "DeepLab v3+, ResNet-50-beta",
     "resnet_101_beta": "DeepLab v3+, ResNet-101-beta",
     "xception_65": "DeepLab v3+, Xception-65",
-    "pspnet": "PSPNet, ResNet-101",
+    "pspnet": "PSPNet, ResNet-50",
     "fcn8s": "FCN-8s, VGG-16",
     "deeplab_v2_aspp": "DeepLab v2 ASPP, ResNet-101",
     "unet": "U-Net",
