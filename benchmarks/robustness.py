@@ -276,6 +276,7 @@ def _subject(config: BenchmarkConfig, name: str, strength: int) -> dict[str, Any
     """What a line is of."""
     return {
         "checkpoint": config.checkpoint_dir,
+        "dataset_dir": config.data.dataset_dir,
         "split": config.eval_split,
         "settings": dict(config.model.given),
         "corruption": name,

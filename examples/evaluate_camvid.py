@@ -30,6 +30,7 @@ from deeplab_tf.data.specs import camvid
 from deeplab_tf.dataset_builders import FileSource, ParallelConfig, published
 from deeplab_tf.datasets.build_camvid_data import find_pairs
 from deeplab_tf.errors import InputError
+from deeplab_tf.files import check_writable
 
 _CLASSES = "classes.txt"
 _VOID = ("void", "unlabelled", "unlabeled", "ignore")  # Last lines that are no class.
@@ -79,6 +80,7 @@ def evaluate(config: CamvidEvalConfig) -> dict[str, Any]:
     from deeplab_tf.evaluation import run
     from deeplab_tf.prediction import load
 
+    folder = check_writable("eval_logdir", config.eval_logdir)
     root, checkpoint = Path(config.camvid_root or ""), config.checkpoint_dir or ""
     spec, trained = read_classes(root), load.read_run(checkpoint).spec
     if trained:
@@ -86,10 +88,9 @@ def evaluate(config: CamvidEvalConfig) -> dict[str, Any]:
             trained,
             spec,
             subject=f"{checkpoint} was trained on",
-            remedy=f"take a run of these classes, or correct {root / _CLASSES}",
+            remedy=f"take a run of these classes, or list others in {root / _CLASSES}",
             folder=str(root),
         )
-    folder = Path(config.eval_logdir or "")
     build_records(root, config.split, spec, folder / "records")
     return run.evaluate(
         EvalConfig(
@@ -118,9 +119,11 @@ def read_classes(root: Path) -> DatasetSpec:
     if not path.exists():
         logging.info("%s: no %s; the classes are CamVid's", root, _CLASSES)
         return camvid.SPEC
-    names = class_names.read(path)
+    names = class_names.check(class_names.read(path), path)
     if names[-1].lower() in _VOID:
         names = names[:-1]
+    if not names:
+        raise InputError(f"{path}: void alone; one class name a line is needed")
     if names == camvid.SPEC.classes:
         return camvid.SPEC
     return DatasetSpec(

@@ -87,6 +87,29 @@ def test_a_list_of_the_same_classes_is_that_of_camvid(tree):
 
 
 @pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("Void\n", r"classes\.txt: void alone"),
+        ("Sky\n\nPole\n", r"classes\.txt: class 1 has no name"),
+    ],
+)
+def test_a_list_that_is_none_is_named(tree, listed, message):
+    tree.mkdir()
+    (tree / "classes.txt").write_text(listed)
+    with pytest.raises(InputError, match=message):
+        SCRIPT["read_classes"](tree)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_records_are(
+    evaluate, tree, rng
+):
+    write(tree, rng)
+    (tree / "file").write_text("")
+    with pytest.raises(InputError, match=r"--eval_logdir=.*file/eval: .* is a file"):
+        evaluate(f"--eval_logdir={tree / 'file' / 'eval'}")
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda names: [*names, "Dog"], r"not on tree \(12 classes\): their numbers"),

@@ -68,8 +68,14 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path):
     subprocess.run([*command, f"--site-dir={tmp_path}"], cwd=ROOT, check=True)
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) > len(list((ROOT / "docs").glob("*.md")))
-    fetched = r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?https?:"
+    fetched = (
+        r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//"
+    )
     assert not [page for page in pages if re.search(fetched, page.read_text())]
+    fetched = r"(?:url\(|@import\s+)[\"']?(?:https?:)?//"
+    styles = list(tmp_path.rglob("*.css"))
+    assert styles
+    assert not [style for style in styles if re.search(fetched, style.read_text())]
 
 
 @pytest.mark.nightly
@@ -88,5 +94,6 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", ())]
     printed = "".join(o.get("text", "") for o in outputs)
     assert "ERROR" not in printed
+    assert "Traceback" not in printed
     assert [o for o in outputs if "image/png" in o.get("data", {})]
     assert (Path(tmp_path, path.stem, "mask.png")).exists()
