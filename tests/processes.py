@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from tests.recorded import ROOT
 
-_PATIENCE = 600.0  # Seconds without a sign of life.
+# Seconds without a sign of life; a worker waits ten minutes for those that never come.
+_PATIENCE = 900.0
 
 
 def train(*flags: str, workers: int = 1) -> "Processes":

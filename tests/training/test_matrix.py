@@ -39,6 +39,8 @@ _FEATURES = {
     "clipping, average of weights, class weights, label smoothing": (
         *("--gradient_clip_norm=0.5", "--ema_decay=0.99"),
         *("--class_weights=median_frequency", "--label_smoothing=0.1"),
+        # Clipped gradients are small, and weights have to move.
+        "--base_learning_rate=0.01",
     ),
     "focal + dice + lovasz, recomputed activations": (
         "--losses=focal,dice,lovasz",
