@@ -5,9 +5,11 @@
 Each recipe of recipes/ablations is trained for `--minutes` on this machine: some steps
 are timed first, and the schedule is that of as many steps as fit. Then it is evaluated,
 and those that differ in one thing are compared image by image. Given again, the command
-goes on where it was stopped: a training from a checkpoint at most a minute back.
+goes on where it was stopped: a training from a checkpoint at most a minute back. What
+all of them reached is in ablations.json.
 """
 
+import csv
 import dataclasses
 import json
 import os
@@ -16,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -94,14 +97,30 @@ def run(config: AblationsConfig) -> None:
     for name in config.names:
         _train(config, name)
         _evaluate(config, name, name)
+    looks = {f"{LOOKED_AT}_{look}": flags for look, flags in LOOKS.items()}
     if LOOKED_AT in config.names:
-        for look, flags in LOOKS.items():
-            _evaluate(config, LOOKED_AT, f"{LOOKED_AT}_{look}", flags)
-    _compare(config, "lineage", LINEAGE)
-    for first, second in PAIRS:
-        _compare(config, f"{first}_{second}", (first, second))
-    looks = [f"{LOOKED_AT}_{look}" for look in LOOKS]
-    _compare(config, "looks", (LOOKED_AT, *looks))
+        for name, flags in looks.items():
+            _evaluate(config, LOOKED_AT, name, flags)
+    groups = [LINEAGE, *PAIRS, (LOOKED_AT, *looks)]
+    compared = [row for names in groups for row in _compare(config, names)]
+    reached = {
+        name: _reached(config, name)
+        for name in (*NAMES, *looks)
+        if _is_evaluated(_folder(config, "evals", name))
+    }
+    summary = {"minutes": config.minutes, "networks": reached, "compared": compared}
+    write_whole(
+        Path(config.output_dir or "") / "ablations.json", json.dumps(summary, indent=1)
+    )
+
+
+def _reached(config: AblationsConfig, name: str) -> dict[str, Any]:
+    """Scores of an evaluation, and what the training of its network took."""
+    scores = json.loads(read_text(_folder(config, "evals", name) / "metrics.json"))
+    kept = ("miou", "miou_interval", "pixel_accuracy", "iou")
+    trial = _folder(config, "trials", name).with_suffix(".json")
+    training = json.loads(read_text(trial)) if trial.exists() else {}
+    return {**training, **{key: scores[key] for key in kept}}
 
 
 def _train(config: AblationsConfig, name: str) -> None:
@@ -131,13 +150,26 @@ def _is_evaluated(folder: Path) -> bool:
     return (folder / image_counts.FILE).exists()
 
 
-def _compare(config: AblationsConfig, group: str, names: Sequence[str]) -> None:
-    """Those of a group that were evaluated, with the first of them."""
-    folders = [_folder(config, "evals", name) for name in names]
-    there = [str(folder) for folder in folders if _is_evaluated(folder)]
-    if len(there) > 1:
-        output = f"--output_dir={_folder(config, 'compared', group)}"
-        _command("-m", "deeplab_tf.evaluation", "compare", *there, output)
+def _compare(config: AblationsConfig, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Changes of the mIoU from the first of those that were evaluated."""
+    there = [n for n in names if _is_evaluated(_folder(config, "evals", n))]
+    if len(there) < 2:  # A comparison takes two.
+        return []
+    folders = [str(_folder(config, "evals", name)) for name in there]
+    output = _folder(config, "compared", f"{there[0]}_{there[-1]}")
+    _command(
+        "-m", "deeplab_tf.evaluation", "compare", *folders, f"--output_dir={output}"
+    )
+    rows = csv.DictReader(read_lines(output / "compare.csv"))
+    return [
+        {
+            "first": there[0],
+            "second": Path(row["second"]).name,
+            **{key: float(row[key]) for key in ("difference", "low", "high", "p")},
+        }
+        for row in rows
+        if row["kind"] == "mean"
+    ]
 
 
 def _steps_that_fit(config: AblationsConfig, name: str) -> int:

@@ -9,6 +9,14 @@ from benchmarks import ablations
 from deeplab_tf.errors import FlagError, InputError
 from deeplab_tf.evaluation import image_counts
 
+SCORES = {
+    "miou": 0.5,
+    "miou_interval": [0.4, 0.6],
+    "pixel_accuracy": 0.9,
+    "iou": {"Sky": 0.5},
+    "kappa": 0.7,
+}
+
 
 @pytest.fixture
 def called(monkeypatch):
@@ -32,6 +40,15 @@ def called(monkeypatch):
             folder = Path(flags["--eval_logdir"])
             folder.mkdir(parents=True)
             (folder / image_counts.FILE).write_text("")
+            (folder / "metrics.json").write_text(json.dumps(SCORES))
+        else:
+            folder = Path(flags["--output_dir"])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "compare.csv").write_text(
+                "first,second,kind,name,difference,low,high,p\n"
+                f"{words[3]},{words[4]},mean,mIoU,0.1,-0.1,0.2,0.5\n"
+                f"{words[3]},{words[4]},class,Sky,0.3,-0.1,0.4,0.5\n"
+            )
 
     monkeypatch.setattr(ablations, "_command", command)
     return commands
@@ -62,6 +79,16 @@ def test_each_is_timed_trained_evaluated_and_compared(called, tmp_path):
     pair, looks = called[-2:]
     assert pair[3:5] == tuple(str(tmp_path / "evals" / n) for n in ("plain", "decoder"))
     assert len(looks) == 3 + 1 + len(ablations.LOOKS) + 1
+    summary = json.loads((tmp_path / "ablations.json").read_text())
+    plain = {key: value for key, value in SCORES.items() if key != "kappa"}
+    training = {"minutes": 2, "seconds_a_step": 0.5, "steps": 240}
+    assert summary["networks"]["plain"] == training | plain
+    assert summary["networks"]["decoder_crf"] == plain
+    change = {"difference": 0.1, "low": -0.1, "high": 0.2, "p": 0.5}
+    assert summary["compared"] == [
+        {"first": "plain", "second": "decoder", **change},
+        {"first": "decoder", "second": "decoder_stride8", **change},
+    ]
 
     called.clear()
     ablations.run(config(tmp_path, minutes=2, **settings))

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from benchmarks import ablations
 from deeplab_tf.errors import InputError
 from tests.recorded import ROOT
 
@@ -103,3 +104,87 @@ def test_results_are_kept_with_what_ran(docs, monkeypatch, tmp_path):
     ]
     with pytest.raises(InputError, match=r"bad\.json: no JSON"):
         kept("bad.json", "{")
+
+
+SCORES = {
+    "miou": 0.5,
+    "miou_interval": [0.4, 0.6],
+    "pixel_accuracy": 0.9,
+    "iou": {"Sky": 0.7, "Pole": 0.1, "Sign": 0.2, "Pedestrian": 0.3},
+    "iou_intervals": {name: None for name in ("Sky", "Pole", "Sign", "Pedestrian")},
+    "share": {"Sky": 0.5, "Pole": 0.01, "Sign": 0.02, "Pedestrian": 0.03},
+}
+
+
+@pytest.fixture
+def tables(docs, monkeypatch, tmp_path):
+    """Tables and charts of results that a test keeps by name."""
+    markdown = docs("result_tables.markdown")
+    monkeypatch.setattr(markdown, "RESULTS", tmp_path)
+
+    def make(results):
+        for name, measured in results.items():
+            path = tmp_path / f"{name}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({"measured": measured}))
+        markdown.read.cache_clear()
+        return docs("result_tables")
+
+    yield make
+    markdown.read.cache_clear()
+
+
+def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
+    change = {"difference": 0.01, "low": -0.02, "high": 0.03}
+    row = {"kind": "mean", "first": "evals/recipe_scale1", **change}
+    made = tables(
+        {
+            "camvid/recipe_scale1": SCORES,
+            "camvid/recipe_scales_flips": SCORES | {"miou": 0.51},
+            "camvid/recipe_compare": [row | {"second": "a_b/recipe_scales_flips"}],
+            "camvid/search": [
+                SCORES | {"what": "plain", "steps": 500, "minutes": 12.5}
+            ],
+            "camvid/metrics": [
+                {"step": 50, "loss": 2.5},
+                {"step": 50, "eval_miou": 0.1},
+                {"step": 100, "loss": 1.5},
+            ],
+        }
+    )
+    settings = made.TABLES["camvid_settings"]()
+    assert "| 51.00 (40.0 to 60.0) | +1.00 (-2.0 to +3.0) | 90.00 |" in settings
+    assert "| Pole | 10.00 | 10.00 | 1.0 |" in made.TABLES["camvid_classes"]()
+    search = made.TABLES["camvid_search"]()
+    assert "| plain | 500 | 12.5 | 50.00 | 10.0 | 20.0 | 30.0 |" in search
+    chart = made.CHARTS["camvid_loss.svg"]()
+    assert chart.startswith("<svg")
+    assert chart.count("<circle") == 2
+
+
+def test_tables_of_ablations_are_made_of_what_the_benchmark_leaves(tables, docs):
+    training = {"minutes": 15, "seconds_a_step": 0.5, "steps": 1800}
+    compared = {"difference": 0.01, "low": -0.02, "high": 0.03, "p": 0.4}
+    parts = docs("result_tables.ablations").PARTS
+    summary = {
+        "networks": {
+            "unet": SCORES | training,
+            **{name: SCORES for pair in parts for name in pair},
+        },
+        "compared": [
+            {"first": first, "second": second, **compared} for first, second in parts
+        ],
+    }
+    made = tables({"ablations/camvid": summary})
+    lineage = made.TABLES["lineage"]()
+    assert "| 1800 | 0.50 | 50.00 (40.0 to 60.0) | 90.00 |" in lineage
+    assert made.TABLES["parts"]().count("| 50.00 | 50.00 | +1.00 (-2.0 to +3.0) |") == 9
+
+
+def test_tables_have_a_row_for_each_ablation(docs):
+    tables = docs("result_tables.ablations")
+    assert tuple(tables.LINEAGE) == ablations.LINEAGE
+    looks = [
+        (ablations.LOOKED_AT, f"{ablations.LOOKED_AT}_{x}") for x in ablations.LOOKS
+    ]
+    assert list(tables.PARTS) == [*ablations.PAIRS, *looks]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from result_tables import camvid, cost, robustness, voc
+from result_tables import ablations, camvid, cost, robustness, voc
 
 # Name in the page -> lines of Markdown; file -> SVG, "" for none.
 TABLES: dict[str, Callable[[], str]] = {
+    **ablations.TABLES,
     **camvid.TABLES,
     **cost.TABLES,
     **robustness.TABLES,

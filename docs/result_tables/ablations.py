@@ -1,0 +1,81 @@
+"""The lineage on CamVid, and what its parts are worth: tables of results.md."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from result_tables.markdown import (
+    NOT_MEASURED,
+    change,
+    percent,
+    read,
+    table,
+    with_interval,
+)
+
+LINEAGE = {
+    "fcn8s": "FCN-8s, VGG of a quarter",
+    "segnet_basic": "SegNet-Basic",
+    "deeplab_v1_largefov": "DeepLab v1 LargeFOV, VGG of a quarter",
+    "deeplab_v2_aspp": "DeepLab v2 ASPP, VGG of a quarter",
+    "unet": "U-Net, a quarter as wide",
+    "pspnet": "PSPNet, MobileNetV2",
+    "deeplab_v3": "DeepLab v3, MobileNetV2",
+    "deeplab_v3plus": "DeepLab v3+, MobileNetV2",
+}
+PARTS = {
+    ("stride32", "plain"): "atrous convolution: stride 32 to 16",
+    ("no_pooling", "plain"): "image pooling",
+    ("one_rate", "three_rates"): "ASPP: rate 12 to rates 6, 12, 18",
+    ("plain", "decoder"): "the decoder",
+    ("resnet_18", "multi_grid"): "multi-grid 1, 2, 4",
+    ("decoder", "decoder_stride8"): "evaluated at output stride 8",
+    ("decoder", "decoder_scales"): "scales 0.75, 1, 1.5",
+    ("decoder", "decoder_scales_flips"): "the same scales, and flips",
+    ("decoder", "decoder_crf"): "CRF, `voc_v2_resnet101`",
+}
+
+
+def lineage() -> str:
+    """Scores of the networks that were trained for the same time."""
+    measured = read("ablations/camvid")
+    if not measured:
+        return NOT_MEASURED
+    rows = [
+        [what, *_row(measured["networks"][name])]
+        for name, what in LINEAGE.items()
+        if name in measured["networks"]
+    ]
+    head = ("", "steps", "s a step", "mIoU (95 % interval)", "pixel accuracy")
+    return table(head, rows)
+
+
+def _row(network: Mapping[str, Any]) -> list[str]:
+    return [
+        str(network["steps"]),
+        f"{network['seconds_a_step']:.2f}",
+        with_interval(network["miou"], network["miou_interval"]),
+        percent(network["pixel_accuracy"]),
+    ]
+
+
+def parts() -> str:
+    """What each part changes, by pairs of networks that differ in it alone."""
+    measured = read("ablations/camvid")
+    if not measured:
+        return NOT_MEASURED
+    found = {(row["first"], row["second"]): row for row in measured["compared"]}
+    rows = [
+        [
+            what,
+            *(percent(measured["networks"][name]["miou"]) for name in pair),
+            change(
+                found[pair]["difference"], (found[pair]["low"], found[pair]["high"])
+            ),
+        ]
+        for pair, what in PARTS.items()
+        if pair in found
+    ]
+    return table(("", "without", "with", "change (95 % interval)"), rows)
+
+
+TABLES = {"lineage": lineage, "parts": parts}
