@@ -53,6 +53,7 @@ PAIRS = (
     ("plain", "decoder"),
     ("resnet_18", "multi_grid"),
 )
+_FINE_TUNED = {name for pair in PAIRS[:-1] for name in pair}
 _PARTS = tuple(dict.fromkeys(name for pair in PAIRS for name in pair))
 NAMES = (*LINEAGE, *_PARTS)
 # How one of them is evaluated once more, by name.
@@ -209,13 +210,9 @@ def _training(config: AblationsConfig, name: str, folder: Path) -> Sequence[str]
         "--log_steps=10",
         "--save_interval_secs=60",
     ]
-    if "_fine_tuning" in _recipe(name) and config.tf_initial_checkpoint:
+    if name in _FINE_TUNED and config.tf_initial_checkpoint:
         flags.append(f"--tf_initial_checkpoint={config.tf_initial_checkpoint}")
     return flags
-
-
-def _recipe(name: str) -> str:
-    return read_text(ROOT / "deeplab_tf" / "recipes" / "ablations" / f"{name}.flags")
 
 
 def _folder(config: AblationsConfig, kind: str, name: str) -> Path:

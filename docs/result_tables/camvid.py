@@ -1,4 +1,4 @@
-"""CamVid in hours of two cores: tables and the chart of camvid.md."""
+"""CamVid in hours of two cores: tables and the chart of results.md."""
 
 from deeplab_tf.html_pages import charts
 from deeplab_tf.html_pages.charts import Axis, Series
