@@ -101,7 +101,8 @@ def benchmark(config: BenchmarkConfig) -> None:
                 units["ours"] / figures[0],
                 peaks["ours"] / figures[1],
             )
-        lines.append({"net": name, "units": units["ours"], "gb": peaks["ours"]})
+        line = {"net": name, "units": units["ours"]}
+        lines.append({**line, "gb": peaks["ours"]} if config.memory else line)
         if config.growth_steps:
             before, after = run_in_process(_growth, config, name)
             logging.info(

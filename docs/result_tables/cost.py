@@ -50,7 +50,7 @@ def _measured(units: float | None, unit: float, row: Any) -> list[str]:
     if units is None:
         return [NOT_MEASURED, "", ""]
     seconds = _digits(units * unit) if unit else NOT_MEASURED
-    return [_digits(units), seconds, _digits(row["gb"])]
+    return [_digits(units), seconds, _digits(row["gb"]) if "gb" in row else ""]
 
 
 def cost_calculated() -> str:
