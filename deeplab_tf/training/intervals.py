@@ -106,7 +106,12 @@ def timed_next(
         come = [_first_value(tensor) for tensor in tensors]
         return _time_after([began, *come]) - began
 
-    return batch, tf.cast(_on_host(is_measured, end), tf.float32)
+    waited = _on_host(is_measured, end)
+    # Else a host of one core computes the step first, and then looks at the clock.
+    with tf.control_dependencies([waited]):
+        timed = [_identity_there(tensor) for tensor in tensors]
+    batch = tf.nest.pack_sequence_as(batch, timed, expand_composites=True)
+    return batch, tf.cast(waited, tf.float32)
 
 
 def _on_host(is_measured: tf.Tensor, clock: Callable[[], tf.Tensor]) -> tf.Tensor:
@@ -121,6 +126,12 @@ def _time_after(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
         computed = [tf.identity(tensor) for tensor in tensors]  # Copied when computed.
         with tf.control_dependencies(computed):
             return tf.timestamp()
+
+
+def _identity_there(tensor: tf.Tensor) -> tf.Tensor:
+    """The tensor, where it is."""
+    with tf.device(tensor.device or None):
+        return tf.identity(tensor)
 
 
 def _first_value(tensor: tf.Tensor) -> tf.Tensor:

@@ -90,6 +90,25 @@ def test_batches_that_are_ready_are_not_waited_for():
     assert np.median(found[1:]) < 0.02
 
 
+def test_no_step_begins_before_the_clock_was_looked_at():
+    """On one core, the wait would else be the whole step."""
+    batches = iter(tf.data.Dataset.range(3).map(lambda n: {"image": n, "name": "a"}))
+
+    @tf.function
+    def run():
+        batch, seconds = timed_next(batches)
+        clock = seconds.op.inputs[0].op  # Behind a cast.
+        assert {name: clock in t.op.control_inputs for name, t in batch.items()} == {
+            "image": True,
+            "name": True,
+        }
+        return batch["image"], batch["name"]
+
+    image, name = run()
+    assert int(image) == 0
+    assert name.numpy() == b"a"
+
+
 def test_the_wait_of_several_devices_is_timed(two_devices):
     numbers = tf.data.Dataset.range(4).map(
         lambda n: tf.ensure_shape(tf.numpy_function(slow(0.03), [n], n.dtype), ())
