@@ -1,5 +1,6 @@
 """All formats in all precisions from one checkpoint, and the table of them."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deeplab_tf.files import write_whole
 from deeplab_tf.prediction.predictor import Predictor
 
 TABLE = "benchmark.txt"
+REPORTS = "benchmark.json"
 
 
 def benchmark(
@@ -24,7 +26,9 @@ def benchmark(
     samples: Pictures,
     calibration: Pictures | None,
 ) -> list[Report]:
-    """Writes exports into a folder, with `benchmark.txt`; returns their reports.
+    """Writes exports into a folder, with the table of them; returns their reports.
+
+    `benchmark.txt` is the table, `benchmark.json` a list of what it is made of.
 
     What cannot be written, as it differs from the network or its runtime is not
     installed, is told, and left out.
@@ -51,5 +55,7 @@ def benchmark(
             logging.warning("%s: %s", name, error)
     if not reports:
         raise InputError(f"--export_path={folder}: nothing was written")
+    described = [each.describe() for each in reports]
+    write_whole(folder / REPORTS, json.dumps(described, indent=1) + "\n")
     write_whole(folder / TABLE, report.table(reports) + "\n")
     return reports

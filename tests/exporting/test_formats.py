@@ -298,6 +298,8 @@ def test_the_benchmark_writes_all_that_is_installed_and_a_table(
     )
     rows = (folder / "benchmark.txt").read_text().splitlines()
     assert len(rows) == 2 + len(reports)
+    described = json.loads((folder / "benchmark.json").read_text())
+    assert described == [report.describe() for report in reports]
     assert {"saved_model", "frozen_graph.pb", "keras.keras"} <= {
         path.name for path in folder.iterdir()
     }
