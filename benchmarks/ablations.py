@@ -121,7 +121,18 @@ def _reached(config: AblationsConfig, name: str) -> dict[str, Any]:
     kept = ("miou", "miou_interval", "pixel_accuracy", "iou")
     trial = _folder(config, "trials", name).with_suffix(".json")
     training = json.loads(read_text(trial)) if trial.exists() else {}
+    if training:
+        training["minutes_taken"] = _minutes_taken(_folder(config, "runs", name))
     return {**training, **{key: scores[key] for key in kept}}
+
+
+def _minutes_taken(run: Path) -> float:
+    """Of all steps: other work of the machine makes them more than was asked for."""
+    minutes, before = 0.0, 0
+    for step, seconds in _seconds_a_step(run):
+        minutes += max(0, step - before) * seconds / 60
+        before = step
+    return minutes
 
 
 def _train(config: AblationsConfig, name: str) -> None:
@@ -180,7 +191,8 @@ def _steps_that_fit(config: AblationsConfig, name: str) -> int:
     if not kept.exists():
         flags = _training(config, name, trial)
         _command("train.py", *flags, f"--training_number_of_steps={_TIMED_STEPS}")
-        seconds = statistics.median(_seconds_a_step(trial))
+        timed = [s for step, s in _seconds_a_step(trial) if step > _WARM_UP]
+        seconds = statistics.median(timed)
         steps = max(1, round(60 * config.minutes / seconds))
         found = {"minutes": config.minutes, "seconds_a_step": seconds, "steps": steps}
         write_whole(kept, json.dumps(found))
@@ -193,12 +205,12 @@ def _steps_that_fit(config: AblationsConfig, name: str) -> int:
     return found["steps"]
 
 
-def _seconds_a_step(trial: Path) -> Iterator[float]:
-    """Of each log line behind the first steps."""
-    batch = json.loads(read_text(trial / "config.json"))["train_batch_size"]
-    for line in map(json.loads, read_lines(trial / "metrics.jsonl")):
-        if line["step"] > _WARM_UP and "images_per_second" in line:
-            yield batch / line["images_per_second"]
+def _seconds_a_step(run: Path) -> Iterator[tuple[int, float]]:
+    """Step of each log line of a training, and how long one took since the last."""
+    batch = json.loads(read_text(run / "config.json"))["train_batch_size"]
+    for line in map(json.loads, read_lines(run / "metrics.jsonl")):
+        if "images_per_second" in line:
+            yield line["step"], batch / line["images_per_second"]
 
 
 def _training(config: AblationsConfig, name: str, folder: Path) -> Sequence[str]:

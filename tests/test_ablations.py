@@ -82,6 +82,10 @@ def test_each_is_timed_trained_evaluated_and_compared(called, tmp_path):
     summary = json.loads((tmp_path / "ablations.json").read_text())
     plain = {key: value for key, value in SCORES.items() if key != "kappa"}
     training = {"minutes": 2, "seconds_a_step": 0.5, "steps": 240}
+    # Ten steps each at 1, 2, 8, 8 and 7 images a second, four images a step.
+    seconds = 10 * 4 * (1 + 1 / 2 + 1 / 8 + 1 / 8 + 1 / 7)
+    taken = summary["networks"]["plain"].pop("minutes_taken")
+    assert taken == pytest.approx(seconds / 60)
     assert summary["networks"]["plain"] == training | plain
     assert summary["networks"]["decoder_crf"] == plain
     change = {"difference": 0.1, "low": -0.1, "high": 0.2, "p": 0.5}

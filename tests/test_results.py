@@ -163,22 +163,40 @@ def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
 
 
 def test_tables_of_ablations_are_made_of_what_the_benchmark_leaves(tables, docs):
-    training = {"minutes": 15, "seconds_a_step": 0.5, "steps": 1800}
+    training = {"minutes_taken": 16.4, "seconds_a_step": 0.5, "steps": 1800}
     compared = {"difference": 0.01, "low": -0.02, "high": 0.03, "p": 0.4}
     parts = docs("result_tables.ablations").PARTS
     summary = {
         "networks": {
+            "fcn8s": SCORES | training,
             "unet": SCORES | training,
             **{name: SCORES for pair in parts for name in pair},
+            "plain": SCORES | training | {"steps": 786},
+            "decoder": SCORES | training | {"steps": 483},
         },
         "compared": [
-            {"first": first, "second": second, **compared} for first, second in parts
+            {"first": first, "second": second, **compared}
+            for first, second in [*parts, ("fcn8s", "unet")]
         ],
     }
     made = tables({"ablations/camvid": summary})
     lineage = made.TABLES["lineage"]()
-    assert "| 1800 | 0.50 | 50.00 (40.0 to 60.0) | 90.00 |" in lineage
-    assert made.TABLES["parts"]().count("| 50.00 | 50.00 | +1.00 (-2.0 to +3.0) |") == 9
+    row = "1800 | 0.50 | 16 | 50.00 (40.0 to 60.0)"
+    assert f"FCN-8s, VGG of a quarter | {row} |  | 90.00 |" in lineage
+    assert (
+        f"U-Net, a quarter as wide | {row} | +1.00 (-2.0 to +3.0) | 90.00 |" in lineage
+    )
+    rows = made.TABLES["parts"]()
+    change = "| 50.00 | 50.00 | +1.00 (-2.0 to +3.0) |"
+    assert rows.count(change) == 9
+    assert f"the decoder {change} 786, 483 |" in rows
+    assert f"output stride 8 {change} 483 |" in rows
+    summary["compared"] = [
+        row for row in summary["compared"] if row["first"] != "resnet_18"
+    ]
+    rows = tables({"ablations/camvid": summary}).TABLES["parts"]()
+    assert "| multi-grid 1, 2 | not measured |  |  |  |" in rows
+    assert rows.count(change) == 8
 
 
 def test_tables_have_a_row_for_each_ablation(docs):

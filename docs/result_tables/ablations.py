@@ -1,6 +1,6 @@
 """The lineage on CamVid, and what its parts are worth: tables of results.md."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from result_tables.markdown import (
@@ -40,20 +40,32 @@ def lineage() -> str:
     measured = read("ablations/camvid")
     if not measured:
         return NOT_MEASURED
+    changes = _changes(measured)
+    first = next(iter(LINEAGE))
     rows = [
-        [what, *_row(measured["networks"][name])]
+        [what, *_row(measured["networks"][name], changes.get((first, name), ""))]
         for name, what in LINEAGE.items()
         if name in measured["networks"]
     ]
-    head = ("", "steps", "s a step", "mIoU (95 % interval)", "pixel accuracy")
+    head = (
+        "",
+        "steps",
+        "s a step",
+        "minutes",
+        "mIoU (95 % interval)",
+        "from the first (95 % interval)",
+        "pixel accuracy",
+    )
     return table(head, rows)
 
 
-def _row(network: Mapping[str, Any]) -> list[str]:
+def _row(network: Mapping[str, Any], difference: str) -> list[str]:
     return [
         str(network["steps"]),
         f"{network['seconds_a_step']:.2f}",
+        f"{network['minutes_taken']:.0f}",
         with_interval(network["miou"], network["miou_interval"]),
+        difference,
         percent(network["pixel_accuracy"]),
     ]
 
@@ -63,19 +75,35 @@ def parts() -> str:
     measured = read("ablations/camvid")
     if not measured:
         return NOT_MEASURED
-    found = {(row["first"], row["second"]): row for row in measured["compared"]}
+    changes = _changes(measured)
     rows = [
         [
             what,
             *(percent(measured["networks"][name]["miou"]) for name in pair),
-            change(
-                found[pair]["difference"], (found[pair]["low"], found[pair]["high"])
-            ),
+            changes[pair],
+            _steps(measured["networks"][name] for name in pair),
         ]
+        if pair in changes
+        else [what, NOT_MEASURED, "", "", ""]
         for pair, what in PARTS.items()
-        if pair in found
     ]
-    return table(("", "without", "with", "change (95 % interval)"), rows)
+    head = ("", "without", "with", "change (95 % interval)", "steps")
+    return table(head, rows)
+
+
+def _steps(networks: Iterable[Mapping[str, Any]]) -> str:
+    """Of the trainings of a pair; an evaluation in another way has none."""
+    return ", ".join(str(each["steps"]) for each in networks if "steps" in each)
+
+
+def _changes(measured: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Names of two networks -> how the mIoU changes from the first to the second."""
+    return {
+        (row["first"], row["second"]): change(
+            row["difference"], (row["low"], row["high"])
+        )
+        for row in measured["compared"]
+    }
 
 
 TABLES = {"lineage": lineage, "parts": parts}
