@@ -73,7 +73,8 @@ def test_training_goes_on_as_it_would_have(command, caplog):
     for name in ("losses", "regularization"):
         key = "loss" if name == "losses" else name
         for step, value in REACHED[name].items():
-            assert steps[int(step)][key] == pytest.approx(value, rel=1e-5), (step, key)
+            # On another processor, kernels add up in another order.
+            assert steps[int(step)][key] == pytest.approx(value, rel=1e-4), (step, key)
 
 
 @pytest.mark.skipif(

@@ -176,7 +176,11 @@ def test_batch_norm_of_deeplab_v2_stays_and_all_else_learns(rng):
         logits = model(images, training=True)
         cost = tf.reduce_sum(logits**2)
     assert_all_learn(model, tape, cost)
-    np.testing.assert_allclose(logits, model(images, training=False), atol=1e-6)
+    # Float precision of the largest: oneDNN has other kernels for training.
+    precision = 1e-5 * np.abs(logits).max()
+    np.testing.assert_allclose(
+        logits, model(images, training=False), rtol=0, atol=precision
+    )
     for name, weight in norms.items():
         np.testing.assert_array_equal(weight, before[name])
 
