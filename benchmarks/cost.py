@@ -26,13 +26,12 @@ from absl import logging
 # What is measured is this checkout, from wherever the script is called.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.shared import networks
 from benchmarks.shared.fresh_process import run_in_process
+from benchmarks.shared.networks import NETWORKS, check_names
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
     DataConfig,
-    ModelConfig,
     TrainConfig,
 )
 from deeplab_tf.config.fields import POSITIVE, check_ranges, flag
@@ -47,18 +46,6 @@ from deeplab_tf.training.diagnostics import memory
 from deeplab_tf.training.setup import make_trainer
 
 _UNIT = 1536
-_RESNET_101 = dataclasses.replace(
-    networks.NETWORKS["resnet_50_beta"], model_variant="resnet_v1_101_beta"
-)
-NETWORKS: Mapping[str, ModelConfig] = {
-    **networks.NETWORKS,
-    "resnet_101_beta": _RESNET_101,
-    "pspnet": ModelConfig(architecture="pspnet"),
-    "fcn8s": ModelConfig(architecture="fcn8s"),
-    "deeplab_v2_aspp": ModelConfig(architecture="deeplab_v2_aspp"),
-    "unet": ModelConfig(architecture="unet"),
-    "segnet": ModelConfig(architecture="segnet"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +91,7 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name in self.networks:
-            if name not in NETWORKS:
-                raise FlagError(f"--networks={name}: one of {', '.join(NETWORKS)}")
+        check_names(self.networks)
         if not (self.calculated or self.predictions):
             raise FlagError("--calculated or --predictions names a file")
 

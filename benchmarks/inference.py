@@ -25,7 +25,7 @@ from absl import logging
 # What is measured is this checkout, from wherever the script is called.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.shared.networks import NETWORKS
+from benchmarks.shared.networks import DEFAULT, NETWORKS, check_names
 from deeplab_tf import cli
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig, ModelConfig
@@ -49,11 +49,14 @@ _UNIT = 1536
 class BenchmarkConfig:
     """Times one image through each network, output stride 16, in each form."""
 
-    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
+    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", DEFAULT)
     size: tuple[int, int] = flag("Height,width of the image.", (513, 513))
     rounds: int = flag("Runs of each form, in turn.", 12)
     threads: int = flag("That each runtime may use.", 2)
     others: bool = flag("Time ONNX Runtime, OpenVINO and LiteRT, too.", True)
+
+    def __post_init__(self) -> None:
+        check_names(self.networks)
 
 
 def benchmark(config: BenchmarkConfig) -> None:

@@ -22,7 +22,7 @@ from absl import logging
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import inference
-from benchmarks.shared.networks import NETWORKS
+from benchmarks.shared.networks import DEFAULT, NETWORKS, check_names
 from deeplab_tf import cli
 from deeplab_tf.compat import variables_to_constants
 from deeplab_tf.config import InferenceConfig
@@ -51,10 +51,13 @@ REST = "everything else"
 class BenchmarkConfig:
     """Tells milliseconds by kind of kernel, for each network and runtime."""
 
-    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
+    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", DEFAULT)
     size: tuple[int, int] = flag("Height,width of the image.", (513, 513))
     rounds: int = flag("Runs of each runtime, in turn.", 6)
     json: str = flag("Write the medians to this file, too.", "")
+
+    def __post_init__(self) -> None:
+        check_names(self.networks)
 
 
 def benchmark(config: BenchmarkConfig) -> None:

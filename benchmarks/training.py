@@ -9,12 +9,11 @@ each. Batch norm learns.
 
 import dataclasses
 import json
-import math
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from absl import logging
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.shared.fresh_process import run_in_process
-from benchmarks.shared.networks import NETWORKS
+from benchmarks.shared.networks import DEFAULT, NETWORKS, check_names
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
@@ -38,6 +37,7 @@ from deeplab_tf.config import (
 from deeplab_tf.config.devices import Precision
 from deeplab_tf.config.fields import flag
 from deeplab_tf.data.specs import voc2012
+from deeplab_tf.files import write_whole
 from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.training.setup import make_trainer
 
@@ -57,7 +57,7 @@ Steps = Callable[[int], Any]
 class BenchmarkConfig:
     """Times a training step of DeepLab beside a plain model.fit."""
 
-    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", tuple(NETWORKS))
+    networks: tuple[str, ...] = flag(f"Of {', '.join(NETWORKS)}.", DEFAULT)
     size: int = flag("Side of the crops.", 321)
     batch_size: int = flag("Images a step.", 4)
     steps: int = flag("Steps of a measurement.", 3)
@@ -71,38 +71,29 @@ class BenchmarkConfig:
     precision: Precision = flag("Of our loop.", "float32")
     json: str = flag("Write a list of {net, units, gb}, of our loop, to this file.", "")
 
+    def __post_init__(self) -> None:
+        check_names(self.networks)
+
 
 def benchmark(config: BenchmarkConfig) -> None:
     """Logs, for each network, units a step, memory, and their ratios."""
-    lines = []
+    rows = []
     for name in config.networks:
-        units = _measure_units(config, name)
         makes = {"ours": _ours, **({"model.fit": _fit} if config.fit else {})}
-        peaks = {
-            each: run_in_process(_peak, config, name, make)
-            if config.memory
-            else math.nan
-            for each, make in makes.items()
-        }
-        for each in makes:
-            logging.info(
-                "%s, %s: %.2f units a step, %.2f GB at most",
-                name,
-                each,
-                units[each],
-                peaks[each],
-            )
-        if config.official:
-            figures = OFFICIAL[name]
-            logging.info("%s, research/deeplab: %.2f units, %.2f GB", name, *figures)
-            logging.info(
-                "%s: %.2f of its units, %.2f of its GB",
-                name,
-                units["ours"] / figures[0],
-                peaks["ours"] / figures[1],
-            )
-        line = {"net": name, "units": units["ours"]}
-        lines.append({**line, "gb": peaks["ours"]} if config.memory else line)
+        units = _measure_units(config, name)
+        measured = {each: {"units": units[each]} for each in makes}
+        if config.memory:
+            for each, make in makes.items():
+                measured[each]["gb"] = run_in_process(_peak, config, name, make)
+        for each, row in measured.items():
+            logging.info("%s, %s: %s", name, each, _told(row))
+        if config.official and name in OFFICIAL:
+            figures = dict(zip(("units", "gb"), OFFICIAL[name], strict=True))
+            ratios = {
+                key: value / figures[key] for key, value in measured["ours"].items()
+            }
+            logging.info("%s, research/deeplab: %s", name, _told(figures))
+            logging.info("%s, ours by research/deeplab: %s", name, _told(ratios))
         if config.growth_steps:
             before, after = run_in_process(_growth, config, name)
             logging.info(
@@ -112,8 +103,13 @@ def benchmark(config: BenchmarkConfig) -> None:
                 after,
                 config.growth_steps,
             )
-    if config.json:
-        Path(config.json).write_text(json.dumps(lines, indent=1) + "\n")
+        rows.append({"net": name, **measured["ours"]})
+        if config.json:
+            write_whole(Path(config.json), json.dumps(rows, indent=1) + "\n")
+
+
+def _told(row: Mapping[str, float]) -> str:
+    return ", ".join(f"{value:.2f} {key}" for key, value in row.items())
 
 
 def _measure_units(config: BenchmarkConfig, name: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import cost
+from benchmarks import cost, inference, training
 from deeplab_tf.errors import FlagError
 from tests.recorded import TINY
 
@@ -19,7 +19,7 @@ def test_the_speed_is_that_of_operations_and_bytes_one_after_the_other():
 
 @pytest.mark.nightly
 def test_rows_are_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(cost, "NETWORKS", {"tiny": TINY})
+    monkeypatch.setitem(cost.NETWORKS, "tiny", TINY)
     monkeypatch.setattr(cost, "run_in_process", lambda task, *args: task(*args))
     paths = [tmp_path / name for name in ("calculated.json", "predictions.json")]
     cost.benchmark(
@@ -37,5 +37,9 @@ def test_rows_are_written(monkeypatch, tmp_path):
         assert card["training_images_s"] > 0
     assert calculated["image_gb"]["half"] < calculated["image_gb"]["float32"]
     assert 0 < prediction["wall_s"] < 60
-    with pytest.raises(FlagError, match="--networks=other: one of tiny"):
-        cost.BenchmarkConfig(networks=("other",), calculated="x")
+
+
+@pytest.mark.parametrize("benchmark", [cost, inference, training])
+def test_a_network_that_there_is_not_is_said(benchmark):
+    with pytest.raises(FlagError, match="--networks=other: one of mobilenet_v2, "):
+        benchmark.BenchmarkConfig(networks=("other",))
