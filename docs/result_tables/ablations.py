@@ -91,6 +91,23 @@ def parts() -> str:
     return table(head, rows)
 
 
+def repeated() -> str:
+    """What another training of the same network scores."""
+    measured, others = read("ablations/camvid"), read("ablations/camvid_repeated")
+    if not measured or not others:
+        return NOT_MEASURED
+    rows = [
+        [what, *_short(other), *_short(measured["networks"][name])]
+        for name, what in {**LINEAGE, "resnet_18": "DeepLab v3, ResNet-18"}.items()
+        if (other := others.get(name))
+    ]
+    return table(("", "steps", "mIoU", "steps, again", "mIoU, again"), rows)
+
+
+def _short(network: Mapping[str, Any]) -> list[str]:
+    return [str(network["steps"]), percent(network["miou"])]
+
+
 def _steps(networks: Iterable[Mapping[str, Any]]) -> str:
     """Of the trainings of a pair; an evaluation in another way has none."""
     return ", ".join(str(each["steps"]) for each in networks if "steps" in each)
@@ -106,4 +123,4 @@ def _changes(measured: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     }
 
 
-TABLES = {"lineage": lineage, "parts": parts}
+TABLES = {"lineage": lineage, "parts": parts, "repeated": repeated}
