@@ -27,7 +27,7 @@ PARTS = {
     ("no_pooling", "plain"): "image pooling",
     ("one_rate", "three_rates"): "ASPP: rate 12 to rates 6, 12, 18",
     ("plain", "decoder"): "the decoder",
-    ("resnet_18", "multi_grid"): "multi-grid 1, 2",
+    ("resnet_18", "multi_grid"): "multi-grid 1, 2; ResNet-18",
     ("decoder", "decoder_stride8"): "evaluated at output stride 8",
     ("decoder", "decoder_scales"): "scales 0.75, 1, 1.5",
     ("decoder", "decoder_scales_flips"): "the same scales, and flips",

@@ -2,7 +2,13 @@
 
 from deeplab_tf.html_pages import charts
 from deeplab_tf.html_pages.charts import Axis, Series
-from result_tables.markdown import NOT_MEASURED, percent, read, table
+from result_tables.markdown import (
+    NOT_MEASURED,
+    percent,
+    read,
+    table,
+    with_interval,
+)
 from result_tables.settings import by_class, by_setting
 
 _SETTINGS = {
@@ -35,6 +41,22 @@ def search() -> str:
     return table(head, rows) if rows else NOT_MEASURED
 
 
+def again() -> str:
+    """What another training by the same command reaches."""
+    rows = [
+        [
+            f"{_SETTINGS[setting]}{what}",
+            with_interval(scores["miou"], scores["miou_interval"]),
+            *(percent(scores["iou"][name], 1) for name in _THIN),
+        ]
+        for setting in ("scale1", "scales_flips")
+        for run, what in (("recipe", ""), ("again", "; trained again"))
+        if (scores := read(f"camvid/{run}_{setting}"))
+    ]
+    head = ("", "mIoU (95 % interval)", *_THIN)
+    return table(head, rows) if rows else NOT_MEASURED
+
+
 def draw() -> str:
     """The loss of the steps, each point the mean of those since the last."""
     lines = [line for line in read("camvid/metrics") or () if "loss" in line]
@@ -52,5 +74,6 @@ TABLES = {
     "camvid_settings": lambda: by_setting("camvid/recipe", _SETTINGS),
     "camvid_classes": lambda: by_class(_EVALUATIONS),
     "camvid_search": search,
+    "camvid_again": again,
 }
 CHARTS = {"camvid_loss.svg": draw}
