@@ -38,7 +38,7 @@ def test_every_number_of_a_page_is_of_a_table_or_from_elsewhere(make):
 
 def test_every_table_is_in_a_page_and_every_page_has_one(make, docs):
     names = []
-    for page in make.PAGES:
+    for page in (*make.PAGES, *make.OTHER_PAGES):
         in_page = make._TABLE.findall((ROOT / "docs" / page).read_text())
         assert in_page, page
         names += [name for _, name, _ in in_page]
@@ -141,6 +141,7 @@ def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
         {
             "camvid/recipe_scale1": SCORES,
             "camvid/recipe_scales_flips": SCORES | {"miou": 0.51},
+            "camvid/again_scale1": SCORES | {"miou": 0.52},
             "camvid/recipe_compare": [row | {"second": "a_b/recipe_scales_flips"}],
             "camvid/search": [
                 SCORES | {"what": "plain", "steps": 500, "minutes": 12.5}
@@ -157,9 +158,31 @@ def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
     assert "| Pole | 10.00 | 10.00 | 1.0 |" in made.TABLES["camvid_classes"]()
     search = made.TABLES["camvid_search"]()
     assert "| plain | 500 | 12.5 | 50.00 | 10.0 | 20.0 | 30.0 |" in search
+    again = made.TABLES["camvid_again"]()
+    row = "the photograph as it is{} | {} (40.0 to 60.0) | 10.0 | 20.0 | 30.0 |"
+    assert row.format("", "50.00") in again
+    assert row.format("; trained again", "52.00") in again
+    assert again.count("trained again") == 1
     chart = made.CHARTS["camvid_loss.svg"]()
     assert chart.startswith("<svg")
     assert chart.count("<circle") == 2
+
+
+def test_table_of_formats_is_made_of_the_reports_of_an_export(tables):
+    report = {
+        "format": "onnx",
+        "quantize": "int8",
+        "file_bytes": 2_808_000,
+        "peak_memory_bytes": 310_000_000,
+        "equal_pixels": {"mean": 0.98861, "worst": 0.958},
+        "probabilities": {"largest_difference": 0.4712},
+        "miou": {"network": 0.7269, "export": 0.7323},
+    }
+    whole = report | {"format": "keras", "quantize": "none", "peak_memory_bytes": None}
+    made = tables({"formats/voc_width1": [whole, report]}).TABLES["formats"]()
+    assert "mIoU (network: 72.69) |" in made
+    assert "| Keras | float32 | 2.81 | - | 98.86, 95.80 | 0.47 | 73.23 |" in made
+    assert "| ONNX | int8 | 2.81 | 310 | 98.86, 95.80 | 0.47 | 73.23 |" in made
 
 
 def test_tables_of_ablations_are_made_of_what_the_benchmark_leaves(tables, docs):
@@ -195,7 +218,7 @@ def test_tables_of_ablations_are_made_of_what_the_benchmark_leaves(tables, docs)
         row for row in summary["compared"] if row["first"] != "resnet_18"
     ]
     rows = tables({"ablations/camvid": summary}).TABLES["parts"]()
-    assert "| multi-grid 1, 2 | not measured |  |  |  |" in rows
+    assert "| multi-grid 1, 2; ResNet-18 | not measured |  |  |  |" in rows
     assert rows.count(change) == 8
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from result_tables import ablations, camvid, cost, robustness, voc
+from result_tables import ablations, camvid, cost, formats, robustness, voc
 
 # Name in the page -> lines of Markdown; file -> SVG, "" for none.
 TABLES: dict[str, Callable[[], str]] = {
     **ablations.TABLES,
     **camvid.TABLES,
     **cost.TABLES,
+    **formats.TABLES,
     **robustness.TABLES,
     **voc.TABLES,
 }

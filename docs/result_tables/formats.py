@@ -1,0 +1,45 @@
+"""What each format for deployment costs and loses: the table of deploy.md."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deeplab_tf.config.export import FORMATS
+from result_tables.markdown import NOT_MEASURED, percent, read, table
+
+# `quantize` of a report -> the name of the precision.
+_PRECISIONS = {"none": "float32"}
+
+
+def formats() -> str:
+    """Size, memory, agreement and mIoU of each format in each precision."""
+    reports = read("formats/voc_width1")
+    if not reports:
+        return NOT_MEASURED
+    network = percent(reports[0]["miou"]["network"])
+    head = (
+        "",
+        "precision",
+        "MB",
+        "memory, MB",
+        "equal pixels: mean, worst",
+        "largest difference of a probability",
+        f"mIoU (network: {network})",
+    )
+    return table(head, map(_row, reports))
+
+
+def _row(report: Mapping[str, Any]) -> list[str]:
+    memory, equal = report["peak_memory_bytes"], report["equal_pixels"]
+    gap = report["probabilities"]["largest_difference"]
+    return [
+        FORMATS[report["format"]].title,
+        _PRECISIONS.get(report["quantize"], report["quantize"]),
+        f"{report['file_bytes'] / 1e6:.2f}",
+        f"{memory / 1e6:.0f}" if memory else "-",
+        f"{percent(equal['mean'])}, {percent(equal['worst'])}",
+        f"{gap:.2g}",
+        percent(report["miou"]["export"]),
+    ]
+
+
+TABLES = {"formats": formats}
