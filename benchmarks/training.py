@@ -69,7 +69,7 @@ class BenchmarkConfig:
     remat: bool = flag("Of our loop: compute activations again.", False)
     gradient_accumulation_steps: int = flag("Of our loop: parts of a batch.", 1)
     precision: Precision = flag("Of our loop.", "float32")
-    json: str = flag("Write a list of {net, units, gb}, of our loop, to this file.", "")
+    json: str = flag("Write {net, units, cpu_s, gb} of our loop to this file.", "")
 
     def __post_init__(self) -> None:
         check_names(self.networks)
@@ -80,8 +80,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     rows = []
     for name in config.networks:
         makes = {"ours": _ours, **({"model.fit": _fit} if config.fit else {})}
-        units = _measure_units(config, name)
-        measured = {each: {"units": units[each]} for each in makes}
+        measured = _measure_steps(config, name)
         if config.memory:
             for each, make in makes.items():
                 measured[each]["gb"] = run_in_process(_peak, config, name, make)
@@ -89,9 +88,8 @@ def benchmark(config: BenchmarkConfig) -> None:
             logging.info("%s, %s: %s", name, each, _told(row))
         if config.official and name in OFFICIAL:
             figures = dict(zip(("units", "gb"), OFFICIAL[name], strict=True))
-            ratios = {
-                key: value / figures[key] for key, value in measured["ours"].items()
-            }
+            ours = measured["ours"]
+            ratios = {key: ours[key] / figures[key] for key in figures if key in ours}
             logging.info("%s, research/deeplab: %s", name, _told(figures))
             logging.info("%s, ours by research/deeplab: %s", name, _told(ratios))
         if config.growth_steps:
@@ -112,8 +110,8 @@ def _told(row: Mapping[str, float]) -> str:
     return ", ".join(f"{value:.2f} {key}" for key, value in row.items())
 
 
-def _measure_units(config: BenchmarkConfig, name: str) -> dict[str, float]:
-    """Median CPU seconds of a step by those of a product of two 1536x1536 matrices."""
+def _measure_steps(config: BenchmarkConfig, name: str) -> dict[str, dict[str, float]]:
+    """Of each loop, medians of a step: CPU seconds, and these in units of a product."""
     square = tf.random.normal((_UNIT, _UNIT))
 
     def product(count: int) -> None:
@@ -125,12 +123,18 @@ def _measure_units(config: BenchmarkConfig, name: str) -> dict[str, float]:
         runs["model.fit"] = _fit(config, name)
     for steps in (*runs.values(), product):
         steps(2)
-    ratios: dict[str, list[float]] = {each: [] for each in runs}
+    taken: dict[str, list[tuple[float, float]]] = {each: [] for each in runs}
     for _ in range(config.rounds):
         for each, steps in runs.items():
             unit = _seconds(product, 10)
-            ratios[each].append(_seconds(steps, config.steps) / unit)
-    return {each: statistics.median(values) for each, values in ratios.items()}
+            taken[each].append((unit, _seconds(steps, config.steps)))
+    return {
+        each: {
+            "units": statistics.median(step / unit for unit, step in pairs),
+            "cpu_s": statistics.median(step for _, step in pairs),
+        }
+        for each, pairs in taken.items()
+    }
 
 
 def _settings(config: BenchmarkConfig, name: str) -> TrainConfig:
