@@ -29,11 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.shared.fresh_process import run_in_process
 from benchmarks.shared.networks import NETWORKS, check_names
 from deeplab_tf import cli
-from deeplab_tf.config import (
-    AugmentConfig,
-    DataConfig,
-    TrainConfig,
-)
+from deeplab_tf.config import AugmentConfig, DataConfig, TrainConfig
 from deeplab_tf.config.fields import POSITIVE, check_ranges, flag
 from deeplab_tf.data.specs import voc2012
 from deeplab_tf.errors import FlagError

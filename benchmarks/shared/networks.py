@@ -19,7 +19,7 @@ NETWORKS = {
     "unet": ModelConfig(architecture="unet"),
     "segnet": ModelConfig(architecture="segnet"),
 }
-# Those that take minutes.
+# Without asking for others: those whose figures of research/deeplab are known.
 DEFAULT = ("mobilenet_v2", "mobilenet_v2_decoder", "resnet_50_beta", "xception_65")
 
 

@@ -39,6 +39,11 @@ _OF_A_FOLDER = (".savedmodel", ".saved_model")
 MAX_CALIBRATION = 40  # Pictures; more take minutes and change nothing.
 
 
+def precision_title(quantize: str) -> str:
+    """What a table calls a precision: float32 where nothing is quantized."""
+    return "float32" if quantize == "none" else quantize
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
     """What a file of some format can be.

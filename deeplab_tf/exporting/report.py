@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.config.export import FORMATS
+from deeplab_tf.config.export import FORMATS, precision_title
 from deeplab_tf.exporting.agreement import Agreement
 
 FILE_NAME = "export_report.json"  # In the folder of a SavedModel.
@@ -112,7 +112,7 @@ def _row(report: Report) -> tuple[str, ...]:
     )
     return (
         FORMATS[report.format].title,
-        "float32" if report.quantize == "none" else report.quantize,
+        precision_title(report.quantize),
         f"{report.file_bytes / 1e6:.2f}",
         f"{report.load_seconds:.2f}",
         f"{report.milliseconds(50):.1f}",

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deeplab_tf.config.export import FORMATS
+from deeplab_tf.config.export import FORMATS, precision_title
 from result_tables.markdown import NOT_MEASURED, percent, read, table
-
-# `quantize` of a report -> the name of the precision.
-_PRECISIONS = {"none": "float32"}
 
 
 def formats() -> str:
@@ -33,7 +30,7 @@ def _row(report: Mapping[str, Any]) -> list[str]:
     gap = report["probabilities"]["largest_difference"]
     return [
         FORMATS[report["format"]].title,
-        _PRECISIONS.get(report["quantize"], report["quantize"]),
+        precision_title(report["quantize"]),
         f"{report['file_bytes'] / 1e6:.2f}",
         f"{memory / 1e6:.0f}" if memory else "-",
         f"{percent(equal['mean'])}, {percent(equal['worst'])}",
