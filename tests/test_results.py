@@ -212,14 +212,51 @@ def test_tables_of_ablations_are_made_of_what_the_benchmark_leaves(tables, docs)
     rows = made.TABLES["parts"]()
     change = "| 50.00 | 50.00 | +1.00 (-2.0 to +3.0) |"
     assert rows.count(change) == 9
-    assert f"the decoder {change} 786, 483 |" in rows
-    assert f"output stride 8 {change} 483 |" in rows
+    assert f"the decoder {change} 786, 483 |  |" in rows
+    assert f"output stride 8 {change} 483 |  |" in rows
     summary["compared"] = [
         row for row in summary["compared"] if row["first"] != "resnet_18"
     ]
     rows = tables({"ablations/camvid": summary}).TABLES["parts"]()
     assert "| multi-grid 1, 2; ResNet-18 | not measured |  |  |  |" in rows
     assert rows.count(change) == 8
+    assert made.TABLES["repeated"]() == "not measured"
+
+
+def test_another_training_stands_beside_the_first_one(tables):
+    compared = {"first": "plain", "second": "decoder", "low": -0.02, "high": 0.03}
+
+    def trained(change, **scores):
+        networks = {
+            name: SCORES | {"steps": 100, "miou": miou} for name, miou in scores.items()
+        }
+        return {
+            "networks": networks,
+            "compared": [compared | {"difference": change}],
+        }
+
+    made = tables(
+        {
+            "ablations/camvid": trained(
+                0.01, fcn8s=0.5, unet=0.4, plain=0.6, decoder=0.5
+            ),
+            "ablations/camvid_again": trained(-0.01, unet=0.37, plain=0.61),
+            "ablations/camvid_repeated": {
+                "fcn8s": SCORES | {"steps": 80, "miou": 0.54},
+                "plain": SCORES | {"steps": 70, "miou": 0.61},
+            },
+        }
+    )
+    parts = made.TABLES["parts"]()
+    assert "+1.00 (-2.0 to +3.0) | 100, 100 | -1.00 (-2.0 to +3.0) |" in parts
+    repeated = made.TABLES["repeated"]()
+    assert "a quarter | 100 | 50.00 | 80 | 54.00 | +4.00 |" in repeated
+    assert "as wide | 100 | 40.00 | 100 | 37.00 | -3.00 |" in repeated
+    # 1.96 sqrt((4^2 + 3^2) / 2); of one, 1.96 times its size.
+    assert "random weights: 95 % |  |  |  |  | ±6.9 |" in repeated
+    assert "stride 16 | 100 | 60.00 | 70 | 61.00 | +1.00 |" in repeated
+    assert "stride 16 | 100 | 60.00 | 100 | 61.00 | +1.00 |" in repeated
+    assert "Google's weights: 95 % |  |  |  |  | ±2.0 |" in repeated
 
 
 def test_tables_have_a_row_for_each_ablation(docs):
@@ -229,3 +266,5 @@ def test_tables_have_a_row_for_each_ablation(docs):
         (ablations.LOOKED_AT, f"{ablations.LOOKED_AT}_{x}") for x in ablations.LOOKS
     ]
     assert list(tables.PARTS) == [*ablations.PAIRS, *looks]
+    rows = [name for group in tables.STARTS.values() for name in group]
+    assert sorted(rows) == sorted(ablations.NAMES)

@@ -1,5 +1,7 @@
 """The lineage on CamVid, and what its parts are worth: tables of results.md."""
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +23,22 @@ LINEAGE = {
     "pspnet": "PSPNet, MobileNetV2",
     "deeplab_v3": "DeepLab v3, MobileNetV2",
     "deeplab_v3plus": "DeepLab v3+, MobileNetV2",
+}
+# What each network starts from.
+STARTS = {
+    "from random weights": {
+        **LINEAGE,
+        "resnet_18": "DeepLab v3, ResNet-18",
+        "multi_grid": "the same, multi-grid 1, 2",
+    },
+    "from Google's weights": {
+        "stride32": "DeepLab v3, MobileNetV2, output stride 32",
+        "plain": "the same, output stride 16",
+        "no_pooling": "without image pooling",
+        "one_rate": "without image pooling; rate 12",
+        "three_rates": "without image pooling; rates 6, 12, 18",
+        "decoder": "output stride 16, and the decoder",
+    },
 }
 PARTS = {
     ("stride32", "plain"): "atrous convolution: stride 32 to 16",
@@ -75,33 +93,56 @@ def parts() -> str:
     measured = read("ablations/camvid")
     if not measured:
         return NOT_MEASURED
-    changes = _changes(measured)
+    changes, others = _changes(measured), _changes(read("ablations/camvid_again"))
     rows = [
         [
             what,
             *(percent(measured["networks"][name]["miou"]) for name in pair),
             changes[pair],
             _steps(measured["networks"][name] for name in pair),
+            others.get(pair, ""),
         ]
         if pair in changes
-        else [what, NOT_MEASURED, "", "", ""]
+        else [what, NOT_MEASURED, "", "", "", ""]
         for pair, what in PARTS.items()
     ]
-    head = ("", "without", "with", "change (95 % interval)", "steps")
+    head = (
+        "",
+        "without",
+        "with",
+        "change (95 % interval)",
+        "steps",
+        "change, trained again",
+    )
     return table(head, rows)
 
 
 def repeated() -> str:
-    """What another training of the same network scores."""
-    measured, others = read("ablations/camvid"), read("ablations/camvid_repeated")
-    if not measured or not others:
+    """What another training of the same network scores.
+
+    95 % of the changes: those of a normal distribution around 0 with the mean square of
+    the ones measured.
+    """
+    measured = read("ablations/camvid")
+    again = read("ablations/camvid_again") or {"networks": {}}
+    others = [read("ablations/camvid_repeated") or {}, again["networks"]]
+    if not measured or not any(others):
         return NOT_MEASURED
-    rows = [
-        [what, *_short(other), *_short(measured["networks"][name])]
-        for name, what in {**LINEAGE, "resnet_18": "DeepLab v3, ResNet-18"}.items()
-        if (other := others.get(name))
-    ]
-    return table(("", "steps", "mIoU", "steps, again", "mIoU, again"), rows)
+    rows = []
+    for group, names in STARTS.items():
+        moved = []
+        for name, what in names.items():
+            first = measured["networks"].get(name)
+            for other in (each[name] for each in others if name in each):
+                moved.append(other["miou"] - first["miou"])
+                rows.append(
+                    [what, *_short(first), *_short(other), change(moved[-1], None)]
+                )
+        if moved:
+            spread = 1.96 * math.sqrt(statistics.fmean(each**2 for each in moved))
+            rows.append([f"{group}: 95 %", "", "", "", "", f"±{percent(spread, 1)}"])
+    head = ("", "steps", "mIoU", "steps, another", "mIoU, another", "change")
+    return table(head, rows)
 
 
 def _short(network: Mapping[str, Any]) -> list[str]:
@@ -113,13 +154,13 @@ def _steps(networks: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(str(each["steps"]) for each in networks if "steps" in each)
 
 
-def _changes(measured: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+def _changes(measured: Mapping[str, Any] | None) -> dict[tuple[str, str], str]:
     """Names of two networks -> how the mIoU changes from the first to the second."""
     return {
         (row["first"], row["second"]): change(
             row["difference"], (row["low"], row["high"])
         )
-        for row in measured["compared"]
+        for row in (measured or {"compared": ()})["compared"]
     }
 
 

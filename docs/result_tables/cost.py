@@ -21,7 +21,8 @@ NETWORKS = {
 
 def cost_measured() -> str:
     """Time and memory of prediction and training on two cores."""
-    predicted, trained = _by_network("cost/predictions"), _by_network("cost/training")
+    predicted = _by_network("cost/predictions")
+    trained = _by_network("cost/training") | _by_network("cost/training_others")
     if not predicted:
         return NOT_MEASURED
     unit = min(row["unit_s"] for row in predicted.values())

@@ -60,7 +60,7 @@ def robustness_order() -> str:
     ]
     head = [""]
     for width in WIDTHS:
-        head += [f"width {width}: mean", "at strength 3", "sure from"]
+        head += [f"width {width}: mean", "at strength 3", "below 0 from"]
     return table(head, rows)
 
 
