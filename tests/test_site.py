@@ -52,6 +52,20 @@ def test_links_of_a_checkout_become_links_of_the_site(page, link, expected):
     assert HOOK["site_path"](page, link) == expected
 
 
+def test_no_link_goes_to_a_heading_of_a_file_that_the_site_shows_as_code():
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / page for page in HOOK["PAGES"])]
+    names = {page.relative_to(ROOT).as_posix(): page for page in pages}
+    headings = [
+        (name, link)
+        for name, page in names.items()
+        for link in re.findall(r"\]\(([^)\s#:]+)#", page.read_text())
+    ]
+    assert headings
+    assert not [
+        each for each in headings if HOOK["site_path"](*each).startswith("source/")
+    ]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_kept_without_what_a_run_leaves(path):
     cells = json.loads(path.read_text())["cells"]
