@@ -25,7 +25,7 @@ from absl import logging
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.shared.fresh_process import run_in_process
-from benchmarks.shared.networks import DEFAULT, NETWORKS, check_names
+from benchmarks.shared.networks import DEFAULT, NETWORKS, OFFICIAL, check_names
 from deeplab_tf import cli
 from deeplab_tf.config import (
     AugmentConfig,
@@ -42,14 +42,6 @@ from deeplab_tf.models.layers.resize import ResizeLike
 from deeplab_tf.training.setup import make_trainer
 
 _UNIT = 1536
-# Units and GB of research/deeplab at batch 4 and crop 321: TensorFlow 1's graph on two
-# cores with AVX512 and oneDNN. It cannot be run any more.
-OFFICIAL = {
-    "mobilenet_v2": (9.15, 1.49),
-    "mobilenet_v2_decoder": (15.9, 1.91),
-    "resnet_50_beta": (77.0, 3.19),
-    "xception_65": (99.3, 4.75),
-}
 Steps = Callable[[int], Any]
 
 

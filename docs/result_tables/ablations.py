@@ -93,7 +93,7 @@ def parts() -> str:
     measured = read("ablations/camvid")
     if not measured:
         return NOT_MEASURED
-    changes, others = _changes(measured), _changes(read("ablations/camvid_again"))
+    changes, others = _changes(measured), _changes(_again())
     rows = [
         [
             what,
@@ -124,25 +124,32 @@ def repeated() -> str:
     the ones measured.
     """
     measured = read("ablations/camvid")
-    again = read("ablations/camvid_again") or {"networks": {}}
-    others = [read("ablations/camvid_repeated") or {}, again["networks"]]
+    others = [read("ablations/camvid_repeated") or {}, _again()["networks"]]
     if not measured or not any(others):
         return NOT_MEASURED
     rows = []
-    for group, names in STARTS.items():
-        moved = []
-        for name, what in names.items():
-            first = measured["networks"].get(name)
-            for other in (each[name] for each in others if name in each):
-                moved.append(other["miou"] - first["miou"])
-                rows.append(
-                    [what, *_short(first), *_short(other), change(moved[-1], None)]
-                )
+    for start, names in STARTS.items():
+        pairs = [
+            (what, measured["networks"][name], other[name])
+            for name, what in names.items()
+            for other in others
+            if name in other
+        ]
+        moved = [other["miou"] - first["miou"] for _, first, other in pairs]
+        rows += [
+            [what, *_short(first), *_short(other), change(by, None)]
+            for (what, first, other), by in zip(pairs, moved, strict=True)
+        ]
         if moved:
             spread = 1.96 * math.sqrt(statistics.fmean(each**2 for each in moved))
-            rows.append([f"{group}: 95 %", "", "", "", "", f"±{percent(spread, 1)}"])
+            rows.append([f"{start}: 95 %", "", "", "", "", f"±{percent(spread, 1)}"])
     head = ("", "steps", "mIoU", "steps, another", "mIoU, another", "change")
     return table(head, rows)
+
+
+def _again() -> Mapping[str, Any]:
+    """What the trainings left that were given again; empty where none was."""
+    return read("ablations/camvid_again") or {"networks": {}, "compared": ()}
 
 
 def _short(network: Mapping[str, Any]) -> list[str]:
@@ -154,13 +161,13 @@ def _steps(networks: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(str(each["steps"]) for each in networks if "steps" in each)
 
 
-def _changes(measured: Mapping[str, Any] | None) -> dict[tuple[str, str], str]:
+def _changes(measured: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """Names of two networks -> how the mIoU changes from the first to the second."""
     return {
         (row["first"], row["second"]): change(
             row["difference"], (row["low"], row["high"])
         )
-        for row in (measured or {"compared": ()})["compared"]
+        for row in measured["compared"]
     }
 
 
