@@ -13,6 +13,9 @@ from absl import logging
 from deeplab_tf import cli, console, flags
 
 
+END = "\0"
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """A function of rows and columns: standard error becomes such a terminal.
@@ -29,8 +32,12 @@ def terminal(monkeypatch):
         monkeypatch.setattr(sys, "stderr", stream)
 
         def read_screen():
+            stream.write(END)  # A terminal hands on what is written in parts.
             stream.flush()
-            return screen(os.read(master, 1 << 16).decode())
+            output = b""
+            while not output.endswith(END.encode()):
+                output += os.read(master, 1 << 16)
+            return screen(output.decode().removesuffix(END))
 
         return read_screen
 
