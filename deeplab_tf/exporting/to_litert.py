@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.exporting import int8
 from deeplab_tf.exporting.saved_model import IMAGES
-
-# What stays in float32 beside int8: what comes behind the network.
-_BEHIND = ["RESIZE_BILINEAR", "SOFTMAX", "ARG_MAX"]
 
 
 def save(
@@ -56,9 +54,28 @@ def save(
 
 
 def _quantize(converter: Any) -> bytes:
-    """The network in 8 bits; what is behind it stays in float32."""
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=_BEHIND)
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_options=options
+    """The network in 8 bits, between its first convolutions and its logits."""
+    debugger = tf.lite.experimental.QuantizationDebugger(converter=converter)
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=_exact(debugger.calibrated_model)
     )
     return debugger.get_nondebug_quantized_model()
+
+
+def _exact(model: bytes) -> list[str]:
+    """Names of what comes before, of what is behind, and of those convolutions."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    read = schema.ModelT.InitFromPackedBuf(model, 0)
+    (graph,) = read.subgraphs
+    kinds = [read.operatorCodes[op.opcodeIndex].builtinCode for op in graph.operators]
+    convolutions = [
+        place
+        for place, kind in enumerate(kinds)
+        if kind
+        in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+    ]
+    before = graph.operators[: convolutions[int8.FIRST_EXACT - 1] + 1]
+    behind = graph.operators[convolutions[-1] :]
+    outputs = [output for op in (*before, *behind) for output in op.outputs]
+    return [graph.tensors[output].name.decode() for output in outputs]

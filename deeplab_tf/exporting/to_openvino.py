@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from deeplab_tf.errors import InputError
-from deeplab_tf.exporting import frozen_graph
+from deeplab_tf.exporting import frozen_graph, int8
 from deeplab_tf.exporting.saved_model import IMAGES
-from deeplab_tf.exporting.to_onnx import FIRST_EXACT
 
 # What stays in float32 beside int8: what is around the network itself.
 _AROUND = ("Interpolate", "SoftMax", "TopK", "Pad", "Softmax", "Subtract", "Add")
@@ -87,14 +86,13 @@ def _quantize(model: Any, calibration: Iterable[np.ndarray]) -> Any:
         for node in model.get_ordered_ops()
         if node.get_type_name() in _CONVOLUTIONS
     ]
-    exact = [*convolutions[:FIRST_EXACT], *convolutions[-1:]]
     with contextlib.redirect_stdout(None):
         return nncf.quantize(
             model,
             nncf.Dataset(images),
             subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(
-                names=exact, types=list(_AROUND), validate=False
+                names=int8.exact(convolutions), types=list(_AROUND), validate=False
             ),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.ENABLE
