@@ -23,12 +23,21 @@ def bilinear(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
 
 
 def nearest(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
-    """Nearest neighbors of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`."""
+    """Nearest neighbors of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`.
+
+    Integers are below 2^24: they go through float32, since neither GPUs nor LiteRT have
+    this for int32.
+    """
     import tensorflow as tf
 
-    return tf.raw_ops.ResizeNearestNeighbor(
+    images = tf.convert_to_tensor(images)
+    kind = images.dtype
+    if kind in (tf.int32, tf.int64):
+        images = tf.cast(images, tf.float32)
+    resized = tf.raw_ops.ResizeNearestNeighbor(
         images=images, size=size, align_corners=True
     )
+    return tf.cast(resized, kind)
 
 
 def scale_length(length: int | Tensor, scale: float | Tensor) -> int | Tensor:

@@ -12,7 +12,6 @@ from absl import logging
 
 from deeplab_tf import cli, console, flags
 
-
 END = "\0"
 
 

@@ -71,19 +71,29 @@ def size_in_range(size: tf.Tensor, config: ResizeConfig) -> tf.Tensor:
     Products are float32 and floored, as in the official code.
     """
     original = tf.cast(size, tf.float32)
+    shorter, longer = _sort(original)
     least, most = config.min_resize_value, config.max_resize_value
     factor = config.resize_factor
-    wanted = tf.floor(original * (float(least or 1) / tf.reduce_min(original)))
+    wanted = tf.floor(original * (float(least or 1) / shorter))
     if most is not None:
         most -= (most - 1) % factor if factor else 0
-        within = tf.floor(original * (float(most) / tf.reduce_max(original)))
-        wanted = tf.where(tf.reduce_max(wanted) > most, within, wanted)
+        within = tf.floor(original * (float(most) / longer))
+        wanted = tf.where(_sort(wanted)[1] > most, within, wanted)
     wanted = tf.maximum(tf.cast(wanted, tf.int32), 1)
     if factor:
         wanted += (factor - (wanted - 1) % factor) % factor
     if not config.keep_aspect_ratio:
-        wanted = tf.repeat(tf.reduce_max(wanted), 2)
+        wanted = tf.repeat(_sort(wanted)[1], 2)
     return wanted
+
+
+def _sort(size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The shorter and the longer side.
+
+    Not by a reduction, whose result OpenVINO gets wrong where an image has any size.
+    """
+    height, width = tf.unstack(size, 2)
+    return tf.minimum(height, width), tf.maximum(height, width)
 
 
 def scaled_size(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

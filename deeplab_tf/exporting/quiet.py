@@ -1,4 +1,4 @@
-"""What converters print about themselves, left out unless they fail."""
+"""What converters print about themselves, left out unless it is needed."""
 
 import contextlib
 import logging
@@ -8,12 +8,17 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+from deeplab_tf.errors import InputError
+
 _LOGGERS = ("", "tensorflow", "tf2onnx", "nncf")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, nothing comes through the descriptors 1 and 2; after an error, all."""
+    """Within it, nothing comes through the descriptors 1 and 2.
+
+    After an error all of it does, unless that is told in one line.
+    """
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     handlers = list(logging.root.handlers)  # Some converters set up a log of their own.
     with tempfile.TemporaryFile() as kept, warnings.catch_warnings():
@@ -27,6 +32,8 @@ def quiet() -> Iterator[None]:
             os.dup2(kept.fileno(), descriptor)
         try:
             yield
+        except InputError:
+            raise
         except BaseException:
             kept.seek(0)
             os.write(before[1], kept.read())

@@ -1,5 +1,7 @@
 """Writing an export: made under another name, read again, compared, and then there."""
 
+import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -41,6 +43,13 @@ _CONVERTERS: dict[str, Callable[..., None]] = {
     "onnx": to_onnx.save,
     "openvino": to_openvino.save,
 }
+# How converters say that a format lacks an operation.
+_LACKS = re.compile(
+    r"'tf\.(\w+)' op is neither"  # LiteRT's;
+    r"|No Op registered for (\w+)"  # ONNX's;
+    # and OpenVINO's.
+    r"|(?:No conversion rule found for operations|Conversion is failed for): (.+)"
+)
 # What else than its runtime a format needs to be written.
 CONVERTER_MODULES = {"onnx": ("onnx", "tf2onnx")}
 
@@ -129,7 +138,7 @@ def _convert(
             yield pixels[np.newaxis]
 
     frozen = function.freeze(predictor, plan.inference, plan.ends)
-    with quiet():
+    with quiet(), _explain_lack(plan.format):
         _CONVERTERS[plan.format](
             frozen,
             plan.ends.names,
@@ -137,6 +146,21 @@ def _convert(
             quantize=plan.quantize,
             calibration=feed(),
         )
+
+
+@contextlib.contextmanager
+def _explain_lack(format: str) -> Iterator[None]:
+    """Within it, the error of an operation that a format lacks is told in one line."""
+    try:
+        yield
+    except Exception as error:
+        found = [name for names in _LACKS.findall(str(error)) for name in names if name]
+        if not found:
+            raise
+        raise InputError(
+            f"--format={format} lacks what this network computes "
+            f"({', '.join(sorted(set(found)))}); take saved_model or frozen_graph"
+        ) from error
 
 
 def _write_tensorflow(predictor: Predictor, path: Path, plan: Plan) -> None:

@@ -49,18 +49,19 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
 
 def _in_form(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
     """The trunk as a network was published."""
-    x, outputs = images, {}
+    x, outputs, first = images, {}, style
     if form.pad:
-        # The first convolution reads one more.
-        x = layers.ZeroPadding2D(form.pad - 1, name="vgg_16.pad")(x)
+        x = layers.ZeroPadding2D(form.pad, name="vgg_16.pad")(x)
+        first = style.with_padding("valid")
     if form.valid:
         # fc6 included, a network loses 186 pixels on each side.
         x = Mirror(186, 8, spare=form.spare, name="mirror")(x)
-        style = style.with_padding("valid")
+        first = style = style.with_padding("valid")
     pools = (style.training_form and form.training_pools) or form.pools
     for block, pool in enumerate(pools, start=1):
         rate = form.rate if block == 5 else 1
-        outputs[f"conv{block}"] = x = _block(x, block, config, style, rate=rate)
+        x = _block(x, block, config, style, rate=rate, first=first)
+        outputs[f"conv{block}"], first = x, style
         if pool:
             x = _max_pool(x, pool, name=f"vgg_16.pool{block}")
         outputs[f"pool{block}"] = x
@@ -96,15 +97,22 @@ def _atrous(images: Tensor, config: ModelConfig, style: Style) -> Features:
 
 
 def _block(
-    x: Tensor, block: int, config: ModelConfig, style: Style, *, rate: int
+    x: Tensor,
+    block: int,
+    config: ModelConfig,
+    style: Style,
+    *,
+    rate: int,
+    first: Style | None = None,
 ) -> Tensor:
+    """Convolutions of 3x3, the first of which may have a style of its own."""
     filters, count = _BLOCKS[block - 1]
     for i in range(1, count + 1):
         x = biased_conv(
             x,
             width(filters, config),
             3,
-            style=style,
+            style=first if first and i == 1 else style,
             at=StrideRate(1, rate),
             activation=True,
             name=f"vgg_16.conv{block}.conv{block}_{i}",

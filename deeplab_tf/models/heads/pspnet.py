@@ -94,16 +94,19 @@ class BinMeans(layers.Layer):
         self.bins = bins
 
     def call(self, inputs: Tensor) -> Tensor:
-        height, width = ops.shape(inputs)[1:3]
+        batch, height, width, channels = ops.shape(inputs)
         x = ops.cast(inputs, "float32")  # Sums of many.
-        x = ops.einsum("nhwc,ih->niwc", x, self._shares(height))
-        x = ops.einsum("niwc,jw->nijc", x, self._shares(width))
+        x = ops.reshape(x, (batch, height, width * channels))
+        x = ops.matmul(self._shares(height), x)
+        x = ops.reshape(x, (batch, self.bins, width, channels))
+        x = ops.matmul(self._shares(width), x)
         return ops.cast(x, self.compute_dtype)
 
     def _shares(self, length: Any) -> Tensor:
         """What each cell counts in each bin, `[bins, length]`."""
         bins = ops.expand_dims(ops.arange(self.bins), 1)
-        first, end = bins * length // self.bins, -(-(bins + 1) * length // self.bins)
+        first = bins * length // self.bins
+        end = ((bins + 1) * length + self.bins - 1) // self.bins
         cells = ops.arange(length)
         inside = ops.logical_and(cells >= first, cells < end)
         return ops.cast(inside, "float32") / ops.cast(end - first, "float32")

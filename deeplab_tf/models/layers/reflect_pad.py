@@ -43,10 +43,12 @@ class Mirror(layers.Layer):
     def call(self, x: Tensor) -> Tensor:
         for axis in (1, 2):
             length = ops.shape(x)[axis]
-            places = ops.arange(self._length(length)) - self.margin
             # Positions in a line that runs there and back: 0 1 2 3 2 1, 0 1 2 ...
             period = ops.maximum(2 * length - 2, 1)
-            places = ops.mod(places, period)
+            # It starts so many before a 0, but by a positive number: in ONNX, what is
+            # left of a negative one is negative.
+            start = (self.margin // period + 1) * period - self.margin
+            places = ops.mod(start + ops.arange(self._length(length)), period)
             x = ops.take(x, ops.minimum(places, period - places), axis=axis)
         return x
 

@@ -40,14 +40,16 @@ class PoolWithIndices(layers.Layer):
     """
 
     def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        end = ((0, 0), (0, 1), (0, 1), (0, 0))
-        best, *others = _windows(ops.pad(x, end, constant_values=float("-inf")))
-        index = ops.zeros_like(best, dtype="uint8")
+        # What is doubled beyond the border is never greater than what it is of.
+        x = ops.concatenate([x, x[:, -1:]], axis=1)
+        x = ops.concatenate([x, x[:, :, -1:]], axis=2)
+        best, *others = _windows(x)
+        index = ops.zeros_like(best)
         for place, pixel in enumerate(others, start=1):
             greater = pixel > best
             best = ops.where(greater, pixel, best)
-            index = ops.where(greater, ops.cast(place, "uint8"), index)
-        return best, index
+            index = ops.where(greater, ops.cast(place, index.dtype), index)
+        return best, ops.cast(index, "uint8")
 
     def compute_output_spec(self, x: Tensor) -> tuple[Tensor, Tensor]:
         sides = (side and (side + 1) // 2 for side in x.shape[1:3])
@@ -74,8 +76,9 @@ class Unpool(layers.Layer):
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, index, like = inputs
         _, height, width, _ = ops.shape(like)
+        index = ops.cast(index, x.dtype)  # LiteRT selects by no uint8.
         corners = [
-            ops.where(index == ops.cast(place, "uint8"), x, ops.zeros_like(x))
+            ops.where(index == ops.cast(place, x.dtype), x, ops.zeros_like(x))
             for place in range(4)
         ]
         rows = [ops.stack(corners[start : start + 2], axis=3) for start in (0, 2)]
