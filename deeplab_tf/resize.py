@@ -25,8 +25,8 @@ def bilinear(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
 def nearest(images: Tensor, size: tuple[int, int] | Tensor) -> Tensor:
     """Nearest neighbors of `[N, H, W, C]`, halves rounded up: `[N, *size, C]`.
 
-    Integers are below 2^24: they go through float32, since neither GPUs nor LiteRT have
-    this for int32.
+    Those of int32 and int64, which are below 2^24, go through float32: neither GPUs nor
+    LiteRT have this for them.
     """
     import tensorflow as tf
 

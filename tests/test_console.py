@@ -34,9 +34,9 @@ def terminal(monkeypatch):
             stream.write(END)  # A terminal hands on what is written in parts.
             stream.flush()
             output = b""
-            while not output.endswith(END.encode()):
+            while END.encode() not in output:
                 output += os.read(master, 1 << 16)
-            return screen(output.decode().removesuffix(END))
+            return screen(output.decode().replace(END, ""))
 
         return read_screen
 

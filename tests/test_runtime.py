@@ -187,9 +187,11 @@ def test_resizing_is_that_of_the_network(size, rng):
     values = rng.normal(size=(20, 31, 4)).astype(np.float32)
     expected = resize.bilinear(values[np.newaxis], size)[0]
     np.testing.assert_allclose(runtime.resize(values, size), expected, atol=1e-5)
-    ids = rng.integers(0, 9, (20, 31)).astype(np.int32)
-    expected = resize.nearest(ids[np.newaxis, ..., np.newaxis], size)[0, ..., 0]
-    np.testing.assert_array_equal(runtime.resize_nearest(ids, size), expected)
+    for kind, least in ((np.uint8, 0), (np.int32, -1), (np.int64, -1)):
+        ids = rng.integers(least, 256, (20, 31)).astype(kind)
+        expected = resize.nearest(ids[np.newaxis, ..., np.newaxis], size)[0, ..., 0]
+        assert expected.dtype == kind
+        np.testing.assert_array_equal(runtime.resize_nearest(ids, size), expected)
 
 
 def test_tiles_cover_a_side_and_meet_in_the_middle():

@@ -6,7 +6,7 @@ FIRST_EXACT = 3
 
 
 def exact(convolutions: list[str]) -> list[str]:
-    """Names of those that no 8 bits compute: the first ones, and the logits.
+    """Names of those that no 8 bits compute: the first ones, and the last one.
 
     Args:
         convolutions: All of a network, in the order in which they are computed.

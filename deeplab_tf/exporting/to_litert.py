@@ -10,6 +10,9 @@ import tensorflow as tf
 from deeplab_tf.exporting import int8
 from deeplab_tf.exporting.saved_model import IMAGES
 
+# What stays in float32 beside int8, wherever it is.
+_EXACT = ["RESIZE_BILINEAR", "SOFTMAX", "ARG_MAX"]
+
 
 def save(
     frozen: Any,
@@ -54,16 +57,17 @@ def save(
 
 
 def _quantize(converter: Any) -> bytes:
-    """The network in 8 bits, between its first convolutions and its logits."""
-    debugger = tf.lite.experimental.QuantizationDebugger(converter=converter)
-    debugger.options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_nodes=_exact(debugger.calibrated_model)
+    """The network in 8 bits, between its first convolutions and its last one."""
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=_EXACT)
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_options=options
     )
+    options.denylisted_nodes = _around(debugger.calibrated_model)
     return debugger.get_nondebug_quantized_model()
 
 
-def _exact(model: bytes) -> list[str]:
-    """Names of what comes before, of what is behind, and of those convolutions."""
+def _around(model: bytes) -> list[str]:
+    """Names of the results up to the first convolutions, and from the last one on."""
     from ai_edge_litert import schema_py_generated as schema
 
     read = schema.ModelT.InitFromPackedBuf(model, 0)
@@ -75,7 +79,7 @@ def _exact(model: bytes) -> list[str]:
         if kind
         in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
     ]
-    before = graph.operators[: convolutions[int8.FIRST_EXACT - 1] + 1]
-    behind = graph.operators[convolutions[-1] :]
-    outputs = [output for op in (*before, *behind) for output in op.outputs]
+    *_, first, last = convolutions[: int8.FIRST_EXACT] + convolutions[-1:]
+    around = graph.operators[: first + 1] + graph.operators[last:]
+    outputs = [output for op in around for output in op.outputs]
     return [graph.tensors[output].name.decode() for output in outputs]

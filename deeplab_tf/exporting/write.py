@@ -47,8 +47,7 @@ _CONVERTERS: dict[str, Callable[..., None]] = {
 _LACKS = re.compile(
     r"'tf\.(\w+)' op is neither"  # LiteRT's;
     r"|No Op registered for (\w+)"  # ONNX's;
-    # and OpenVINO's.
-    r"|(?:No conversion rule found for operations|Conversion is failed for): (.+)"
+    r"|No conversion rule found for operations: (.+)"  # and OpenVINO's.
 )
 # What else than its runtime a format needs to be written.
 CONVERTER_MODULES = {"onnx": ("onnx", "tf2onnx")}
@@ -71,8 +70,8 @@ def write(
         calibration: Pictures for "int8".
 
     Raises:
-        InputError: The export differs from the network, or what the format needs is not
-            installed; nothing was written.
+        InputError: The export differs from the network, the format lacks what that
+            computes, or what it needs is not installed; nothing was written.
     """
     require(plan.format)
     target.parent.mkdir(parents=True, exist_ok=True)

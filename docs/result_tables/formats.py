@@ -8,7 +8,7 @@ from result_tables.markdown import NOT_MEASURED, percent, read, table
 
 
 def formats() -> str:
-    """Size, memory, agreement and mIoU of each format in each precision."""
+    """Size, time, memory, agreement and mIoU of each format in each precision."""
     reports = read("formats/voc_width1")
     if not reports:
         return NOT_MEASURED
@@ -17,6 +17,7 @@ def formats() -> str:
         "",
         "precision",
         "MB",
+        "ms",
         "memory, MB",
         "equal pixels: mean, worst",
         "largest difference of a probability",
@@ -32,6 +33,7 @@ def _row(report: Mapping[str, Any]) -> list[str]:
         FORMATS[report["format"]].title,
         precision_title(report["quantize"]),
         f"{report['file_bytes'] / 1e6:.2f}",
+        f"{report['latency']['p50_ms']:.0f}",
         f"{memory / 1e6:.0f}" if memory else "-",
         f"{percent(equal['mean'])}, {percent(equal['worst'])}",
         f"{gap:.2g}",

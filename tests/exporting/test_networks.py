@@ -42,16 +42,18 @@ def predictor_of(model, config=ModelConfig(), **settings):
 
 
 def assert_file_agrees(predictor, format, ends, folder):
-    pixels = smooth(np.random.default_rng(0), SIZE)[np.newaxis]
     path = folder / f"model{FORMATS[format].suffix}"
     frozen = freeze(predictor, InferenceConfig(), ends)
     with quiet():
         SAVE[format](frozen, ends.names, path)
-    given = Segmenter(path).run(pixels)
-    classes, logits = (each.numpy() for each in frozen(tf.constant(pixels)))
-    gap = 1e-4 * np.abs(logits).max()
-    np.testing.assert_allclose(given["Logits"], logits, rtol=0, atol=gap)
-    assert (given["SemanticPredictions"] == classes).mean() > 0.999
+    segmenter = Segmenter(path)
+    for size in (SIZE,) if ends.size else (SIZE, (38, 94)):
+        pixels = smooth(np.random.default_rng(0), size)[np.newaxis]
+        given = segmenter.run(pixels)
+        classes, logits = (each.numpy() for each in frozen(tf.constant(pixels)))
+        gap = 1e-4 * np.abs(logits).max()
+        np.testing.assert_allclose(given["Logits"], logits, rtol=0, atol=gap)
+        assert (given["SemanticPredictions"] == classes).mean() > 0.999
 
 
 @pytest.fixture(
@@ -82,17 +84,22 @@ def test_logits_in_the_other_form_of_a_file(network, format, tmp_path):
 
 
 @FORMAT
-@pytest.mark.parametrize(("upsampled", "factor"), [(True, None), (False, 8)])
-def test_images_in_a_range_of_sizes(format, upsampled, factor, tmp_path):
+@pytest.mark.parametrize(
+    ("upsampled", "resize"),
+    [
+        (True, ResizeConfig(min_resize_value=40, max_resize_value=49)),
+        (False, ResizeConfig(min_resize_value=40, resize_factor=8)),
+        (True, ResizeConfig(min_resize_value=40, keep_aspect_ratio=False)),
+    ],
+)
+def test_images_in_a_range_of_sizes(format, upsampled, resize, tmp_path):
     images = keras.Input((None, None, 3))
     start = keras.initializers.RandomNormal(stddev=0.1, seed=1)
     x = keras.layers.Conv2D(6, 8, 8, "same", kernel_initializer=start)(images / 255.0)
     predictor = predictor_of(
         keras.Model(images, x),
         ModelConfig(prediction_with_upsampled_logits=upsampled),
-        resize=ResizeConfig(
-            min_resize_value=40, max_resize_value=81, resize_factor=factor
-        ),
+        resize=resize,
     )
     assert_file_agrees(predictor, format, DEFAULTS[format], tmp_path)
 
@@ -132,3 +139,25 @@ def test_what_a_format_lacks_is_told_in_one_line(format, tmp_path, capfd):
 def test_a_crf_inside_a_network_is_lacking(name, format, tmp_path, capfd):
     predictor = predictor_of(networks.make(CONFIGS[name]).model, CONFIGS[name])
     assert_told_in_one_line(predictor, format, tmp_path, capfd)
+
+
+@needs("litert")
+def test_litert_computes_all_convolutions_but_four_in_8_bits(tmp_path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    x = images = keras.Input((None, None, 3))
+    for _ in range(6):
+        x = keras.layers.Conv2D(6, 3, 2, "same", activation="relu")(x)
+    pixels = smooth(np.random.default_rng(0), SIZE)[np.newaxis]
+    path = tmp_path / "model.tflite"
+    frozen = freeze(predictor_of(keras.Model(images, x)), InferenceConfig(), ONE)
+    with quiet():
+        to_litert.save(frozen, ONE.names, path, quantize="int8", calibration=[pixels])
+    read = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    (graph,) = read.subgraphs
+    assert [
+        graph.tensors[operator.inputs[0]].type == schema.TensorType.INT8
+        for operator in graph.operators
+        if read.operatorCodes[operator.opcodeIndex].builtinCode
+        == schema.BuiltinOperator.CONV_2D
+    ] == [False, False, False, True, True, False]

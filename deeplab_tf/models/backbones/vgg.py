@@ -51,6 +51,7 @@ def _in_form(images: Tensor, form: Form, config: ModelConfig, style: Style) -> F
     """The trunk as a network was published."""
     x, outputs, first = images, {}, style
     if form.pad:
+        # All zeros are here: OpenVINO forgets those of a convolution behind zeros.
         x = layers.ZeroPadding2D(form.pad, name="vgg_16.pad")(x)
         first = style.with_padding("valid")
     if form.valid:
@@ -60,8 +61,9 @@ def _in_form(images: Tensor, form: Form, config: ModelConfig, style: Style) -> F
     pools = (style.training_form and form.training_pools) or form.pools
     for block, pool in enumerate(pools, start=1):
         rate = form.rate if block == 5 else 1
-        x = _block(x, block, config, style, rate=rate, first=first)
-        outputs[f"conv{block}"], first = x, style
+        start = first if block == 1 else style
+        x = _block(x, block, config, style, rate=rate, first=start)
+        outputs[f"conv{block}"] = x
         if pool:
             x = _max_pool(x, pool, name=f"vgg_16.pool{block}")
         outputs[f"pool{block}"] = x

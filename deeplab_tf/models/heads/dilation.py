@@ -167,6 +167,7 @@ class GroupedUpscore(layers.Layer):
         `[2, 2, C, stride^2]`.
         """
         halves = (2, self.stride, 2, self.stride, channels)
+        # OpenVINO flips one axis at a time.
         kernel = ops.flip(ops.flip(ops.reshape(self.kernel, halves), 0), 2)
         kernel = ops.transpose(kernel, (0, 2, 4, 1, 3))
         return ops.reshape(kernel, (2, 2, channels, self.stride**2))

@@ -96,6 +96,7 @@ class BinMeans(layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         batch, height, width, channels = ops.shape(inputs)
         x = ops.cast(inputs, "float32")  # Sums of many.
+        # Matrices, for an einsum of images of any size is lost on the way to ONNX.
         x = ops.reshape(x, (batch, height, width * channels))
         x = ops.matmul(self._shares(height), x)
         x = ops.reshape(x, (batch, self.bins, width, channels))
@@ -106,6 +107,7 @@ class BinMeans(layers.Layer):
         """What each cell counts in each bin, `[bins, length]`."""
         bins = ops.expand_dims(ops.arange(self.bins), 1)
         first = bins * length // self.bins
+        # Of positive numbers, for ONNX divides negative ones towards zero.
         end = ((bins + 1) * length + self.bins - 1) // self.bins
         cells = ops.arange(length)
         inside = ops.logical_and(cells >= first, cells < end)

@@ -45,9 +45,8 @@ class Mirror(layers.Layer):
             length = ops.shape(x)[axis]
             # Positions in a line that runs there and back: 0 1 2 3 2 1, 0 1 2 ...
             period = ops.maximum(2 * length - 2, 1)
-            # It starts so many before a 0, but by a positive number: in ONNX, what is
-            # left of a negative one is negative.
-            start = (self.margin // period + 1) * period - self.margin
+            # From a positive one on: in ONNX, the rest of a negative one is negative.
+            start = period - ops.mod(self.margin, period)
             places = ops.mod(start + ops.arange(self._length(length)), period)
             x = ops.take(x, ops.minimum(places, period - places), axis=axis)
         return x

@@ -40,16 +40,16 @@ class PoolWithIndices(layers.Layer):
     """
 
     def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        # What is doubled beyond the border is never greater than what it is of.
-        x = ops.concatenate([x, x[:, -1:]], axis=1)
-        x = ops.concatenate([x, x[:, :, -1:]], axis=2)
-        best, *others = _windows(x)
+        # A pixel beyond the border is that at the border, so never greater. (Of -inf in
+        # its place, ONNX makes numbers that are none, since it selects by products.)
+        end = ((0, 0), (0, 1), (0, 1), (0, 0))
+        best, *others = _windows(ops.pad(x, end, mode="symmetric"))
         index = ops.zeros_like(best)
         for place, pixel in enumerate(others, start=1):
             greater = pixel > best
             best = ops.where(greater, pixel, best)
             index = ops.where(greater, ops.cast(place, index.dtype), index)
-        return best, ops.cast(index, "uint8")
+        return best, ops.cast(index, "uint8")  # LiteRT selects no uint8.
 
     def compute_output_spec(self, x: Tensor) -> tuple[Tensor, Tensor]:
         sides = (side and (side + 1) // 2 for side in x.shape[1:3])
@@ -76,7 +76,7 @@ class Unpool(layers.Layer):
     def call(self, inputs: list[Tensor]) -> Tensor:
         x, index, like = inputs
         _, height, width, _ = ops.shape(like)
-        index = ops.cast(index, x.dtype)  # LiteRT selects by no uint8.
+        index = ops.cast(index, x.dtype)
         corners = [
             ops.where(index == ops.cast(place, x.dtype), x, ops.zeros_like(x))
             for place in range(4)
