@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import functools
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from absl import logging
 
 from deeplab_tf.config.export import FORMATS
 from deeplab_tf.exporting import frozen_graph, memory, opened, pictures, saved_model
@@ -38,8 +40,11 @@ def check(path: Path, predictor: Predictor, plan: Plan, samples: Pictures) -> Re
         plan.quantize, predictor.spec.num_classes, predictor.spec.ignore_label
     )
     timed: np.ndarray | None = None
+    largest = (0, 0)
     with _open(path, predictor, plan, threads) as (export, *others):
         for sample in samples.read():
+            height, width = sample.pixels.shape[:2]
+            largest = max(largest[0], height), max(largest[1], width)
             pixels = pictures.fit(sample.pixels, plan.ends.size, predictor.mean_pixel)
             expected = predictor.predict(pixels, **_views(plan))
             outputs = export.run(pixels[np.newaxis])
@@ -60,6 +65,7 @@ def check(path: Path, predictor: Predictor, plan: Plan, samples: Pictures) -> Re
                 timed = pictures.fit(sample.pixels, size, predictor.mean_pixel)
         assert timed is not None
         latencies = export.time(timed[np.newaxis])
+    _warn_of_tiles(path.name, plan.ends.size, largest)
     return Report(
         format=plan.format,
         quantize=plan.quantize,
@@ -74,6 +80,20 @@ def check(path: Path, predictor: Predictor, plan: Plan, samples: Pictures) -> Re
         is_fresh=export.is_fresh,
         has_tensorflow=export.has_tensorflow,
     )
+
+
+def _warn_of_tiles(
+    name: str, size: tuple[int, int] | None, largest: tuple[int, int]
+) -> None:
+    """Warns of pictures that a file of one size does not see as wholes."""
+    if size and any(map(operator.lt, size, largest)):
+        height, width = map(max, size, largest)
+        logging.warning(
+            "%s takes %dx%d pixels (height x width), and pictures here have up to "
+            "%dx%d: clients cut those into tiles, each of which sees less; "
+            "--input_size=%d,%d takes them whole",
+            *(name, *size, *largest, height, width),
+        )
 
 
 def size_of(path: Path) -> int:

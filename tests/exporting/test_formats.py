@@ -138,6 +138,17 @@ def test_a_frozen_graph_takes_and_gives_what_is_asked_for(
     np.testing.assert_allclose(outputs["Logits"][0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "warns"), [((65, 80), True), ((90, 70), False)])
+def test_pictures_that_a_file_cuts_into_tiles_are_warned_of(
+    predictor, photographs, tmp_path, caplog, size, warns
+):
+    ends, path = Ends(size=size, batch=1), tmp_path / "m.pb"
+    export(predictor, path, photographs, format="frozen_graph", ends=ends)
+    told = [line for line in caplog.messages if "m.pb takes 65x80 pixels" in line]
+    assert len(told) == warns
+    assert all(line.endswith("--input_size=90,80 takes them whole") for line in told)
+
+
 def prediction(margins):
     """Of two classes, the first of which is likelier by these margins."""
     first = (1 + np.array([margins])) / 2
