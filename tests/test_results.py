@@ -142,6 +142,7 @@ def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
             "camvid/recipe_scale1": SCORES,
             "camvid/recipe_scales_flips": SCORES | {"miou": 0.51},
             "camvid/again_scale1": SCORES | {"miou": 0.52},
+            "camvid/again_train": SCORES | {"miou": 0.53},
             "camvid/recipe_compare": [row | {"second": "a_b/recipe_scales_flips"}],
             "camvid/search": [
                 SCORES | {"what": "plain", "steps": 500, "minutes": 12.5}
@@ -162,7 +163,8 @@ def test_tables_of_camvid_are_made_of_what_runs_leave(tables):
     row = "the photograph as it is{} | {} (40.0 to 60.0) | 10.0 | 20.0 | 30.0 |"
     assert row.format("", "50.00") in again
     assert row.format("; trained again", "52.00") in again
-    assert again.count("trained again") == 1
+    assert "| `train` itself; trained again | 53.00 (40.0 to 60.0) |" in again
+    assert again.count("trained again") == 2
     chart = made.CHARTS["camvid_loss.svg"]()
     assert chart.startswith("<svg")
     assert chart.count("<circle") == 2

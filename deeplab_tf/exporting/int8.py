@@ -1,7 +1,7 @@
 """What every format leaves in float32 when the network is computed in 8 bits."""
 
 # A MobileNetV2 with all of its convolutions in 8 bits lost two points of mIoU in each
-# of three runtimes, by its first block (docs/deploy.md).
+# of three runtimes (docs/deploy.md).
 FIRST_EXACT = 3
 
 

@@ -17,6 +17,13 @@ _SETTINGS = {
     "scale2": "enlarged by 2",
     "scales_flips": "scales 1, 1.5 and 2, and flips",
 }
+# Of which both trainings were evaluated, or the second alone.
+_AGAIN = {
+    "scale1": _SETTINGS["scale1"],
+    "scales_flips": _SETTINGS["scales_flips"],
+    "crf": "with a CRF, searched on `train`",
+    "train": "`train` itself",
+}
 _EVALUATIONS = {
     "IoU, as it is": "camvid/recipe_scale1",
     "IoU, scales and flips": "camvid/recipe_scales_flips",
@@ -45,11 +52,11 @@ def again() -> str:
     """What another training by the same command reaches."""
     rows = [
         [
-            f"{_SETTINGS[setting]}{what}",
+            f"{name}{what}",
             with_interval(scores["miou"], scores["miou_interval"]),
-            *(percent(scores["iou"][name], 1) for name in _THIN),
+            *(percent(scores["iou"][thin], 1) for thin in _THIN),
         ]
-        for setting in ("scale1", "scales_flips")
+        for setting, name in _AGAIN.items()
         for run, what in (("recipe", ""), ("again", "; trained again"))
         if (scores := read(f"camvid/{run}_{setting}"))
     ]

@@ -49,19 +49,19 @@ def features(images: Tensor, config: ModelConfig, style: Style) -> Features:
 
 def _in_form(images: Tensor, form: Form, config: ModelConfig, style: Style) -> Features:
     """The trunk as a network was published."""
-    x, outputs, first = images, {}, style
+    x, outputs = images, {}
     if form.pad:
-        # All zeros are here: OpenVINO forgets those of a convolution behind zeros.
         x = layers.ZeroPadding2D(form.pad, name="vgg_16.pad")(x)
-        first = style.with_padding("valid")
     if form.valid:
         # fc6 included, a network loses 186 pixels on each side.
         x = Mirror(186, 8, spare=form.spare, name="mirror")(x)
-        first = style = style.with_padding("valid")
+        style = style.with_padding("valid")
+    # Its zeros are among those above: OpenVINO forgets a convolution's behind zeros.
+    first = style.with_padding("valid") if form.pad else style
     pools = (style.training_form and form.training_pools) or form.pools
     for block, pool in enumerate(pools, start=1):
         rate = form.rate if block == 5 else 1
-        start = first if block == 1 else style
+        start = first if block == 1 else None
         x = _block(x, block, config, style, rate=rate, first=start)
         outputs[f"conv{block}"] = x
         if pool:
