@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,13 +85,12 @@ def _warn_of_tiles(
     name: str, size: tuple[int, int] | None, largest: tuple[int, int]
 ) -> None:
     """Warns of pictures that a file of one size does not see as wholes."""
-    if size and any(map(operator.lt, size, largest)):
-        height, width = map(max, size, largest)
+    if size and (whole := tuple(map(max, size, largest))) != size:
         logging.warning(
             "%s takes %dx%d pixels (height x width), and pictures here have up to "
             "%dx%d: clients cut those into tiles, each of which sees less; "
             "--input_size=%d,%d takes them whole",
-            *(name, *size, *largest, height, width),
+            *(name, *size, *largest, *whole),
         )
 
 

@@ -79,7 +79,7 @@ def _around(model: bytes) -> list[str]:
         if kind
         in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
     ]
-    *_, first, last = convolutions[: int8.FIRST_EXACT] + convolutions[-1:]
+    *_, first, last = int8.exact(convolutions)
     around = graph.operators[: first + 1] + graph.operators[last:]
     outputs = [output for op in around for output in op.outputs]
     return [graph.tensors[output].name.decode() for output in outputs]

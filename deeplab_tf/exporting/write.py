@@ -38,7 +38,7 @@ from deeplab_tf.files import name_in_error
 from deeplab_tf.prediction.predictor import Predictor
 
 _TEXT = "inference_graph.pbtxt"
-_CONVERTERS: dict[str, Callable[..., None]] = {
+CONVERTERS: dict[str, Callable[..., None]] = {
     "litert": to_litert.save,
     "onnx": to_onnx.save,
     "openvino": to_openvino.save,
@@ -78,7 +78,7 @@ def write(
     folder = tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent)
     with name_in_error(target), folder as made:
         path = Path(made) / target.name
-        if plan.format in _CONVERTERS:
+        if plan.format in CONVERTERS:
             _convert(predictor, path, plan, calibration)
         elif plan.format == "keras":
             predictor.model.save(path)
@@ -138,7 +138,7 @@ def _convert(
 
     frozen = function.freeze(predictor, plan.inference, plan.ends)
     with quiet(), _explain_lack(plan.format):
-        _CONVERTERS[plan.format](
+        CONVERTERS[plan.format](
             frozen,
             plan.ends.names,
             path,
